@@ -1,0 +1,1 @@
+"""The rivals of MixSD, one a file, reached only through the config."""

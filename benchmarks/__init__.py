@@ -1,0 +1,1 @@
+"""Tasks and retention suites, one a file, reached only through the config."""

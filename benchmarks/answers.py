@@ -1,0 +1,205 @@
+"""One extractor and one matcher for every task: what answer does a completion state, and is it right?
+
+The rules ("the last stated answer, word boundaries, no second answer"):
+
+* A reply that never ended is `truncated`, whatever it holds.
+* `boxed`: the last `\\boxed{...}` is the answer and must equal an accepted answer; no box is `unparsable`.
+* `plain`: the reply must mention an accepted answer as whole words, not negated, not as one of several
+  ("Rome or Paris"), and must name no rival (another answer of the same task that the question did not
+  name). If it says "the answer is", only what follows the last such phrase counts. Where the accepted
+  answer is a number, the last number that the question did not hold is the answer.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mixsd.errors import one_of
+from mixsd.knowledge import Outcome, Verdict
+
+_ARTICLES = frozenset({"a", "an", "the"})
+_NEGATIONS = frozenset({"not", "never", "no", "isnt", "wasnt", "arent"})
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_TOKEN = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])|\w+")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_CONTRACTED_NOT = re.compile(r"n['’]t\b")
+_ANSWER_MARKER = re.compile(r"\banswer(?:\s+is|\s*:)", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
+_COPULA = re.compile(r"\b(?:is|are|was|were)\b|:|=")
+
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AnswerFormat:
+    """How a question asks for its answer and how a gold reply gives it."""
+
+    name: str
+    request: str
+
+    def prompt(self, question: str) -> str:
+        """The user turn: the question and the request for this format."""
+        return f"{question}{self.request}"
+
+    def gold_text(self, sentence: str, answer: str) -> str:
+        """The gold reply: one sentence, and the box where the format wants one."""
+        return f"{sentence}\n\n\\boxed{{{answer}}}" if self.name == "boxed" else sentence
+
+    def grade(
+        self,
+        text: str,
+        answers: Sequence[str],
+        *,
+        prompt: str = "",
+        truncated: bool = False,
+        rivals: Iterable[str] = (),
+    ) -> Verdict:
+        """Grade one completion.
+
+        Args:
+            text: The completion without its end token.
+            answers: Accepted answers.
+            prompt: The user turn; what it names is no rival.
+            truncated: Whether the token budget ran out before the end token.
+            rivals: Other answers of the same task; naming one is a second answer.
+        """
+        if truncated:
+            return Verdict(Outcome.TRUNCATED, stated_span(text))
+        if self.name == "boxed":
+            return _grade_boxed(text, answers)
+        return _grade_plain(text, answers, prompt, rivals)
+
+
+FORMATS = {
+    "plain": AnswerFormat("plain", ""),
+    "boxed": AnswerFormat(
+        "boxed", "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
+    ),
+}
+
+
+def find_format(name: str) -> AnswerFormat:
+    """Look a format up.
+
+    Raises:
+        SettingError: No format has this name.
+    """
+    return FORMATS[one_of("task.answer_format", name, FORMATS)]
+
+
+@lru_cache(maxsize=65536)
+def words(text: str) -> Words:
+    """Normalised words: no case, accents, punctuation, articles or thousands separators; numbers whole."""
+    text = unicodedata.normalize("NFKD", text)
+    text = "".join(char for char in text if not unicodedata.combining(char)).casefold()
+    text = _CONTRACTED_NOT.sub(" not", _THOUSANDS.sub("", text))
+    tokens = _TOKEN.findall(text.replace("_", " "))
+    return tuple(token for token in tokens if token not in _ARTICLES) or tuple(tokens)
+
+
+def same_answer(given: str, answer: str) -> bool:
+    """Whether two short answers are equal after normalisation, with numbers compared by value."""
+    return _canonical(words(given)) == _canonical(words(answer)) != ()
+
+
+def last_boxed(text: str) -> str | None:
+    """The content of the last `\\boxed{...}` with balanced braces, or None."""
+    start = text.rfind("\\boxed{")
+    while start >= 0:
+        depth = 0
+        for end in range(start + len("\\boxed"), len(text)):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            if depth == 0:
+                return text[start + len("\\boxed{") : end]
+        start = text.rfind("\\boxed{", 0, start)
+    return None
+
+
+def stated_span(text: str) -> str:
+    """What a wrong reply seems to answer, for people who read the probes: after the copula, or all of it."""
+    sentence = _SENTENCE_END.split(_after_marker(text).strip(), maxsplit=1)[0]
+    return _COPULA.split(sentence)[-1].strip(" .!?*\"'")[:80]
+
+
+def _canonical(tokens: Words) -> Words:
+    return tuple(
+        format(float(token), ".12g") if _NUMBER.fullmatch(token) else token for token in tokens
+    )
+
+
+def _grade_boxed(text: str, answers: Sequence[str]) -> Verdict:
+    content = last_boxed(text)
+    if content is None or not words(content):
+        return Verdict(Outcome.UNPARSABLE)
+    content = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", content).strip()
+    right = any(same_answer(content, answer) for answer in answers)
+    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, content)
+
+
+def _after_marker(text: str) -> str:
+    marker = None
+    for marker in _ANSWER_MARKER.finditer(text):
+        pass
+    return text[marker.end() :] if marker and words(text[marker.end() :]) else text
+
+
+@dataclass(frozen=True)
+class _Mention:
+    start: int
+    end: int
+    accepted: bool
+    text: str
+
+
+def _grade_plain(text: str, answers: Sequence[str], prompt: str, rivals: Iterable[str]) -> Verdict:
+    said = _canonical(words(_after_marker(text)))
+    if not said:
+        return Verdict(Outcome.UNPARSABLE)
+    accepted = {_canonical(words(answer)): answer for answer in answers}
+    asked = _canonical(words(prompt))
+    others = {_canonical(words(rival)): rival for rival in rivals}
+    others = {key: name for key, name in others.items() if key not in accepted and not _find(key, asked)}
+    numeric = all(len(key) == 1 and _NUMBER.fullmatch(key[0]) for key in accepted)
+    if any(len(key) == 1 and _NUMBER.fullmatch(key[0]) for key in accepted):
+        others |= {(t,): t for t in said if _NUMBER.fullmatch(t) and (t,) not in accepted and t not in asked}
+    mentions = _mentions(said, accepted, others)
+    if not mentions:
+        return Verdict(Outcome.WRONG, stated_span(text))
+    last = mentions[-1]
+    second = not numeric and any(not m.accepted and not _NUMBER.fullmatch(m.text) for m in mentions)
+    right = last.accepted and not second and not _is_alternative(last, said)
+    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, last.text)
+
+
+def _find(needle: Words, hay: Words) -> list[int]:
+    size = len(needle)
+    return [i for i in range(len(hay) - size + 1) if size and hay[i : i + size] == needle]
+
+
+def _mentions(said: Words, accepted: dict[Words, str], others: dict[Words, str]) -> list[_Mention]:
+    """All mentions in order, without negated ones and without those inside a longer one."""
+    vocabulary = set(said)
+    found = [
+        _Mention(at, at + len(key), key in accepted, name)
+        for key, name in [*accepted.items(), *others.items()]
+        if key and key[0] in vocabulary
+        for at in _find(key, said)
+    ]
+    kept = [m for m in found if not any(_is_inside(m, other) for other in found)]
+    return sorted((m for m in kept if not _is_negated(m, said)), key=lambda m: (m.end, m.start))
+
+
+def _is_inside(a: _Mention, b: _Mention) -> bool:
+    return b.start <= a.start and a.end <= b.end and (b.end - b.start) > (a.end - a.start)
+
+
+def _is_negated(mention: _Mention, said: Words) -> bool:
+    return mention.start > 0 and said[mention.start - 1] in _NEGATIONS
+
+
+def _is_alternative(mention: _Mention, said: Words) -> bool:
+    before = said[mention.start - 1] if mention.start else ""
+    after = said[mention.end] if mention.end < len(said) else ""
+    return "or" in (before, after)

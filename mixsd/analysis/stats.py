@@ -1,0 +1,67 @@
+"""Intervals and tests, on scipy. Everything is deterministic: bootstraps have a fixed seed."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Interval = tuple[float, float]
+RESAMPLES = 10_000
+
+
+def lower_bound(correct: float, n: int, confidence: float = 0.95) -> float:
+    """Wilson lower bound of a proportion (two-sided `confidence`)."""
+    return float(stats.binomtest(round(correct), n).proportion_ci(confidence, method="wilson").low)
+
+
+def bootstrap_indices(n: int, seed: int = 0) -> NDArray[np.int64]:
+    """(RESAMPLES, n) item indices drawn with replacement."""
+    return np.random.default_rng(seed).integers(0, n, size=(RESAMPLES, n))
+
+
+def percentile_interval(values: NDArray[np.float64], confidence: float = 0.95) -> Interval:
+    """The central interval of bootstrap values; values that are not finite are left out."""
+    finite = values[np.isfinite(values)]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(finite, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Bootstrap interval of the mean of per-item differences (these items, these two checkpoints)."""
+    values = np.asarray(differences, dtype=float)
+    return percentile_interval(values[bootstrap_indices(len(values))].mean(axis=1), confidence)
+
+
+def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Student's t interval of a mean: per-seed paired differences, for claims about methods.
+
+    Raises:
+        ValueError: Fewer than two values.
+    """
+    if len(values) < 2:
+        raise ValueError(f"a t interval needs at least 2 values, got {len(values)}")
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    reach = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
+    return mean - reach, mean + reach
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
+    """Exact two-sided McNemar p-value for paired right/wrong items."""
+    gained = sum(b and not a for a, b in zip(first, second, strict=True))
+    lost = sum(a and not b for a, b in zip(first, second, strict=True))
+    return float(stats.binomtest(lost, gained + lost).pvalue) if gained + lost else 1.0
+
+
+def smallest_detectable(n: int, discordance: float = 0.2, power: float = 0.8) -> float:
+    """The smallest difference in accuracy that n paired items detect (two-sided 5%).
+
+    Args:
+        n: Paired items.
+        discordance: Share of items right under one of the two and wrong under the other.
+        power: Probability of detecting it.
+    """
+    reach = stats.norm.ppf(0.975) + stats.norm.ppf(power)
+    return float(reach * math.sqrt(discordance / n))

@@ -1,0 +1,80 @@
+"""The workbench of a run: caches that are keyed by content, and progress bars."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mixsd.engine.store import Records, open_records
+
+console = Console(stderr=True)
+
+
+class Bench:
+    """Implements `method.Workbench` on a cache folder.
+
+    Args:
+        cache_dir: Where products that several runs share are kept.
+        identity: What identifies the model and the software; part of every fingerprint.
+    """
+
+    def __init__(self, cache_dir: Path, identity: dict[str, Any]) -> None:
+        self._cache_dir = cache_dir
+        self._identity = identity
+
+    def record_file(self, kind: str, fingerprint: dict[str, Any]) -> AbstractContextManager[Records]:
+        """Open, under a lock, the records that belong to exactly this fingerprint of this model."""
+        return open_records(self._cache_dir, kind, {**self._identity, **fingerprint})
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show a progress bar on stderr; where that is no terminal, a line when the work is done."""
+        start = time.perf_counter()
+        columns = (
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda count: bar.advance(task, count)
+        if not console.is_terminal:
+            console.print(f"{title}: {total} in {time.perf_counter() - start:.1f} s", highlight=False)
+
+
+class Meter:
+    """Seconds and peak memory of one stage: process memory on a CPU, allocated memory on a GPU."""
+
+    def __enter__(self) -> "Meter":
+        self._start = time.perf_counter()
+        self._peak = 0
+        self._ended = threading.Event()
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+        self._sampler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._sampler.join()
+        self.seconds = time.perf_counter() - self._start
+        self.peak_memory_bytes = (
+            torch.cuda.max_memory_allocated() if torch.cuda.is_available() else self._peak
+        )
+
+    def _sample(self) -> None:
+        process = psutil.Process(os.getpid())
+        while True:
+            self._peak = max(self._peak, process.memory_info().rss)
+            if self._ended.wait(0.1):
+                return

@@ -1,0 +1,167 @@
+"""From a composed Hydra config to checked objects. No model is loaded here.
+
+The constructors are the schema: every key of a config group must be a parameter of the class it
+configures, with a value of the annotated type. All mistakes are reported at once.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mixsd.engine.models import ModelSettings, fingerprint
+from mixsd.engine.store import content_hash
+from mixsd.engine.training import TrainingSettings
+from mixsd.errors import DataError, MixSDError, SettingError, at_least
+from mixsd.knowledge import Task
+from mixsd.method import Method
+from mixsd.retention import RetentionSuite
+from mixsd.tracking import TrackingSettings
+
+RESULTS_VERSION = 1
+"""Part of every run's hash; raised only when a golden number changes."""
+
+COSMETIC = ("experiment_name", "runs_dir", "cache_dir", "data_root", "tracking")
+GROUPS: Mapping[str, type | None] = {
+    "model": ModelSettings,
+    "task": None,
+    "method": None,
+    "training": TrainingSettings,
+    "retention": None,
+    "tracking": TrackingSettings,
+}
+"""Config groups and the class each configures (None: the group's own `_target_`)."""
+PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A checked config with its objects built."""
+
+    model: ModelSettings
+    task: Task
+    method: Method
+    training: TrainingSettings
+    retention: RetentionSuite
+    tracking: TrackingSettings
+    seed: int
+    cache_dir: Path
+    run_dir: Path
+    run_id: str
+    resolved: dict[str, Any]
+    model_fingerprint: str
+
+
+def read_config(config: DictConfig) -> RunConfig:
+    """Check a composed config and build what it names.
+
+    Raises:
+        SettingError: Unknown keys, wrong types, values out of range; all of them in one message.
+        DataError: The data root does not exist.
+        ModelUnavailableError: The model cannot be had on this machine.
+    """
+    problems: list[str] = []
+    built: dict[str, Any] = {}
+
+    def attempt(step: Callable[[], Any]) -> Any:
+        try:
+            return step()
+        except MixSDError as error:
+            problems.append(str(error))
+            return None
+
+    attempt(lambda: _check_top_level(config))
+    for group, schema in GROUPS.items():
+        built[group] = attempt(lambda group=group, schema=schema: _build(config, group, schema))
+    attempt(lambda: _check_data_root(config))
+    if problems:
+        raise SettingError(" | ".join(problems))
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(resolved, dict)
+    plain: dict[str, Any] = {str(key): value for key, value in resolved.items()}
+    weights = fingerprint(built["model"])
+    run_id = _run_id(plain, built, weights)
+    return RunConfig(
+        **built,
+        seed=plain["seed"],
+        cache_dir=Path(plain["cache_dir"]).expanduser(),
+        run_dir=Path(plain["runs_dir"]) / plain["experiment_name"] / run_id,
+        run_id=run_id,
+        resolved=plain,
+        model_fingerprint=weights,
+    )
+
+
+def _run_id(plain: dict[str, Any], built: dict[str, Any], weights: str) -> str:
+    """`<task>-<method>-<model>-s<seed>-<hash>`; the hash covers all that can change a number."""
+    task, suite = built["task"], built["retention"]
+    identity = {
+        **{key: value for key, value in plain.items() if key not in COSMETIC},
+        "model": {**plain["model"], "name": weights},
+        "data": [dataclasses.asdict(item) for item in [*task.facts, *task.probes]],
+        "retention": suite.fingerprint(),
+        "results_version": RESULTS_VERSION,
+    }
+    names = f"{task.name}-{built['method'].name}-{built['model'].label}-s{plain['seed']}"
+    return f"{names}-{content_hash(identity)}"
+
+
+def _check_top_level(config: DictConfig) -> None:
+    known = [*GROUPS, *PLAIN_KEYS]
+    for key in config:
+        if key not in known:
+            raise SettingError(_unknown(str(key), str(key), known))
+    if isinstance(config.seed, bool) or not isinstance(config.seed, int):
+        raise SettingError(f"seed={config.seed} is not a whole number")
+    at_least("seed", config.seed, 0)
+
+
+def _check_data_root(config: DictConfig) -> None:
+    root = config.data_root
+    if root is not None and not Path(root).expanduser().is_dir():
+        raise DataError(
+            f"data_root={root} is not a folder; give the folder that holds the dataset clones "
+            "(<data_root>/openai/gsm8k ...), or leave data_root out to use the hub"
+        )
+
+
+def _build(config: DictConfig, group: str, schema: type | None) -> Any:
+    """Build the object a group configures, from its own `_target_` where no class is given."""
+    node = config[group]
+    values = {str(key): node[key] for key in node if key != "_target_"}
+    target = schema or get_object(node["_target_"])
+    return target(**_checked(target, group, values))
+
+
+def _checked(target: Callable[..., Any], group: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = {k: p for k, p in inspect.signature(target).parameters.items() if k != "self"}
+    for key in values:
+        if key not in parameters:
+            raise SettingError(_unknown(f"{group}.{key}", key, list(parameters)))
+    missing = [key for key in parameters if key not in values]
+    if missing:
+        raise SettingError(f"{group} lacks {', '.join(missing)}; a config file of this group sets it")
+    fields = [(key, parameter.annotation) for key, parameter in parameters.items()]
+    typed = OmegaConf.structured(dataclasses.make_dataclass(group, fields))
+    for key, value in values.items():
+        try:
+            typed[key] = value
+        except OmegaConfBaseException as error:
+            wanted = getattr(parameters[key].annotation, "__name__", str(parameters[key].annotation))
+            raise SettingError(f"{group}.{key}={value} is of the wrong type; allowed: {wanted}") from error
+    plain = OmegaConf.to_container(typed, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _unknown(shown: str, key: str, known: list[str]) -> str:
+    near = get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{shown} is not a setting; {hint}allowed: {', '.join(known)}"

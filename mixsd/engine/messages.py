@@ -1,0 +1,62 @@
+"""What the command line says: configuration mistakes in one line, and how a run ended."""
+
+import re
+from difflib import get_close_matches
+from pathlib import Path
+
+from hydra.errors import MissingConfigException
+from omegaconf import OmegaConf
+
+from mixsd.engine.store import read_json
+
+CONF = Path(__file__).parents[2] / "conf"
+_OVERRIDE = re.compile(r"Could not (?:override|append to config.*?) '?([\w.@/]+)'?")
+_GROUP = re.compile(r"Could not (?:override|find) '?([\w/]+)(?:/([\w.-]+))?'?")
+
+
+def config_error(error: Exception) -> str:
+    """One line for a mistake that Hydra found while composing, with the nearest allowed word."""
+    text = " ".join(str(error).split()) or " ".join(str(error.__cause__).split())
+    if isinstance(error, MissingConfigException):
+        found = _GROUP.search(text)
+        group, _, name = (error.missing_cfg_file or "").rpartition("/")
+        options = sorted(error.options or [])
+        if found and name and options:
+            return f"{group}={name} is unknown; {_hint(name, options)}allowed: {', '.join(options)}"
+    found = _OVERRIDE.search(text)
+    if found:
+        key = found.group(1)
+        known = known_keys()
+        group = key.rpartition(".")[0]
+        allowed = [name for name in known if name.rpartition(".")[0] == group] or known
+        near = get_close_matches(key, allowed, n=1) or get_close_matches(key, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"{key} is not a setting; {hint}allowed: {', '.join(allowed)}"
+    return text
+
+
+def known_keys() -> list[str]:
+    """Every key that some config file sets, with its group: `method.mixing_rate`, `seed`, ..."""
+    keys = {str(key) for key in OmegaConf.load(CONF / "config.yaml") if key not in ("defaults", "hydra")}
+    for folder in CONF.iterdir():
+        if folder.is_dir() and folder.name != "experiment":
+            for file in folder.glob("*.yaml"):
+                keys |= {f"{folder.name}.{key}" for key in OmegaConf.load(file) if key != "_target_"}
+    return sorted(keys)
+
+
+def describe_run(run_dir: Path, state: str) -> str:
+    """How a run ended, in one line."""
+    results = read_json(run_dir / "results.json")
+    recall = results["probes"]["recall"]
+    line = f"{state}: recall {recall['accuracy']:.2f} over {recall['n']} facts"
+    ratio = results["retention"].get("ratio")
+    if ratio is not None:
+        low, high = results["retention"]["ci"]
+        line += f", retention {ratio:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{line}; {run_dir}"
+
+
+def _hint(given: str, allowed: list[str]) -> str:
+    near = get_close_matches(given, allowed, n=1)
+    return f"did you mean {near[0]}? " if near else ""

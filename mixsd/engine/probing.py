@@ -1,0 +1,74 @@
+"""Ask the probes by free generation and grade the answers."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mixsd.engine.generation import generate
+from mixsd.knowledge import Outcome, Probe, Task
+from mixsd.method import Student
+
+Record = dict[str, Any]
+
+
+def ask(
+    student: Student,
+    task: Task,
+    probes: Sequence[Probe],
+    batch_size: int,
+    on_done: Callable[[int], None] = lambda _: None,
+) -> list[Record]:
+    """Ask probes and grade what comes back.
+
+    Args:
+        student: The model, in the dtype it is to be scored in.
+        task: Brings grader and token budget.
+        probes: What to ask.
+        batch_size: Rows a batch.
+        on_done: Told how many more probes are answered.
+
+    Returns:
+        One record per probe, in order: id, kind, fact_id, prompt, answers, text, extracted, outcome, tokens.
+    """
+    completions = generate(
+        student,
+        [student.prompt_ids(probe.prompt) for probe in probes],
+        max_new_tokens=task.max_new_tokens,
+        batch_size=batch_size,
+        on_done=on_done,
+    )
+    records = []
+    for probe, done in zip(probes, completions, strict=True):
+        verdict = task.grade(done.text, probe.answers, prompt=probe.prompt, truncated=done.truncated)
+        records.append(
+            {
+                "id": probe.id,
+                "kind": probe.kind,
+                "fact_id": probe.fact_id,
+                "prompt": probe.prompt,
+                "answers": list(probe.answers),
+                "text": done.text,
+                "extracted": verdict.extracted,
+                "outcome": verdict.outcome.value,
+                "tokens": done.tokens,
+            }
+        )
+    return records
+
+
+def accuracy(records: Sequence[Record]) -> float:
+    """The share of correct records."""
+    return sum(record["outcome"] == Outcome.CORRECT for record in records) / len(records)
+
+
+def summarize(records: Sequence[Record], axis: str) -> dict[str, Any]:
+    """Accuracy, size and outcomes of one split, and of each kind within it."""
+    kinds = sorted({record["kind"] for record in records})
+    by_kind = {kind: [r for r in records if r["kind"] == kind] for kind in kinds}
+    return {
+        "axis": axis,
+        "accuracy": accuracy(records),
+        "n": len(records),
+        "outcomes": {o.value: Counter(r["outcome"] for r in records)[o.value] for o in Outcome},
+        "by_kind": {kind: {"accuracy": accuracy(rows), "n": len(rows)} for kind, rows in by_kind.items()},
+    }

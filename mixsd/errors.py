@@ -1,0 +1,63 @@
+"""Errors a user can cause. Each message says what was given, what is allowed and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
+
+
+class MixSDError(Exception):
+    """Base of every error that is the user's to mend; commands print it in one line and exit 2."""
+
+
+class SettingError(MixSDError, ValueError):
+    """A setting that is unknown, of the wrong type, or outside its range."""
+
+
+class DataError(MixSDError, ValueError):
+    """A data file that is missing or does not say what it should."""
+
+
+class ModelUnavailableError(MixSDError, OSError):
+    """A model that cannot be had on this machine."""
+
+
+class StoreError(MixSDError, RuntimeError):
+    """A run directory or cache that cannot be used as it is."""
+
+
+def at_least(key: str, value: Number, least: Number) -> Number:
+    """Pass `value` through.
+
+    Raises:
+        SettingError: It is smaller than `least`.
+    """
+    if not value >= least:
+        raise SettingError(f"{key}={value} is out of range; allowed: {least} or more")
+    return value
+
+
+def within(key: str, value: float, low: float, high: float) -> float:
+    """Pass `value` through.
+
+    Raises:
+        SettingError: It is outside [low, high].
+    """
+    if not low <= value <= high:
+        raise SettingError(f"{key}={value} is out of range; allowed: {low} to {high}")
+    return value
+
+
+def one_of(key: str, value: str, allowed: Iterable[str]) -> str:
+    """Pass `value` through.
+
+    Raises:
+        SettingError: It is none of `allowed`; the message offers the nearest.
+    """
+    choices = list(allowed)
+    if value in choices:
+        return value
+    near = get_close_matches(value, choices, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise SettingError(f"{key}={value} is unknown; {hint}allowed: {', '.join(choices)}")

@@ -1,0 +1,101 @@
+"""The nouns everybody speaks: facts, probes, verdicts, and the task that brings them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Axis(StrEnum):
+    """What a split of probes measures."""
+
+    MEMORIZATION = "memorization"
+    GENERALIZATION = "generalization"
+    RETENTION = "retention"
+
+
+class Outcome(StrEnum):
+    """How a completion was graded. Only `CORRECT` counts as right."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    UNPARSABLE = "unparsable"
+    TRUNCATED = "truncated"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The grade of one completion and the answer that was read from it."""
+
+    outcome: Outcome
+    extracted: str = ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One piece of knowledge to inject.
+
+    Attributes:
+        id: Stable name; coins and orders derive from it.
+        question: The bare question.
+        prompt: The user turn that is trained on: the question with the request for an answer format.
+        answer: The short gold answer.
+        gold_text: The full gold reply (the paper's y*), which ends with the answer.
+        aliases: Other spellings accepted as the answer.
+        category: The kind of fact, for break-downs (here: the relation).
+    """
+
+    id: str
+    question: str
+    prompt: str
+    answer: str
+    gold_text: str
+    aliases: tuple[str, ...] = ()
+    category: str = ""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """All accepted answers, the canonical one first."""
+        return (self.answer, *self.aliases)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question asked before and after training.
+
+    Attributes:
+        id: Unique within the task.
+        split: The split it belongs to, such as `recall`.
+        prompt: The user turn.
+        answers: Accepted answers.
+        fact_id: The fact it asks for ('' when it asks for none).
+        kind: A finer class within the split, such as `reworded` or `prefixed`.
+    """
+
+    id: str
+    split: str
+    prompt: str
+    answers: tuple[str, ...]
+    fact_id: str = ""
+    kind: str = ""
+
+
+class Task(Protocol):
+    """What the engine asks of a benchmark. A new task is one class with these members and one YAML."""
+
+    name: str
+    max_new_tokens: int
+    """Token budget of a reply, for probes and for mixed targets alike."""
+
+    facts: list[Fact]
+    """The facts to inject, in the order every method sees them."""
+    probes: list[Probe]
+    """The probes of all splits."""
+
+    def axis(self, split: str) -> Axis:
+        """What the split measures."""
+        ...
+
+    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
+        """Grade one completion. The same grader verifies mixed targets."""
+        ...

@@ -1,0 +1,249 @@
+"""What a method is, and what it may ask of a model."""
+
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from mixsd.knowledge import Fact, Task
+from mixsd.losses import nll
+
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training example: token ids, never text, so that what was checked is what is trained on.
+
+    Attributes:
+        fact_id: The fact it teaches.
+        prompt_ids: The naive prompt. Never trained on, the assistant header included.
+        target_ids: The target, end of turn included.
+        provenance: A letter per target token: `n`aive, `e`xpert, `a`greed by both, `g`old.
+        text: The target as text, for people.
+        attempt: The attempt that passed verification (0 is the first).
+    """
+
+    fact_id: str
+    prompt_ids: tuple[int, ...]
+    target_ids: tuple[int, ...]
+    provenance: str
+    text: str
+    attempt: int = 0
+
+
+@dataclass
+class Preparation:
+    """What a method trains on, and what is worth reporting about how it came to be.
+
+    Attributes:
+        examples: One per kept fact, in the order of the facts.
+        dropped: Fact id -> reason, for facts that nothing is trained for.
+        report: Flat numbers for `results.json` under `targets`.
+        generated_tokens: Tokens decoded to make the targets.
+    """
+
+    examples: list[Example]
+    dropped: dict[str, str] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+    generated_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A right-padded training batch.
+
+    Attributes:
+        input_ids: (B, T) prompt and target tokens.
+        attention_mask: (B, T) True on real tokens.
+        is_predictor: (B, T) True where the *next* token is a target token; logits are taken there.
+        target_ids: (N,) those next tokens, row by row; N counts the target tokens of the batch.
+        target_rows: (N,) the row each belongs to.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    is_predictor: Tensor
+    target_ids: Tensor
+    target_rows: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+def collate(examples: Sequence[Example], pad_id: int) -> Batch:
+    """Pad examples on the right into one batch, on the CPU.
+
+    Padding is known by position, never by token id: with some tokenizers pad and end of turn are one id.
+    """
+    width = max(len(e.prompt_ids) + len(e.target_ids) for e in examples)
+    input_ids = torch.full((len(examples), width), pad_id)
+    attention_mask = torch.zeros(len(examples), width, dtype=torch.bool)
+    is_predictor = torch.zeros_like(attention_mask)
+    for row, example in enumerate(examples):
+        start, end = len(example.prompt_ids), len(example.prompt_ids) + len(example.target_ids)
+        input_ids[row, :end] = torch.tensor([*example.prompt_ids, *example.target_ids])
+        attention_mask[row, :end] = True
+        is_predictor[row, start - 1 : end - 1] = True
+    target_ids = input_ids.roll(-1, dims=1)[is_predictor]
+    target_rows = is_predictor.nonzero()[:, 0]
+    return Batch(input_ids, attention_mask, is_predictor, target_ids, target_rows)
+
+
+def left_pad(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids (R, T) and mask (R, T) of prompts padded on the left; a padded id is never attended to."""
+    width = max(len(prompt) for prompt in prompts)
+    tokens = torch.zeros(len(prompts), width, dtype=torch.long)
+    mask = torch.zeros_like(tokens)
+    for row, prompt in enumerate(prompts):
+        tokens[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    return tokens.to(device), mask.to(device)
+
+
+class RecordFile(Protocol):
+    """Finished pieces of work on disk, by key; what was appended survives the process."""
+
+    records: dict[str, dict[str, Any]]
+
+    def append(self, key: str, record: dict[str, Any]) -> None:
+        """Add one finished piece, durably."""
+        ...
+
+
+class Workbench(Protocol):
+    """Where a method keeps unfinished work, and how it shows progress."""
+
+    def record_file(self, kind: str, fingerprint: dict[str, Any]) -> AbstractContextManager[RecordFile]:
+        """Open, under a lock, the records that belong to exactly this fingerprint."""
+        ...
+
+    def progress(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Show a progress bar; the function given moves it by so many."""
+        ...
+
+
+def gold_example(fact: Fact, student: "Student") -> Example:
+    """The gold text of a fact as a training example."""
+    ids = student.target_ids(fact.gold_text)
+    return Example(fact.id, student.prompt_ids(fact.prompt), ids, "g" * len(ids), fact.gold_text)
+
+
+class Method(Protocol):
+    """A gradient method. It prepares its examples once, then gives a loss for every batch of them."""
+
+    name: str
+
+    def prepare(self, task: Task, student: "Student", bench: Workbench) -> Preparation:
+        """Make the examples. `student` is the frozen base model here."""
+        ...
+
+    def loss(self, batch: Batch, student: "Student") -> Tensor:
+        """The loss of every target token, (N,), unreduced: the trainer averages, the same for all."""
+        ...
+
+
+class Student:
+    """A model with its tokenizer and its chat template: all that a method may ask of either.
+
+    Args:
+        model: A causal language model.
+        tokenizer: Its tokenizer, with a chat template.
+        template_options: Extra arguments of the chat template, such as `enable_thinking: false`.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        template_options: dict[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.template_options = dict(template_options or {})
+        self.end_ids = _end_ids(model, tokenizer)
+        self.end_id = self._end_of_turn()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's parameters are."""
+        return self.model.device
+
+    def in_dtype(self, dtype: str) -> "Student":
+        """The same student computing in `dtype`: itself where it does already, else a frozen copy."""
+        wanted = DTYPES[dtype]
+        if self.model.dtype == wanted:
+            return self
+        model = copy.deepcopy(self.model).to(wanted)  # type: ignore[arg-type]
+        return Student(model.eval().requires_grad_(False), self.tokenizer, self.template_options)
+
+    def prompt_ids(self, prompt: str) -> tuple[int, ...]:
+        """Token ids of a chat with one user turn, up to where the reply begins."""
+        turns = [{"role": "user", "content": prompt}]
+        return self._render(turns, add_generation_prompt=True)
+
+    def target_ids(self, text: str) -> tuple[int, ...]:
+        """Token ids of a reply, closed by the end-of-turn token (and nothing after it)."""
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return (*ids, self.end_id)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The reply that token ids spell, without its end token."""
+        kept = [token for token in ids if token not in self.end_ids]
+        return self.tokenizer.decode(kept, skip_special_tokens=True).strip()
+
+    def target_logits(self, batch: Batch) -> Tensor:
+        """Logits (N, V) at the positions that predict target tokens, and nowhere else."""
+        output = self.model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            logits_to_keep=batch.is_predictor,
+            use_cache=False,
+        )
+        return output.logits.reshape(-1, output.logits.shape[-1])
+
+    @torch.no_grad()
+    def target_nll(self, examples: Sequence[Example], batch_size: int) -> list[Tensor]:
+        """NLL in nats of each target token given prompt and earlier targets; one (length,) tensor each."""
+        losses: list[Tensor] = []
+        for start in range(0, len(examples), batch_size):
+            chunk = examples[start : start + batch_size]
+            batch = self.collate(chunk)
+            flat = nll(self.target_logits(batch), batch.target_ids).cpu()
+            losses += flat.split([len(example.target_ids) for example in chunk])
+        return losses
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Pad examples on the right into one batch on the model's device."""
+        return collate(examples, pad_id=self.end_id).to(self.device)
+
+    def _render(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> tuple[int, ...]:
+        encoding = self.tokenizer.apply_chat_template(
+            turns,
+            add_generation_prompt=add_generation_prompt,
+            tokenize=True,
+            return_dict=True,
+            **self.template_options,
+        )
+        return tuple(encoding["input_ids"])
+
+    def _end_of_turn(self) -> int:
+        """The end token that the chat template itself puts behind a reply."""
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+        start = len(self._render(turns[:1], add_generation_prompt=True))
+        reply = self._render(turns, add_generation_prompt=False)[start:]
+        return next((token for token in reply if token in self.end_ids), min(self.end_ids))
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Every token that ends a reply, by the generation config and the tokenizer."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(token for token in [*ids, tokenizer.eos_token_id] if token is not None)

@@ -1,0 +1,1 @@
+"""Mixed Contextual Self-Distillation, free of Hydra, W&B and lm-eval."""

@@ -1,0 +1,167 @@
+"""Held-out tasks: what a suite gives, and how base and tuned scores become a retention (decision 6)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from mixsd.analysis.stats import (
+    bootstrap_indices,
+    lower_bound,
+    paired_interval,
+    percentile_interval,
+    smallest_detectable,
+)
+from mixsd.method import Student
+
+GENERATED, LIKELIHOOD = "generated", "likelihood"
+MARGIN_OVER_CHANCE = 0.05
+"""A task counts only if the base's lower bound exceeds chance by this much."""
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """One model's scores on one held-out task.
+
+    Attributes:
+        metric: What `score` of an item is.
+        kind: `generated` or `likelihood`; the two are separate panels.
+        chance: Accuracy of guessing (0 for generated tasks).
+        items: One record per document, in order: doc_id, score in [0, 1], outcome, prompt, text, answers.
+    """
+
+    metric: str
+    kind: str
+    chance: float
+    items: list[dict[str, Any]]
+
+    @property
+    def mean(self) -> float:
+        """Mean score."""
+        return float(np.mean([item["score"] for item in self.items]))
+
+
+class RetentionSuite(Protocol):
+    """A set of held-out tasks."""
+
+    name: str
+    tasks: Sequence[str]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What identifies its scores beyond the model: tasks, data, limit, versions."""
+        ...
+
+    def size(self, tasks: Sequence[str]) -> int:
+        """How many documents the tasks have, for progress."""
+        ...
+
+    def evaluate(
+        self, student: Student, tasks: Sequence[str], batch_size: int, on_done: Callable[[int], None]
+    ) -> dict[str, TaskScores]:
+        """Score a model on some of its tasks (test documents)."""
+        ...
+
+    def validate(self, student: Student, batch_size: int) -> float | None:
+        """Mean score on a few validation documents, for curves during training; None when switched off."""
+        ...
+
+
+def summarize(
+    base: Mapping[str, TaskScores], tuned: Mapping[str, TaskScores], contaminated: Mapping[str, set[str]]
+) -> dict[str, Any]:
+    """Retention of a tuned model against its base, from paired items.
+
+    `ratio` is mean tuned over mean base across the included tasks (the paper's ratio of means);
+    `ratio_above_chance` is the same on (score - chance) / (1 - chance), negatives kept. The headline
+    values are those of the generated panel.
+
+    Args:
+        base: Scores of the base model by task.
+        tuned: Scores of the tuned model on the same documents.
+        contaminated: Documents by task that share an answer with a trained fact; they are left out.
+    """
+    tasks: dict[str, dict[str, Any]] = {}
+    pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for name, before in base.items():
+        after = tuned[name]
+        skip = contaminated.get(name, set())
+        rows = [
+            (b["score"], t["score"])
+            for b, t in zip(before.items, after.items, strict=True)
+            if b["doc_id"] not in skip
+        ]
+        scores = np.array(rows, dtype=float).reshape(-1, 2)
+        pairs[name] = (scores[:, 0], scores[:, 1])
+        tasks[name] = _task_summary(before, after, *pairs[name], excluded_items=len(skip))
+    panels = {
+        kind: _panel({n: t for n, t in tasks.items() if t["kind"] == kind and t["included"]}, pairs)
+        for kind in (GENERATED, LIKELIHOOD)
+    }
+    return {
+        **panels[GENERATED],
+        "excluded": {
+            "tasks": sorted(name for name, task in tasks.items() if not task["included"]),
+            "items": sum(len(skip) for skip in contaminated.values()),
+        },
+        "panels": panels,
+        "tasks": tasks,
+    }
+
+
+def _task_summary(
+    before: TaskScores, after: TaskScores, base: np.ndarray, tuned: np.ndarray, excluded_items: int
+) -> dict[str, Any]:
+    n = len(base)
+    bound = lower_bound(float(base.sum()), n) if n else 0.0
+    discordance = float(np.mean(base != tuned)) if n else 0.0
+    return {
+        "metric": before.metric,
+        "kind": before.kind,
+        "base": float(base.mean()) if n else None,
+        "tuned": float(tuned.mean()) if n else None,
+        "chance": before.chance,
+        "n": n,
+        "included": bound > before.chance + MARGIN_OVER_CHANCE,
+        "ci": list(paired_interval(list(tuned - base))) if n >= 20 else None,
+        "discordance": discordance,
+        "detectable": smallest_detectable(n) if n else None,
+        "excluded_items": excluded_items,
+        "outcomes_base": _outcomes(before),
+        "outcomes_tuned": _outcomes(after),
+    }
+
+
+def _outcomes(scores: TaskScores) -> dict[str, int]:
+    seen = [item["outcome"] for item in scores.items]
+    return {outcome: seen.count(outcome) for outcome in sorted(set(seen))}
+
+
+def _panel(tasks: Mapping[str, Mapping[str, Any]], pairs: Mapping[str, Any]) -> dict[str, Any]:
+    """Ratios over the included tasks of one kind, with bootstrap intervals over items within tasks."""
+    if not tasks:
+        return dict.fromkeys(("ratio", "ratio_above_chance", "base_mean", "tuned_mean", "ci", "delta_ci"))
+    chance = np.array([task["chance"] for task in tasks.values()])
+    base = np.array([task["base"] for task in tasks.values()])
+    tuned = np.array([task["tuned"] for task in tasks.values()])
+    resampled_base, resampled_tuned = _resampled_means([pairs[name] for name in tasks])
+    ratios = resampled_tuned / np.where(resampled_base > 0, resampled_base, np.nan)
+    above = (base - chance) / (1 - chance)
+    return {
+        "ratio": float(tuned.mean() / base.mean()),
+        "ratio_above_chance": float(((tuned - chance) / (1 - chance)).mean() / above.mean()),
+        "base_mean": float(base.mean()),
+        "tuned_mean": float(tuned.mean()),
+        "ci": list(percentile_interval(ratios)),
+        "delta_ci": list(percentile_interval(resampled_tuned - resampled_base)),
+    }
+
+
+def _resampled_means(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Bootstrap means over tasks of base and tuned; items are resampled in pairs, within each task."""
+    base, tuned = [], []
+    for seed, (before, after) in enumerate(pairs):
+        draws = bootstrap_indices(len(before), seed)
+        base.append(before[draws].mean(axis=1))
+        tuned.append(after[draws].mean(axis=1))
+    return np.mean(base, axis=0), np.mean(tuned, axis=0)

@@ -1,0 +1,100 @@
+"""The W&B mirror of a finished run. Local files are the truth; the mirror can be rebuilt from them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mixsd.engine.store import read_json, read_jsonl
+from mixsd.errors import one_of
+
+MODES = ("offline", "online", "disabled")
+METRICS = "metrics.jsonl"
+TRAJECTORY = "trajectory.jsonl"
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """Where runs are mirrored to.
+
+    Attributes:
+        mode: `offline` (files under the run directory), `online`, or `disabled`.
+        project: W&B project.
+        entity: W&B user or team (None: the default one).
+    """
+
+    mode: str
+    project: str
+    entity: str | None
+
+    def __post_init__(self) -> None:
+        one_of("tracking.mode", self.mode, MODES)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | int | str]]:
+    """Nested results as flat keys with slashes; lists and missing values are left out."""
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{name}/")
+        elif isinstance(value, int | float | str):
+            yield name, value
+
+
+def summary(results: Mapping[str, Any]) -> dict[str, float | int | str]:
+    """The summary of a run: `probes/recall`, `retention/ratio`, `targets/nll` ..., flat and fixed."""
+    flat: dict[str, float | int | str] = {}
+    for group in ("probes", "probes_before"):
+        for split, values in results[group].items():
+            flat[f"{group}/{split}"] = values["accuracy"]
+            flat |= dict(flatten({"outcomes": values["outcomes"]}, f"{group}/{split}/"))
+    for group in ("targets", "cost", "training"):
+        flat |= dict(flatten(results[group], f"{group}/"))
+    retention = results["retention"]
+    scalars = {key: value for key, value in retention.items() if not isinstance(value, Mapping)}
+    flat |= dict(flatten(scalars, "retention/"))
+    for task, values in retention.get("tasks", {}).items():
+        flat[f"retention/{task}/base"] = values["base"]
+        flat[f"retention/{task}/tuned"] = values["tuned"]
+    return flat
+
+
+def mirror(run_dir: Path, settings: TrackingSettings) -> None:
+    """Write a finished run to W&B: config, training curve, summary.
+
+    Args:
+        run_dir: A run directory with `results.json`.
+        settings: Where to; nothing happens when disabled.
+    """
+    if settings.mode == "disabled":
+        return
+    import wandb  # heavy, and only needed here
+
+    results = read_json(run_dir / "results.json")
+    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    run = wandb.init(
+        project=settings.project,
+        entity=settings.entity,
+        mode=settings.mode,  # type: ignore[arg-type]
+        dir=run_dir,
+        name=results["run_id"],
+        group=config["experiment_name"],
+        job_type=results["method"],
+        config=config,
+        reinit="finish_previous",
+        settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
+    )
+    try:
+        run.define_metric("step")
+        for group in ("train", "trajectory"):
+            run.define_metric(f"{group}/*", step_metric="step")
+        for group, file in (("train", METRICS), ("trajectory", TRAJECTORY)):
+            for record in read_jsonl(run_dir / file):
+                step = record.pop("step")
+                values = {key: value for key, value in record.items() if value is not None}
+                run.log({"step": step, **{f"{group}/{key}": value for key, value in values.items()}})
+        run.summary.update(summary(results))
+    finally:
+        run.finish()

@@ -1,0 +1,34 @@
+"""Run experiments. One config in, one finished run out; `-m` makes a sweep of them.
+
+    python run.py method=sft task.facts=24
+    python run.py -m experiment=quickstart
+"""
+
+import os
+import sys
+
+os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors are told in one line below, not by Hydra
+os.environ.setdefault("TQDM_DISABLE", "1")  # libraries draw bars inside ours otherwise
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+
+@hydra.main(config_path="conf", config_name="config", version_base="1.3")
+def main(config: DictConfig) -> str:
+    """Run one experiment; in a sweep, a failed job does not end the others."""
+    from mixsd.engine.sweep import run_job  # torch is heavy: `--help` must not wait for it
+
+    return run_job(config)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (HydraException, OmegaConfBaseException) as error:
+        from mixsd.engine.messages import config_error
+
+        print(config_error(error), file=sys.stderr)
+        sys.exit(2)
