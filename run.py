@@ -1,7 +1,7 @@
 """Run experiments. One config in, one finished run out; `-m` makes a sweep of them.
 
-    python run.py method=sft task.facts=24
-    python run.py -m experiment=quickstart
+python run.py method=sft task.facts=24
+python run.py -m experiment=quickstart
 """
 
 import os

@@ -124,9 +124,7 @@ def stated_span(text: str) -> str:
 
 
 def _canonical(tokens: Words) -> Words:
-    return tuple(
-        format(float(token), ".12g") if _NUMBER.fullmatch(token) else token for token in tokens
-    )
+    return tuple(format(float(token), ".12g") if _NUMBER.fullmatch(token) else token for token in tokens)
 
 
 def _grade_boxed(text: str, answers: Sequence[str]) -> Verdict:
@@ -139,10 +137,8 @@ def _grade_boxed(text: str, answers: Sequence[str]) -> Verdict:
 
 
 def _after_marker(text: str) -> str:
-    marker = None
-    for marker in _ANSWER_MARKER.finditer(text):
-        pass
-    return text[marker.end() :] if marker and words(text[marker.end() :]) else text
+    ends = [marker.end() for marker in _ANSWER_MARKER.finditer(text)]
+    return text[ends[-1] :] if ends and words(text[ends[-1] :]) else text
 
 
 @dataclass(frozen=True)

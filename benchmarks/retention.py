@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lm_eval.api.instance import Instance
 from lm_eval.api.task import Task
 from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
@@ -133,7 +132,9 @@ def _load_tasks(names: tuple[str, ...], data_root: Path | None, validation: bool
     manager = _task_manager(not all(map(_is_pocket, names)))
     unknown = [name for name in names if name not in manager.all_subtasks]
     if unknown:
-        raise SettingError(f"retention.tasks: {', '.join(unknown)} is no lm-eval task (groups: list the tasks)")
+        raise SettingError(
+            f"retention.tasks: {', '.join(unknown)} is no lm-eval task (groups: list the tasks)"
+        )
     splits: Mapping[str, None] = {"test_split": None} if validation else {}
     children = [{"task": name, **UNUSED_SPLITS.get(name, {}), **splits} for name in names]
     group = {"group": "retention", "task": children}
@@ -153,20 +154,23 @@ def _load_tasks(names: tuple[str, ...], data_root: Path | None, validation: bool
     return {name: loaded[name] for name in names}
 
 
-class _Reader(HFLM):
+_Base: Any = HFLM  # its decorator hides the constructor from type checkers
+
+
+class _Reader(_Base):
     """lm-eval's model, generating as the probes do and remembering which replies never ended."""
 
     def __init__(self, student: Student, batch_size: int, on_done: Callable[[int], None]) -> None:
         super().__init__(
             pretrained=student.model,
-            tokenizer=student.tokenizer,  # type: ignore[arg-type]
+            tokenizer=student.tokenizer,
             batch_size=batch_size,
             chat_template_args=student.template_options,
         )
         self._student, self._on_done = student, on_done
         self.truncated: set[tuple[str, int]] = set()
 
-    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         replies: dict[int, str] = {}
         by_settings: dict[str, list[int]] = {}
         for index, request in enumerate(requests):
@@ -190,9 +194,7 @@ class _Reader(HFLM):
                     self.truncated.add((str(requests[row].task_name), int(requests[row].doc_id or 0)))
         return [replies[index] for index in range(len(requests))]
 
-    def loglikelihood(
-        self, requests: list[Instance], disable_tqdm: bool = False
-    ) -> list[tuple[float, bool]]:
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         return super().loglikelihood(requests, disable_tqdm=True)
 
     def _prompt_ids(self, context: str) -> list[int]:
@@ -214,14 +216,13 @@ def _score(
             continue
         with _undisturbed(student.model), _quiet():
             reader = _Reader(student, batch_size, on_done)
-            results = evaluate(
+            results: Any = evaluate(
                 reader,
                 {"tasks": chosen, "groups": {}, "group_map": {}},
                 limit=limit,
                 bootstrap_iters=0,
                 apply_chat_template=kind == GENERATED,
             )
-        assert results is not None
         for name, task in chosen.items():
             scores[name] = _task_scores(name, task, results["samples"][name], reader.truncated)
             if kind == LIKELIHOOD:

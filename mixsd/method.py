@@ -13,7 +13,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from mixsd.knowledge import Fact, Task
 from mixsd.losses import nll
 
-
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -165,8 +164,9 @@ class Student:
         tokenizer: PreTrainedTokenizerBase,
         template_options: dict[str, Any] | None = None,
     ) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
+        # Any: the stubs of transformers know neither chat templates nor generation on these classes.
+        self.model: Any = model
+        self.tokenizer: Any = tokenizer
         self.template_options = dict(template_options or {})
         self.end_ids = _end_ids(model, tokenizer)
         self.end_id = self._end_of_turn()
@@ -181,7 +181,7 @@ class Student:
         wanted = DTYPES[dtype]
         if self.model.dtype == wanted:
             return self
-        model = copy.deepcopy(self.model).to(wanted)  # type: ignore[arg-type]
+        model = copy.deepcopy(self.model).to(wanted)
         return Student(model.eval().requires_grad_(False), self.tokenizer, self.template_options)
 
     def prompt_ids(self, prompt: str) -> tuple[int, ...]:

@@ -139,7 +139,7 @@ class _Run:
             write_json(self.dir / "preparation.json", {"report": report, "dropped": made.dropped})
         lists = ("prompt_ids", "target_ids")
         return [
-            Example(**{k: tuple(v) if k in lists else v for k, v in record.items()})
+            Example(**{**record, **{key: tuple(record[key]) for key in lists}})
             for record in read_jsonl(listed)
         ]
 

@@ -74,7 +74,9 @@ def fingerprint(settings: ModelSettings) -> str:
     if name == EMBEDDED:
         return f"{EMBEDDED}-{_file_digest(_embedded_file())}"
     if Path(name).is_dir():
-        files = sorted(p for p in Path(name).iterdir() if p.suffix in {".safetensors", ".json", ".bin", ".jinja"})
+        files = sorted(
+            p for p in Path(name).iterdir() if p.suffix in {".safetensors", ".json", ".bin", ".jinja"}
+        )
         return "folder-" + blake2b("".join(map(_file_digest, files)).encode(), digest_size=8).hexdigest()
     config = _hub_file(name, "config.json")
     commit = _COMMIT.search(config)
@@ -157,7 +159,7 @@ def _converted_embedded(cache_dir: Path) -> Path:
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-            model = AutoModelForCausalLM.from_pretrained(
+            model: Any = AutoModelForCausalLM.from_pretrained(
                 source.parent, gguf_file=source.name, dtype=torch.float32
             )
             # The weights are plain float32 now; these leftovers of the reader forbid saving.
@@ -192,7 +194,7 @@ def _tiny_random() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     raw = Tokenizer(tokenizer_models.BPE(vocab=alphabet, merges=[]))
     raw.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
     raw.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer: Any = PreTrainedTokenizerFast(
         tokenizer_object=raw,
         eos_token="<|end|>",
         pad_token="<|end|>",

@@ -13,7 +13,9 @@ ANSWER = ("text", "extracted", "outcome", "tokens")
 SCORE = ("text", "outcome", "score")
 
 
-def build_results(config: RunConfig, base: Scores, tuned: Scores, reports: Mapping[str, Any]) -> dict[str, Any]:
+def build_results(
+    config: RunConfig, base: Scores, tuned: Scores, reports: Mapping[str, Any]
+) -> dict[str, Any]:
     """The whole of `results.json`.
 
     Args:

@@ -65,9 +65,7 @@ class Scorer:
 
     def validation(self, student: Student) -> float | None:
         """Mean score on the suite's validation documents, or None when that is switched off."""
-        return self._config.retention.validate(
-            self._reader(student), self._config.model.scoring_batch_size
-        )
+        return self._config.retention.validate(self._reader(student), self._config.model.scoring_batch_size)
 
     def _reader(self, student: Student) -> Student:
         return student.in_dtype(self._config.model.scoring_dtype)
@@ -79,9 +77,7 @@ class Scorer:
     def _ask(
         self, reader: Student, probes: Sequence[Probe], on_done: Callable[[int], None]
     ) -> list[probing.Record]:
-        return probing.ask(
-            reader, self._config.task, probes, self._config.model.scoring_batch_size, on_done
-        )
+        return probing.ask(reader, self._config.task, probes, self._config.model.scoring_batch_size, on_done)
 
     def _score(
         self,

@@ -37,7 +37,7 @@ class TrainingSettings:
         betas: AdamW.
         clip: Gradient norm ceiling.
         dtype: `bfloat16` autocast over float32 weights, or `float32`.
-        loss_average: `token`: mean over all target tokens of the batch; `sequence`: mean of the examples' means.
+        loss_average: `token`: mean over the batch's target tokens; `sequence`: mean of example means.
         eval_every: Steps between evaluations of recall (the fixed schedule of decision 2).
         until_recall: Stop at the first evaluation with this recall over all facts (None: never).
         save_model: Keep the trained weights in the run directory.
@@ -280,7 +280,7 @@ class _Watch(TrainerCallback):
         self._report.steps, self._report.trained_tokens = step, self._trainer.trained_tokens
         self._on_step()
         if step % self._settings.eval_every == 0 or step == self._settings.max_steps:
-            model = self._trainer.model
+            model: Any = self._trainer.model
             model.eval()
             seen = self._evaluate(step, self._trainer.trained_tokens)
             model.train()

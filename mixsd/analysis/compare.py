@@ -1,0 +1,103 @@
+"""Differences between methods at matched recall, with intervals, whatever their sign."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from mixsd.analysis.runs import Run, labels
+from mixsd.analysis.stats import (
+    Interval,
+    bootstrap_indices,
+    percentile_interval,
+    smallest_detectable,
+    t_interval,
+)
+
+CLAIM_SEEDS = 5
+"""Seeds from which a difference speaks of methods; with fewer it is descriptive (decision 4)."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Held-out score of `first` minus that of `second`, as a share (0.01 is one point).
+
+    Attributes:
+        first: A label.
+        second: Another label.
+        delta: Mean difference (None: not comparable).
+        interval: 95%: over items with one seed, over per-seed differences with more.
+        seeds: Seeds that both have, at matched recall.
+        items: Held-out items they share.
+        note: What the numbers allow to say.
+    """
+
+    first: str
+    second: str
+    delta: float | None
+    interval: Interval | None
+    seeds: int
+    items: int
+    note: str
+
+
+def differences(runs: Sequence[Run]) -> list[Difference]:
+    """All pairs of labels, in alphabetical order, so that no method is the reference."""
+    named = labels(runs)
+    by_label: dict[str, dict[int, Run]] = {}
+    for run in runs:
+        by_label.setdefault(named[run.path], {})[run.seed] = run
+    return [_difference(a, b, by_label[a], by_label[b]) for a, b in combinations(sorted(by_label), 2)]
+
+
+def _difference(a: str, b: str, first: Mapping[int, Run], second: Mapping[int, Run]) -> Difference:
+    shared = sorted(set(first) & set(second))
+    seeds = [seed for seed in shared if first[seed].reached and second[seed].reached]
+    if not shared:
+        return Difference(a, b, None, None, 0, 0, "no seed in common")
+    if not seeds:
+        return Difference(a, b, None, None, 0, 0, "recall goal not reached by both: not compared")
+    pairs = [_item_differences(first[seed], second[seed]) for seed in seeds]
+    if not pairs[0]:
+        return Difference(a, b, None, None, len(seeds), 0, "no held-out task counts")
+    items = sum(len(values) for values in pairs[0])
+    means = [float(np.mean([values.mean() for values in tasks])) for tasks in pairs]
+    interval = _item_interval(pairs[0]) if len(seeds) == 1 else t_interval(means)
+    return Difference(a, b, float(np.mean(means)), interval, len(seeds), items, _note(interval, len(seeds)))
+
+
+def _note(interval: Interval, seeds: int) -> str:
+    apart = not interval[0] <= 0 <= interval[1]
+    if seeds >= CLAIM_SEEDS:
+        return "a difference between the methods" if apart else "within noise"
+    scope = "these checkpoints" if seeds == 1 else "these seeds"
+    found = f"a difference between {scope}" if apart else "within noise"
+    return f"{found}; descriptive ({seeds} of {CLAIM_SEEDS} seeds)"
+
+
+def _item_differences(first: Run, second: Run) -> list[np.ndarray]:
+    """Per-item score differences, one array per held-out task that counts for both runs."""
+    arrays = []
+    for task in sorted(set(first.held_out) & set(second.held_out)):
+        other = {row["doc_id"]: row["tuned"]["score"] for row in second.held_out[task]}
+        rows = [(row["tuned"]["score"], other[row["doc_id"]]) for row in first.held_out[task]]
+        arrays.append(np.array([a - b for a, b in rows], dtype=float))
+    return arrays
+
+
+def _item_interval(tasks: Sequence[np.ndarray]) -> Interval:
+    resampled = [
+        values[bootstrap_indices(len(values), seed)].mean(axis=1) for seed, values in enumerate(tasks)
+    ]
+    return percentile_interval(np.mean(resampled, axis=0))
+
+
+def detectable(runs: Sequence[Run]) -> float | None:
+    """The smallest held-out difference these items could show (20% discordance, power 0.8)."""
+    sizes = [len(rows) for rows in runs[0].held_out.values()]
+    if not sizes:
+        return None
+    # A mean over tasks varies like the mean of their variances over the number of tasks.
+    effective = len(sizes) ** 2 / sum(1 / size for size in sizes)
+    return smallest_detectable(round(effective))

@@ -1,0 +1,59 @@
+"""The tradeoff picture: memorization against retention, a labelled point a method."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+
+
+def plot_tradeoff(frames: list[tuple[str, pd.DataFrame]], path: Path) -> None:
+    """Draw one panel per group of comparable runs.
+
+    A point is a run: recall over all facts, and retention with its 95% interval over held-out items. A
+    hollow point did not reach the recall at which methods are compared.
+
+    Args:
+        frames: (title, one row per run) per group.
+        path: The PNG to write.
+    """
+    figure, axes = plt.subplots(
+        1, len(frames), figsize=(6.4 * len(frames), 4.8), squeeze=False, constrained_layout=True
+    )
+    for axis, (title, frame) in zip(axes[0], frames, strict=True):
+        _panel(axis, title, frame.dropna(subset=["retention"]))
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _panel(axis: Axes, title: str, frame: pd.DataFrame) -> None:
+    colours = plt.get_cmap("tab10")
+    axis.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
+    axis.annotate("base model", (0.01, 1.0), color="grey", fontsize=8, va="bottom")
+    for index, (label, rows) in enumerate(frame.groupby("label", sort=True)):
+        colour = colours(index % 10)
+        for number, row in enumerate(rows.to_dict("records")):
+            at = row["recall"], row["retention"]
+            axis.errorbar(
+                *at,
+                yerr=[[at[1] - row["retention_low"]], [row["retention_high"] - at[1]]],
+                fmt="o",
+                color=colour,
+                capsize=3,
+                markerfacecolor=colour if row["reached"] else "white",
+                label=str(label) if number == 0 else None,
+            )
+            if number == 0:
+                axis.annotate(str(label), at, xytext=(8, 6), textcoords="offset points")
+    axis.set(
+        title=title,
+        xlabel="memorization: recall over all facts",
+        ylabel="retention: held-out score, tuned / base",
+        xlim=(-0.03, 1.12),
+    )
+    if len(frame):
+        axis.legend(loc="lower left", fontsize=8)
+    axis.grid(alpha=0.25)

@@ -1,0 +1,143 @@
+"""Read finished runs, and say which of them may be compared."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from mixsd.engine.store import content_hash, read_json, read_jsonl
+from mixsd.errors import StoreError
+from mixsd.retention import GENERATED
+
+MODEL_KEYS = ("name", "scoring_dtype", "scoring_batch_size", "template_options", "answer_format")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run as the store left it."""
+
+    path: Path
+    results: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return self.results["method"]
+
+    @property
+    def seed(self) -> int:
+        """The seed that the methods share."""
+        return self.results["seed"]
+
+    @property
+    def recall(self) -> float:
+        """Memorization over all facts, the dropped ones included."""
+        return self.results["probes"]["recall"]["accuracy"]
+
+    @property
+    def reached(self) -> bool:
+        """Whether the run got to the recall at which methods are compared (decision 2)."""
+        goal = self.config["training"]["until_recall"]
+        return goal is None or self.recall >= goal
+
+    @property
+    def comparable_key(self) -> str:
+        """Equal for runs whose numbers may stand in one table: task, data, model and suite are the same."""
+        task = {key: value for key, value in self.config["task"].items() if key != "seed"}
+        model = {key: self.config["model"][key] for key in MODEL_KEYS}
+        return content_hash([task, model, self.config["retention"], self.config["training"]["until_recall"]])
+
+    @cached_property
+    def held_out(self) -> dict[str, list[dict[str, Any]]]:
+        """Per-item records of the generated tasks that count, by task."""
+        tasks = self.results["retention"]["tasks"]
+        counted = [n for n, task in tasks.items() if task["kind"] == GENERATED and task["included"]]
+        return {name: read_jsonl(self.path / "retention" / f"{name}.jsonl") for name in counted}
+
+
+def load_runs(folder: Path) -> list[Run]:
+    """All finished runs below a folder, sorted by path.
+
+    Raises:
+        StoreError: There is no finished run.
+    """
+    done = sorted(marker.parent for marker in folder.rglob("DONE"))
+    if not done:
+        raise StoreError(f"{folder} holds no finished run; give a folder that `python run.py` wrote to")
+    return [
+        Run(path, read_json(path / "results.json"), yaml.safe_load((path / "config.yaml").read_text("utf-8")))
+        for path in done
+    ]
+
+
+def comparable_groups(runs: Iterable[Run]) -> list[list[Run]]:
+    """Runs in groups within which numbers may be compared."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.comparable_key, []).append(run)
+    return list(groups.values())
+
+
+def labels(runs: Sequence[Run]) -> dict[Path, str]:
+    """A label per run: the method, and the settings in which runs of that method differ (not the seed)."""
+    named: dict[Path, str] = {}
+    for method in sorted({run.method for run in runs}):
+        same = [run for run in runs if run.method == method]
+        settings = {run.path: _settings(run) for run in same}
+        keys = sorted({key for values in settings.values() for key in values})
+        varying = [key for key in keys if len({str(settings[run.path].get(key)) for run in same}) > 1]
+        for run in same:
+            parts = [f"{key.rpartition('.')[2]}={settings[run.path].get(key)}" for key in varying]
+            named[run.path] = " ".join([method, *parts])
+    return named
+
+
+def to_frame(runs: Sequence[Run]) -> pd.DataFrame:
+    """One row per run: what it learned, what it kept, what it cost."""
+    named = labels(runs)
+    return pd.DataFrame([_row(run, named[run.path]) for run in runs])
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    return {
+        f"{group}.{key}": value
+        for group in ("method", "training")
+        for key, value in run.config[group].items()
+        if key not in ("seed", "save_model")
+    }
+
+
+def _row(run: Run, label: str) -> dict[str, Any]:
+    results, retention = run.results, run.results["retention"]
+    low, high = retention["ci"] or (np.nan, np.nan)
+    others = {split: values["accuracy"] for split, values in results["probes"].items() if split != "recall"}
+    return {
+        "task": results["task"],
+        "label": label,
+        "method": run.method,
+        "seed": run.seed,
+        "facts": results["n_facts"],
+        "recall_before": results["probes_before"]["recall"]["accuracy"],
+        "recall": run.recall,
+        "reached": run.reached,
+        "dropped": results["targets"]["dropped"],
+        **others,
+        "retention": retention["ratio"],
+        "retention_low": low,
+        "retention_high": high,
+        "retention_above_chance": retention["ratio_above_chance"],
+        "held_out_base": retention["base_mean"],
+        "held_out_tuned": retention["tuned_mean"],
+        "target_nll": results["targets"]["nll"],
+        "steps": results["training"]["steps"],
+        "trained_tokens": results["training"]["trained_tokens"],
+        "prepare_seconds": results["cost"]["examples"]["seconds"],
+        "train_seconds": results["cost"]["training"]["seconds"],
+        "run_id": results["run_id"],
+    }
