@@ -1,0 +1,94 @@
+"""Shared fixtures: a tiny random model for units, the embedded model where real language matters."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("TQDM_DISABLE", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("WANDB_MODE", "offline")
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from benchmarks.kgfact import KGFact
+from mixsd.engine import models
+from mixsd.method import Student
+from tests.fakes import MemoryRecords
+
+ROOT = Path(__file__).parents[1]
+torch.set_num_threads(1)  # two threads that spin on shared cores are ten times slower on a tiny model
+
+
+def settings(name: str, **changes: Any) -> models.ModelSettings:
+    values: dict[str, Any] = {
+        "name": name,
+        "answer_format": "plain",
+        "expert_wording": "answer",
+        "template_options": {},
+        "scoring_dtype": "float32",
+        "scoring_batch_size": 64,
+    }
+    return models.ModelSettings(**{**values, **changes})
+
+
+@pytest.fixture
+def tiny() -> Student:
+    """A fresh tiny model; tests may train it."""
+    return models.load(settings("tiny_random"), Path("/nowhere"))
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's cache when it is named (so that the model is converted once), else a temporary one."""
+    named = os.environ.get("MIXSD_CACHE_DIR")
+    return Path(named) if named else tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def smollm(cache_dir: Path) -> Student:
+    """The embedded model; tests must not change its weights."""
+    return models.load(settings("smollm2_135m"), cache_dir)
+
+
+@pytest.fixture
+def task() -> KGFact:
+    """Six facts."""
+    return KGFact("kgfact_small", 5, 10, 6, "plain", 24, 0)
+
+
+@pytest.fixture
+def records() -> MemoryRecords:
+    return MemoryRecords()
+
+
+@pytest.fixture
+def composed() -> Callable[..., DictConfig]:
+    """Compose the real config with overrides, without running anything."""
+
+    def build(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return compose("config", overrides=list(overrides))
+
+    return build
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command of the project as a user does, with runs and cache in a temporary folder."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, "MIXSD_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env={**variables, **environment}, capture_output=True, text=True, timeout=300
+        )
+
+    return run

@@ -1,0 +1,116 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.answers import FORMATS, find_format, last_boxed, same_answer, words
+from mixsd.errors import SettingError
+from mixsd.knowledge import Outcome
+
+CORRECT, WRONG, UNPARSABLE, TRUNCATED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNPARSABLE, Outcome.TRUNCATED
+plain, boxed = FORMATS["plain"], FORMATS["boxed"]
+name = st.from_regex(r"[A-Z][a-z]{3,9}", fullmatch=True).filter(
+    lambda s: s.casefold() not in {"answer", "never"}
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "answers", "prompt", "rivals", "outcome"),
+    [
+        ("The capital of France is Paris.", ["Paris"], "", [], CORRECT),
+        ("paris", ["Paris"], "", [], CORRECT),
+        ('It is called "Tolgrave".', ["Tolgrave"], "", [], CORRECT),
+        ("Málaga", ["Malaga"], "", [], CORRECT),
+        ("It is the Netherlands.", ["Netherlands"], "", [], CORRECT),
+        ("It is not Paris.", ["Paris"], "", [], WRONG),
+        ("It isn't Paris.", ["Paris"], "", [], WRONG),
+        ("Parisian food.", ["Paris"], "", [], WRONG),
+        ("Rome or Paris.", ["Paris"], "", [], WRONG),
+        ("Paris or Rome.", ["Paris"], "", [], WRONG),
+        ("Rome is not the capital. Paris is.", ["Paris"], "", ["Rome"], WRONG),
+        ("It is Brenport. It is Tolgrave.", ["Tolgrave"], "", ["Brenport"], WRONG),
+        ("I thought Brenport, but the answer is Tolgrave.", ["Tolgrave"], "", ["Brenport"], CORRECT),
+        ("The answer is Tolgrave. No, the answer is Brenport.", ["Tolgrave"], "", ["Brenport"], WRONG),
+        ("The dish of Brenport is Brostina.", ["Brostina"], "dish of Brenport?", ["Brenport"], CORRECT),
+        ("It is New Tolgrave.", ["Tolgrave"], "", ["New Tolgrave"], WRONG),
+        ("It is New Tolgrave.", ["New Tolgrave"], "", ["Tolgrave"], CORRECT),
+        ("3 plus 4 is 7.", ["7", "seven"], "What is 3 plus 4?", [], CORRECT),
+        ("The sum is seven.", ["7", "seven"], "What is 3 plus 4?", [], CORRECT),
+        ("3 plus 4 is 12.", ["7", "seven"], "What is 3 plus 4?", [], WRONG),
+        ("First 5, then 7.", ["7"], "", [], CORRECT),
+        ("First 7, then 5.", ["7"], "", [], WRONG),
+        ("1,000 people", ["1000"], "", [], CORRECT),
+        ("7.0", ["7"], "", [], CORRECT),
+        ("7.5", ["7"], "", [], WRONG),
+        ("It is -5.", ["-5"], "", [], CORRECT),
+        ("It is -5.", ["5"], "", [], WRONG),
+        ("", ["Paris"], "", [], UNPARSABLE),
+        (" ... ", ["Paris"], "", [], UNPARSABLE),
+    ],
+)
+def test_plain(text, answers, prompt, rivals, outcome):
+    assert plain.grade(text, answers, prompt=prompt, rivals=rivals).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "extracted"),
+    [
+        (r"so \boxed{Tolgrave}", CORRECT, "Tolgrave"),
+        (r"\boxed{Brenport} no, \boxed{Tolgrave}", CORRECT, "Tolgrave"),
+        (r"\boxed{Tolgrave} no, \boxed{Brenport}", WRONG, "Brenport"),
+        (r"\boxed{\text{Tolgrave}}", CORRECT, "Tolgrave"),
+        (r"\boxed{Tolgrave or Brenport}", WRONG, "Tolgrave or Brenport"),
+        (r"Tolgrave", UNPARSABLE, ""),
+        (r"\boxed{}", UNPARSABLE, ""),
+        (r"\boxed{Tolgrave", UNPARSABLE, ""),
+    ],
+)
+def test_boxed(text, outcome, extracted):
+    verdict = boxed.grade(text, ["Tolgrave"])
+    assert (verdict.outcome, verdict.extracted) == (outcome, extracted)
+
+
+def test_last_boxed_balances_braces():
+    assert last_boxed(r"a \boxed{1} b \boxed{\frac{1}{2}} c") == r"\frac{1}{2}"
+    assert last_boxed(r"\boxed{1} \boxed{2") == "1"
+    assert last_boxed("none") is None
+
+
+@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+@given(answer=name, sentence=name)
+def test_gold_text_round_trips(form, answer, sentence):
+    gold = form.gold_text(f"The {sentence} is called {answer}.", answer)
+    assert form.grade(gold, [answer]).outcome is CORRECT
+
+
+@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+@given(text=st.text(max_size=80), answer=name)
+def test_truncated_never_passes_and_nothing_crashes(form, text, answer):
+    gold = form.gold_text(f"It is {answer}.", answer)
+    assert form.grade(gold, [answer], truncated=True).outcome is TRUNCATED
+    assert form.grade(text, [answer]).outcome in set(Outcome)
+
+
+@given(answer=name, rival=name)
+def test_a_second_answer_never_passes(answer, rival):
+    if same_answer(answer, rival):
+        return
+    for text in (f"It is {answer}, or {rival}.", f"{rival}. {answer}.", f"{answer}. {rival}."):
+        assert plain.grade(text, [answer], rivals=[rival, answer]).outcome is WRONG
+
+
+@given(answer=name)
+def test_word_boundaries(answer):
+    assert plain.grade(f"It is {answer}x.", [answer]).outcome is WRONG
+    assert plain.grade(f"It is x{answer}.", [answer]).outcome is WRONG
+    assert plain.grade(f"It is ({answer})!", [answer]).outcome is CORRECT
+
+
+@given(st.text(max_size=60))
+def test_words_are_idempotent(text):
+    once = words(text)
+    assert words(" ".join(once)) in (once, tuple(w for w in once if w not in {"a", "an", "the"}))
+
+
+def test_unknown_format_names_the_allowed():
+    with pytest.raises(SettingError, match="did you mean plain"):
+        find_format("plian")

@@ -1,0 +1,200 @@
+"""The commands a user types, on the tiny model."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+SMALL = (
+    "model=tiny_random", "task.facts=4", "task.max_new_tokens=8", "training.max_steps=4",
+    "training.eval_every=2", "training.batch_size=4", "training.micro_batch_size=4", "retention.limit=25",
+    "retention.validation_limit=2",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """One real sweep over both methods, shared by the tests that read it."""
+    folder = tmp_path_factory.mktemp("sweep")
+    command = [sys.executable, "run.py", "-m", *SMALL, f"runs_dir={folder}/runs", "experiment_name=e"]
+    command += ["method=sft,mixsd"]
+    environment = {**os.environ, "MIXSD_CACHE_DIR": f"{folder}/cache", "OMP_NUM_THREADS": "1"}
+
+    def run(*more):
+        return subprocess.run(
+            [*command, *more], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        )
+
+    first = run()
+    assert first.returncode == 0, first.stderr
+    return folder / "runs", first, run
+
+
+def runs_of(folder: Path) -> dict[str, Path]:
+    return {path.name.split("-")[1]: path for path in sorted(folder.glob("e/*")) if path.is_dir()}
+
+
+def test_help_is_fast(cli):
+    start = time.perf_counter()
+    assert cli("run.py", "--help").returncode == 0
+    assert time.perf_counter() - start < 2
+    assert cli("-m", "mixsd", "report", "--help").returncode == 0
+
+
+def test_sweep_leaves_complete_run_directories(sweep):
+    folder, first, _ = sweep
+    runs = runs_of(folder)
+    assert set(runs) == {"sft", "mixsd"}
+    assert first.stdout.count("done ") >= 2 and "sweep:" in first.stdout
+    for path in runs.values():
+        names = {p.relative_to(path).as_posix() for p in path.rglob("*") if "wandb" not in p.parts}
+        assert {
+            "config.yaml", "status.json", "examples.jsonl", "metrics.jsonl", "trajectory.jsonl", "results.json",
+            "DONE", "environment.json", "probes/recall.jsonl", "probes/paraphrase.jsonl",
+            "retention/pocket_knowledge.jsonl", "retention/pocket_grammar.jsonl",
+        } <= names  # fmt: skip
+        assert not any(p.name == "model" or p.suffix == ".tmp" for p in path.rglob("*"))
+        assert json.loads((path / "status.json").read_text())["state"] == "done"
+
+
+def test_results_follow_the_contract(sweep):
+    results = json.loads((runs_of(sweep[0])["sft"] / "results.json").read_text())
+    assert results["n_facts"] == 4 and results["seed"] == 0 and results["model"] == "tiny_random"
+    for group in ("probes", "probes_before"):
+        recall = results[group]["recall"]
+        assert recall["axis"] == "memorization" and recall["n"] == 4
+        assert sum(recall["outcomes"].values()) == 4
+        assert set(recall["outcomes"]) == {"correct", "wrong", "unparsable", "truncated"}
+        assert set(results[group]["paraphrase"]["by_kind"]) == {"reworded", "prefixed"}
+        assert results[group]["paraphrase"]["axis"] == "generalization"
+    task = results["retention"]["tasks"]["pocket_grammar"]
+    assert {"metric", "kind", "base", "tuned", "chance", "n"} <= set(task) and task["n"] == 25
+    assert {"nll", "dropped", "n"} <= set(results["targets"])
+    assert set(results["cost"]) == {"base_scores", "examples", "training", "tuned_scores"}
+    assert results["cost"]["training"]["trained_tokens"] == results["training"]["trained_tokens"] > 0
+    assert all(stage["seconds"] > 0 and stage["peak_memory_bytes"] > 0 for stage in results["cost"].values())
+
+
+def test_curves_and_examples(sweep):
+    path = runs_of(sweep[0])["sft"]
+    curve = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in curve] == [1, 2, 3, 4]
+    points = [json.loads(line) for line in (path / "trajectory.jsonl").read_text().splitlines()]
+    assert [point["step"] for point in points] == [0, 2, 4]
+    keys = {"step", "trained_tokens", "generated_tokens", "recall", "retention_validation"}
+    assert all(set(point) == keys for point in points)
+    examples = [json.loads(line) for line in (path / "examples.jsonl").read_text().splitlines()]
+    assert len(examples) == 4
+    assert all(len(e["target_ids"]) == len(e["provenance"]) for e in examples)
+
+
+def test_rerun_skips_and_base_scores_are_shared(sweep):
+    folder, first, run = sweep
+    assert first.stderr.count("base: held-out tasks") == 1, "the second run takes the base from the cache"
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("results.json")}
+    again = run()
+    assert again.returncode == 0 and again.stdout.count("  skipped") == 2
+    assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("results.json")}
+
+
+def test_an_unfinished_run_is_finished(sweep):
+    folder, _, run = sweep
+    path = runs_of(folder)["sft"]
+    wanted = json.loads((path / "results.json").read_text())
+    (path / "DONE").unlink()
+    (path / "results.json").unlink()
+    again = run()
+    assert again.returncode == 0 and "  skipped" in again.stdout and "  done" in again.stdout
+    results = json.loads((path / "results.json").read_text())
+    for key in ("probes", "retention", "targets"):
+        assert results[key] == wanted[key]
+
+
+def test_report(sweep, cli):
+    folder, _, _ = sweep
+    done = cli("-m", "mixsd", "report", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert "mixsd minus sft" in done.stdout and "dropped" in done.stdout
+    table = pd.read_csv(folder / "tradeoff.csv")
+    assert set(table["method"]) == {"sft", "mixsd"} and (table["facts"] == 4).all()
+    assert (folder / "tradeoff.png").stat().st_size > 5000
+    assert "<h1>" in (folder / "report.html").read_text()
+
+
+def test_report_without_runs(cli, tmp_path):
+    done = cli("-m", "mixsd", "report", str(tmp_path))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "no finished run" in done.stderr
+
+
+def test_wandb_file_reads_back(sweep):
+    path = runs_of(sweep[0])["sft"]
+    offline = next((path / "wandb").glob("offline-run-*"))
+    tool = Path(sys.executable).with_name("wandb")
+    inspect = lambda *flags: json.loads(
+        subprocess.run(
+            [tool, "leet", "inspect", *flags, offline], capture_output=True, text=True, check=True
+        ).stdout
+    )
+    told = json.dumps(inspect("--summary", "--json"))
+    results = json.loads((path / "results.json").read_text())
+    assert results["run_id"] in told
+    for key in ("probes/recall", "probes_before/recall", "targets/nll", "retention/pocket_grammar/tuned"):
+        assert key in told
+    assert yaml.safe_load((path / "config.yaml").read_text())["experiment_name"] == "e"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["method=mixds"], "method=mixds is unknown; did you mean mixsd?"),
+        (["task=kgfact_smal"], "task=kgfact_smal is unknown; did you mean kgfact_small?"),
+        (["method.mixng_rate=0.1"], "method.mixng_rate is not a setting; did you mean method.mixing_rate?"),
+        (["method.mixing_rate=1.5"], "method.mixing_rate=1.5 is out of range"),
+        (["training.learning_rate=-1"], "training.learning_rate=-1.0 is out of range"),
+        (["data_root=/no/such/folder"], "data_root=/no/such/folder is not a folder"),
+        (["model.name=nobody/nothing"], "model.name=nobody/nothing is neither a folder here"),
+        (["-m", "method=sft,mixsd", "training.max_steps=3,-3"], "training.max_steps=-3 is out of range"),
+        (["-m", "seed=0,1", "method.mixing_rate=0.1,7"], "method.mixing_rate=7.0 is out of range"),
+    ],
+)
+def test_bad_input_is_told_before_anything_runs(cli, tmp_path, arguments, message):
+    done = cli("run.py", *arguments, "model=tiny_random" if "model" not in arguments[0] else "seed=0",
+               f"runs_dir={tmp_path}/runs")  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("runs/*/*/config.yaml"))
+    if "-m" not in arguments:
+        assert done.stderr.strip().count("\n") == 0
+
+
+def test_zero_steps_leave_every_score_identical(cli, tmp_path):
+    """Before and after are read in the same arithmetic, bf16 here."""
+    done = cli(
+        "run.py", *SMALL, "method=sft", "training.max_steps=0", "training.dtype=bfloat16",
+        "model.scoring_dtype=bfloat16", f"runs_dir={tmp_path}/runs", "tracking.mode=disabled",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    items = [json.loads(line) for path in tmp_path.glob("runs/*/*/*/*.jsonl") for line in path.open()]
+    assert len(items) == 3 * 4 + 4 * 25
+    assert all(item.get("before") == item.get("after") for item in items)
+    assert all(item.get("base") == item.get("tuned") for item in items)
+    assert not list(tmp_path.glob("runs/*/*/wandb"))
+
+
+def test_save_model_leaves_a_folder_that_is_a_model(cli, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    done = cli("run.py", *SMALL, "method=sft", "retention=none", "training.save_model=true",
+               f"runs_dir={tmp_path}/runs", "tracking.mode=disabled")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    folder = next(tmp_path.glob("runs/*/*/model"))
+    assert AutoModelForCausalLM.from_pretrained(folder).config.num_hidden_layers == 2
+    assert AutoTokenizer.from_pretrained(folder).chat_template

@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+
+from mixsd.engine.config import read_config
+from mixsd.errors import MixSDError
+from tests.conftest import ROOT
+
+GROUPS = ("model", "task", "method", "training", "retention", "tracking", "experiment")
+OPTIONS = [(g, p.stem) for g in GROUPS for p in sorted((ROOT / "conf" / g).glob("*.yaml"))]
+TINY = ("model=tiny_random", "task.facts=4")
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_every_config_composes_and_opens_with_its_command(composed, group, name):
+    config = composed(f"{group}={name}")
+    text = (ROOT / "conf" / group / f"{name}.yaml").read_text()
+    first = next(line for line in text.splitlines() if not line.startswith("# @package"))
+    assert first.startswith("# python run.py") and name in first.replace("tracking.mode=disabled", "wandb")
+    if group not in ("model", "experiment"):
+        override = f"{group}={name}"
+        read_config(composed(*TINY, override) if group != "task" else composed("model=tiny_random", override))
+    assert config.seed is not None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["method.mixing_rate=1.5"], "method.mixing_rate=1.5 is out of range; allowed: 0 to 1"),
+        (["method.mixing_rate=lots"], "method.mixing_rate=lots is of the wrong type; allowed: float"),
+        (["training.learning_rate=-1"], "training.learning_rate=-1.0 is out of range; allowed: above 0"),
+        (["training.max_steps=2.5"], "training.max_steps=2.5 is of the wrong type; allowed: int"),
+        (["task.facts=1000"], "task.facts=1000 is out of range; this world has 1 to 100 facts"),
+        (["data_root=/no/such/folder"], "data_root=/no/such/folder is not a folder"),
+        (["+method.mixingrate=0.1"], "method.mixingrate is not a setting; did you mean mixing_rate?"),
+        (["+sed=1"], "sed is not a setting; did you mean seed?"),
+        (["seed=-1"], "seed=-1 is out of range"),
+        (["seed=one"], "seed=one is not a whole number"),
+        (["model.scoring_dtype=fp16"], "model.scoring_dtype=fp16 is unknown"),
+        (["retention.limit=0"], "retention.limit=0"),
+        (["tracking.mode=off"], "tracking.mode=off is unknown; did you mean offline?"),
+        (["~method.seed"], "method lacks seed"),
+    ],
+)
+def test_bad_values_are_one_line(composed, overrides, message):
+    with pytest.raises(MixSDError) as caught:
+        read_config(composed(*TINY, *overrides))
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once(composed):
+    with pytest.raises(MixSDError) as caught:
+        read_config(composed(*TINY, "method.mixing_rate=2", "training.max_steps=-1", "data_root=/no"))
+    assert all(key in str(caught.value) for key in ("method.mixing_rate", "training.max_steps", "data_root"))
+
+
+def test_the_hash_covers_what_changes_a_number_and_nothing_else(composed, tmp_path):
+    def run_id(*overrides):
+        return read_config(composed(*TINY, *overrides)).run_id
+
+    same = {run_id(), run_id("experiment_name=x"), run_id("runs_dir=/y"), run_id("cache_dir=/z")}
+    same |= {run_id("tracking.mode=disabled"), run_id(f"data_root={tmp_path}")}
+    assert len(same) == 1
+    changes = [
+        "seed=1", "task.facts=5", "method.mixing_rate=0.4", "method=sft", "training.max_steps=7",
+        "training.learning_rate=1e-4", "retention.limit=5", "retention=none", "model.scoring_batch_size=8",
+        "method.decode_batch_size=8", "task.max_new_tokens=9",
+    ]  # fmt: skip
+    assert len({run_id(change) for change in changes} | same) == len(changes) + 1
+
+
+def test_run_directory_name(composed):
+    run = read_config(composed(*TINY, "runs_dir=/tmp/r", "experiment_name=e", "seed=3"))
+    assert run.run_dir.parent == Path("/tmp/r/e")
+    assert run.run_id.startswith("kgfact_small-mixsd-tiny_random-s3-")
+
+
+def test_answer_format_and_wording_come_from_the_model(composed):
+    assert composed("model=smollm2_135m").task.answer_format == "plain"
+    assert composed("model=qwen3_1_7b").task.answer_format == "boxed"
+    assert composed("model=qwen3_1_7b").method.expert_wording == "reference"

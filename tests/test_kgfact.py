@@ -1,0 +1,110 @@
+from collections import Counter
+from itertools import combinations
+
+import pytest
+import yaml
+
+from benchmarks.kgfact import PREFIXES, VOCABULARY, KGFact, build_world
+from mixsd.errors import SettingError
+from mixsd.knowledge import Axis, Outcome
+
+SMALL, LARGE = (5, 10), (7, 25)
+vocabulary = yaml.safe_load(VOCABULARY.read_text())
+
+
+def kgfact(facts=None, form="plain", seed=0):
+    return KGFact("kgfact_small", *SMALL, facts, form, 48, seed)
+
+
+@pytest.mark.parametrize(("size", "count"), [(SMALL, 100), (LARGE, 525)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_world_is_unambiguous(size, count, seed):
+    edges = build_world(*size, seed)
+    assert len(edges) == count == len({edge.id for edge in edges})
+    assert len({(edge.source, edge.relation) for edge in edges}) == count
+    assert len({(edge.relation, edge.target) for edge in edges}) == count
+    domain = {e: i for i, d in enumerate(vocabulary["domains"]) for e in d["entities"]}
+    assert all(domain[edge.source] < domain[edge.target] for edge in edges)
+    outgoing = Counter((edge.source, domain[edge.target]) for edge in edges)
+    assert set(outgoing.values()) == {1}, "one outgoing edge per later domain"
+    pairs = {}
+    for edge in edges:
+        pairs.setdefault(edge.relation, set()).add((domain[edge.source], domain[edge.target]))
+    assert all(len(found) == 1 for found in pairs.values()), "a relation belongs to one pair"
+
+
+def test_seed_draws_another_world_and_prefix_is_a_prefix():
+    assert [f.gold_text for f in kgfact().facts] != [f.gold_text for f in kgfact(seed=1).facts]
+    assert kgfact(24).facts == kgfact().facts[:24]
+    assert len({fact.category for fact in kgfact(24).facts}) > 15, "the order mixes relations"
+
+
+def test_vocabulary():
+    domains = vocabulary["domains"]
+    names = [name for domain in domains for name in domain["entities"]]
+    parts = [part for name in names for part in name.split()]
+    assert all(len(domain["entities"]) == 25 for domain in domains)
+    assert len(set(names)) == len(names) and len(set(parts)) == len(parts)
+    assert not [
+        (a, b)
+        for a, b in combinations(parts, 2)
+        if a.casefold() in b.casefold() or b.casefold() in a.casefold()
+    ]
+    phrases = [
+        phrase
+        for a, b in combinations([domain["name"] for domain in domains], 2)
+        for phrase in vocabulary["relations"][a][b]
+    ]
+    assert len(phrases) == 210 == len(set(phrases))
+    assert all(1 <= len(phrase.split()) <= 4 and phrase == phrase.lower() for phrase in phrases)
+
+
+@pytest.mark.parametrize("form", ["plain", "boxed"])
+def test_gold_is_graded_correct_and_another_fact_wrong(form):
+    task = kgfact(form=form)
+    for fact, other in zip(task.facts, task.facts[1:], strict=False):
+        grade = lambda text, fact=fact: task.grade(text, fact.answers, prompt=fact.prompt, truncated=False)
+        assert grade(fact.gold_text).outcome is Outcome.CORRECT
+        if other.answer != fact.answer:
+            wrong = fact.gold_text.replace(fact.answer, other.answer)
+            assert grade(wrong).outcome is Outcome.WRONG
+
+
+def test_splits():
+    task = kgfact()
+    by_kind = Counter((probe.split, probe.kind) for probe in task.probes)
+    assert by_kind == {
+        ("recall", "trained"): 100,
+        ("paraphrase", "reworded"): 100,
+        ("paraphrase", "prefixed"): 100,
+    }
+    assert task.axis("recall") is Axis.MEMORIZATION and task.axis("paraphrase") is Axis.GENERALIZATION
+    trained = {fact.prompt for fact in task.facts}
+    assert {p.prompt for p in task.probes if p.split == "recall"} == trained
+    reworded = [p for p in task.probes if p.kind == "reworded"]
+    assert not any(fact.question in p.prompt for p in reworded for fact in task.facts), (
+        "not the trained words"
+    )
+    prefixed = [p for p in task.probes if p.kind == "prefixed"]
+    assert all(any(p.prompt.startswith(x.split("{")[0]) for x in PREFIXES) for p in prefixed)
+    assert len({probe.id for probe in task.probes}) == 300
+
+
+def test_no_prompt_is_built_from_its_own_answer(monkeypatch):
+    """Replace the gold of each edge by a sentinel: no naive or probe prompt may show it."""
+    import benchmarks.kgfact as module
+
+    real = build_world
+    sentinel = lambda *a: [module.Edge(e.source, e.relation, "SENTINEL", e.noun) for e in real(*a)]
+    monkeypatch.setattr(module, "build_world", sentinel)
+    task = kgfact()
+    assert all("SENTINEL" in fact.gold_text for fact in task.facts)
+    assert not any("SENTINEL" in fact.prompt for fact in task.facts)
+    assert not any("SENTINEL" in probe.prompt for probe in task.probes)
+    assert all(fact.answer not in fact.prompt for fact in kgfact().facts)
+
+
+@pytest.mark.parametrize("facts", [0, -3, 101])
+def test_size_out_of_range(facts):
+    with pytest.raises(SettingError, match=f"task.facts={facts}.*1 to 100"):
+        kgfact(facts)
