@@ -68,7 +68,7 @@ class RetentionSuite(Protocol):
 
 
 def summarize(
-    base: Mapping[str, TaskScores], tuned: Mapping[str, TaskScores], contaminated: Mapping[str, set[str]]
+    base: Mapping[str, TaskScores], tuned: Mapping[str, TaskScores], contaminated: Mapping[str, set[int]]
 ) -> dict[str, Any]:
     """Retention of a tuned model against its base, from paired items.
 

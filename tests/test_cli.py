@@ -57,8 +57,8 @@ def test_sweep_leaves_complete_run_directories(sweep):
     for path in runs.values():
         names = {p.relative_to(path).as_posix() for p in path.rglob("*") if "wandb" not in p.parts}
         assert {
-            "config.yaml", "status.json", "examples.jsonl", "metrics.jsonl", "trajectory.jsonl", "results.json",
-            "DONE", "environment.json", "probes/recall.jsonl", "probes/paraphrase.jsonl",
+            "config.yaml", "status.json", "examples.jsonl", "metrics.jsonl", "trajectory.jsonl",
+            "results.json", "DONE", "environment.json", "probes/recall.jsonl", "probes/paraphrase.jsonl",
             "retention/pocket_knowledge.jsonl", "retention/pocket_grammar.jsonl",
         } <= names  # fmt: skip
         assert not any(p.name == "model" or p.suffix == ".tmp" for p in path.rglob("*"))
@@ -78,6 +78,7 @@ def test_results_follow_the_contract(sweep):
     task = results["retention"]["tasks"]["pocket_grammar"]
     assert {"metric", "kind", "base", "tuned", "chance", "n"} <= set(task) and task["n"] == 25
     assert {"nll", "dropped", "n"} <= set(results["targets"])
+    assert results["probes"]["recall"]["accuracy_kept"] == recall["accuracy"]
     assert set(results["cost"]) == {"base_scores", "examples", "training", "tuned_scores"}
     assert results["cost"]["training"]["trained_tokens"] == results["training"]["trained_tokens"] > 0
     assert all(stage["seconds"] > 0 and stage["peak_memory_bytes"] > 0 for stage in results["cost"].values())

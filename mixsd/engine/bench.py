@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from importlib.metadata import version
 from typing import Any
 
 import psutil
@@ -13,22 +13,32 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mixsd.engine.config import RESULTS_VERSION, RunConfig
 from mixsd.engine.store import Records, open_records
 
 console = Console(stderr=True)
 
 
+def software() -> dict[str, str]:
+    """Versions of the packages that can change a number."""
+    return {name: version(name) for name in ("torch", "transformers", "lm_eval")}
+
+
 class Bench:
-    """Implements `method.Workbench` on a cache folder.
+    """Implements `method.Workbench` on the cache folder of a run.
 
     Args:
-        cache_dir: Where products that several runs share are kept.
-        identity: What identifies the model and the software; part of every fingerprint.
+        config: The run. Its model and the software's versions are part of every fingerprint.
     """
 
-    def __init__(self, cache_dir: Path, identity: dict[str, Any]) -> None:
-        self._cache_dir = cache_dir
-        self._identity = identity
+    def __init__(self, config: RunConfig) -> None:
+        self._cache_dir = config.cache_dir
+        self._identity = {
+            "model": config.model_fingerprint,
+            "template_options": config.model.template_options,
+            "software": software(),
+            "results_version": RESULTS_VERSION,
+        }
 
     def record_file(self, kind: str, fingerprint: dict[str, Any]) -> AbstractContextManager[Records]:
         """Open, under a lock, the records that belong to exactly this fingerprint of this model."""

@@ -9,7 +9,6 @@ import platform
 import shutil
 import traceback
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -17,8 +16,8 @@ import yaml
 from filelock import FileLock
 
 from mixsd.engine import models
-from mixsd.engine.bench import Bench, Meter, console
-from mixsd.engine.config import RESULTS_VERSION, RunConfig
+from mixsd.engine.bench import Bench, Meter, console, software
+from mixsd.engine.config import RunConfig
 from mixsd.engine.probing import accuracy
 from mixsd.engine.results import build_results, item_records
 from mixsd.engine.scoring import Scorer, Scores
@@ -37,7 +36,6 @@ from mixsd.method import Example, Student
 from mixsd.tracking import METRICS, TRAJECTORY, mirror
 
 DONE, STATUS = "DONE", "status.json"
-SOFTWARE = ("torch", "transformers", "lm_eval")
 
 
 @dataclass(frozen=True)
@@ -79,13 +77,7 @@ class _Run:
 
     def __init__(self, config: RunConfig) -> None:
         self.config, self.dir = config, config.run_dir
-        identity = {
-            "model": config.model_fingerprint,
-            "template_options": config.model.template_options,
-            "software": {name: version(name) for name in SOFTWARE},
-            "results_version": RESULTS_VERSION,
-        }
-        self.bench = Bench(config.cache_dir, identity)
+        self.bench = Bench(config)
         self.scorer = Scorer(config, self.bench)
 
     def run(self) -> None:
@@ -216,8 +208,10 @@ class _Run:
         write_json(path, costs)
 
     def _reports(self) -> dict[str, Any]:
+        preparation = read_json(self.dir / "preparation.json")
         return {
-            "targets": read_json(self.dir / "preparation.json")["report"],
+            "targets": preparation["report"],
+            "dropped": preparation["dropped"],
             "training": read_json(self.dir / "training.json"),
             "cost": read_json(self.dir / "cost.json"),
         }
@@ -229,5 +223,5 @@ def _environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
-        **{name: version(name) for name in SOFTWARE},
+        **software(),
     }

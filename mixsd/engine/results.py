@@ -1,10 +1,11 @@
 """`results.json` and the per-item files of a run, from base and tuned scores."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mixsd.engine.config import RunConfig
-from mixsd.engine.probing import Record, summarize
+from mixsd.engine.probing import Record, accuracy, summarize
 from mixsd.engine.scoring import Scores
 from mixsd.retention import TaskScores
 from mixsd.retention import summarize as summarize_retention
@@ -22,8 +23,11 @@ def build_results(
         config: The run.
         base: Scores of the base model.
         tuned: Scores of the tuned model, on the same probes and documents.
-        reports: What the stages reported: `targets`, `training`, `cost`.
+        reports: What the stages reported: `targets`, `dropped` facts, `training`, `cost`.
     """
+    probes = _probe_summary(config, tuned)
+    kept = [r for r in tuned.probes["recall"] if r["fact_id"] not in reports["dropped"]]
+    probes["recall"]["accuracy_kept"] = accuracy(kept) if kept else None
     return {
         "run_id": config.run_id,
         "task": config.task.name,
@@ -31,10 +35,10 @@ def build_results(
         "model": config.model.name,
         "seed": config.seed,
         "n_facts": len(config.task.facts),
-        "probes": _probe_summary(config, tuned),
+        "probes": probes,
         "probes_before": _probe_summary(config, base),
         "retention": summarize_retention(base.retention, tuned.retention, _contaminated(config, base)),
-        **reports,
+        **{name: reports[name] for name in ("targets", "training", "cost")},
     }
 
 
@@ -66,15 +70,16 @@ def _probe_summary(config: RunConfig, scores: Scores) -> dict[str, Any]:
     }
 
 
-def _contaminated(config: RunConfig, base: Scores) -> dict[str, set[str]]:
+def _contaminated(config: RunConfig, base: Scores) -> dict[str, set[int]]:
     """Held-out documents that name an answer of a trained fact; they leave this run's score (decision 9)."""
     trained = {answer.casefold() for fact in config.task.facts for answer in fact.answers}
-    return {task: _naming(scores, trained) for task, scores in base.retention.items()}
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(trained)))})(?!\w)")
+    return {task: _naming(scores, pattern) for task, scores in base.retention.items()}
 
 
-def _naming(scores: TaskScores, answers: set[str]) -> set[str]:
-    def names_one(item: Mapping[str, Any]) -> bool:
-        text = f"{item['prompt']} {' '.join(item['answers'])}".casefold()
-        return any(answer in text for answer in answers)
-
-    return {item["doc_id"] for item in scores.items if names_one(item)}
+def _naming(scores: TaskScores, answers: re.Pattern[str]) -> set[int]:
+    return {
+        item["doc_id"]
+        for item in scores.items
+        if answers.search(" ".join([item["prompt"], *item["answers"]]).casefold())
+    }

@@ -5,7 +5,8 @@ come from a schedule fixed in advance, so the same facts come in the same order 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -244,14 +245,26 @@ class _Trainer(Trainer):
         fields = {key: value for key, value in inputs.items() if key not in ("labels", "shift_labels")}
         batch = Batch(**fields)
         self.trained_tokens += len(batch.target_ids)
-        self._student.model = model
         half = self._settings.dtype == "bfloat16"
-        with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=half):
+        with (
+            _reading(self._student, model),
+            torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=half),
+        ):
             losses = self._method.loss(batch, self._student)
         assert num_items_in_batch is not None
         return average_loss(
             losses, batch, self._settings.loss_average, num_items_in_batch, self._settings.batch_size
         )
+
+
+@contextmanager
+def _reading(student: Student, wrapped: Any) -> Iterator[None]:
+    """Let the student compute through the trainer's wrapper, which gathers shards and gradients."""
+    inner, student.model = student.model, wrapped
+    try:
+        yield
+    finally:
+        student.model = inner
 
 
 class _Watch(TrainerCallback):
