@@ -7,9 +7,10 @@ import torch
 
 from benchmarks.kgfact import KGFact
 from mixsd.engine.generation import generate
+from mixsd.errors import DataError
 from mixsd.mixing.coins import coin_is_naive, token_draw
 from mixsd.mixing.contexts import wording
-from mixsd.mixing.decoding import Pair, Reply, Sampling, decode_pairs
+from mixsd.mixing.decoding import Pair, Reply, Sampling, decode
 
 BUDGET = 16
 
@@ -21,28 +22,50 @@ def make_pairs(student, rate, count=6, seed=0):
         Pair(
             student.prompt_ids(fact.prompt),
             student.prompt_ids(expert.render(fact)),
-            partial(coin_is_naive, rate, seed, fact.id, 0),
-            partial(token_draw, seed, fact.id, 0),
+            partial(coin_is_naive, rate, seed, fact.id),
+            partial(token_draw, seed, fact.id),
         )
         for fact in task.facts
     ]
 
 
-def decode(student, pairs, sampling=Sampling(), budget=BUDGET):  # noqa: B008
-    return decode_pairs(
-        student.model, pairs, sampling=sampling, max_new_tokens=budget, end_ids=student.end_ids
+def decode_once(student, pairs, sampling=Sampling(), budget=BUDGET, batch_size=64):  # noqa: B008
+    """One attempt each, as a list."""
+    return decode_attempts(student, pairs, 1, sampling, budget, batch_size)[0]
+
+
+def decode_attempts(student, pairs, attempts, sampling=Sampling(), budget=BUDGET, batch_size=64):  # noqa: B008
+    """Every pair decoded `attempts` times over: replies[attempt][pair]."""
+    replies = [[Reply()] * len(pairs) for _ in range(attempts)]
+    seen = [0] * len(pairs)
+
+    def again(index, reply):
+        replies[seen[index]][index] = reply
+        seen[index] += 1
+        return seen[index] < attempts
+
+    decode(
+        student.model,
+        pairs,
+        sampling=sampling,
+        max_new_tokens=budget,
+        end_ids=student.end_ids,
+        batch_size=batch_size,
+        try_again=again,
     )
+    assert seen == [attempts] * len(pairs)
+    return replies
 
 
 @torch.no_grad()
-def slow_reference(student, pair, sampling, budget=BUDGET) -> Reply:
+def slow_reference(student, pair, sampling, budget=BUDGET, attempt=0) -> Reply:
     """Re-run the chosen conditional from scratch, alone and without padding, for every token."""
     reply = Reply()
     for position in range(budget):
-        naive = coin = pair.coin(position)
-        prompt = pair.naive_ids if coin else pair.expert_ids
+        naive = pair.coin(attempt, position)
+        prompt = pair.naive_ids if naive else pair.expert_ids
         logits = student.model(torch.tensor([[*prompt, *reply.ids]])).logits[:, -1]
-        token = int(sampling.pick(logits, torch.tensor([pair.draw(position)]))[0])
+        token = int(sampling.pick(logits, torch.tensor([pair.draw(attempt, position)]))[0])
         reply.ids.append(token)
         reply.provenance += "n" if naive else "e"
         if token in student.end_ids:
@@ -55,7 +78,7 @@ def slow_reference(student, pair, sampling, budget=BUDGET) -> Reply:
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(1.0), Sampling(0.6, 8)], ids=str)
 def test_equals_the_slow_reference(tiny, rate, sampling):
     pairs = make_pairs(tiny, rate)
-    for pair, reply in zip(pairs, decode(tiny, pairs, sampling), strict=True):
+    for pair, reply in zip(pairs, decode_once(tiny, pairs, sampling), strict=True):
         slow = slow_reference(tiny, pair, sampling)
         assert (reply.ids, reply.ended) == (slow.ids, slow.ended)
         assert all(a in ("a", b) for a, b in zip(reply.provenance, slow.provenance, strict=True))
@@ -66,7 +89,7 @@ def test_the_ends_of_the_mixing_rate_equal_generate(smollm, rate, stream):
     pairs = make_pairs(smollm, rate)
     prompts = [getattr(pair, stream) for pair in pairs]
     expected = generate(smollm, prompts, max_new_tokens=BUDGET, batch_size=6)
-    for reply, want in zip(decode(smollm, pairs), expected, strict=True):
+    for reply, want in zip(decode_once(smollm, pairs), expected, strict=True):
         assert smollm.text(reply.ids) == want.text
         assert (len(reply.ids), reply.ended) == (want.tokens, not want.truncated)
 
@@ -74,9 +97,9 @@ def test_the_ends_of_the_mixing_rate_equal_generate(smollm, rate, stream):
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(0.8, 20)], ids=str)
 def test_batch_size_and_order_do_not_change_the_tokens(tiny, sampling):
     pairs = make_pairs(tiny, 0.5, count=7)
-    whole = [reply.ids for reply in decode(tiny, pairs, sampling)]
-    one_by_one = [decode(tiny, [pair], sampling)[0].ids for pair in pairs]
-    backwards = [reply.ids for reply in decode(tiny, pairs[::-1], sampling)][::-1]
+    whole = [reply.ids for reply in decode_once(tiny, pairs, sampling)]
+    one_by_one = [decode_once(tiny, [pair], sampling)[0].ids for pair in pairs]
+    backwards = [reply.ids for reply in decode_once(tiny, pairs[::-1], sampling)][::-1]
     assert whole == one_by_one == backwards
 
 
@@ -86,11 +109,35 @@ def test_a_finished_pair_leaves_and_the_others_go_on(tiny):
         tiny.model.lm_head.weight[tiny.end_id] *= 12
     pairs = make_pairs(tiny, 0.5, count=8)
     sampling = Sampling(1.0)
-    replies = decode(tiny, pairs, sampling)
+    replies = decode_once(tiny, pairs, sampling)
     assert len({len(reply.ids) for reply in replies}) > 1, "pairs must end at different steps"
-    assert [r.ids for r in replies] == [decode(tiny, [pair], sampling)[0].ids for pair in pairs]
+    assert [r.ids for r in replies] == [decode_once(tiny, [pair], sampling)[0].ids for pair in pairs]
     assert all(reply.ended == (reply.ids[-1] in tiny.end_ids) for reply in replies)
     assert all(token not in tiny.end_ids for reply in replies for token in reply.ids[:-1])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_joining_leaving_and_retrying_change_no_token(tiny, batch_size):
+    """Every attempt of every pair equals the cache-free reference, however the batch was made up."""
+    tiny.end_ids = frozenset(range(0, 256, 6))  # a reply ends at every sixth byte or so
+    pairs, sampling = make_pairs(tiny, 0.5, count=8), Sampling(1.0)
+    replies = decode_attempts(tiny, pairs, 4, sampling, batch_size=batch_size)
+    lengths = [len(reply.ids) for attempt in replies for reply in attempt]
+    assert min(lengths) <= 2 and max(lengths) >= 8, "some must end at once and some late"
+    for attempt, row in enumerate(replies):
+        for pair, reply in zip(pairs, row, strict=True):
+            slow = slow_reference(tiny, pair, sampling, attempt=attempt)
+            assert (reply.ids, reply.ended) == (slow.ids, slow.ended)
+
+
+def test_a_reply_stops_where_the_context_ends(tiny):
+    pair = make_pairs(tiny, 0.5, count=1)[0]
+    tiny.model.config.max_position_embeddings = len(pair.expert_ids) + 5
+    reply = decode_once(tiny, [pair])[0]
+    assert len(reply.ids) == 5 and not reply.ended
+    tiny.model.config.max_position_embeddings = len(pair.expert_ids)
+    with pytest.raises(DataError, match="fills the model's context"):
+        decode_once(tiny, [pair])
 
 
 def test_sampling_is_the_inverse_cdf_over_the_top_k():

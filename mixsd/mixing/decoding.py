@@ -1,19 +1,28 @@
 """Two-stream decoding: one shared reply, read after two prompts, over live KV caches (paper section 3).
 
-Naive and expert prompts of all facts are the rows of one batch, so each token costs one forward pass.
-Both rows of a pair are fed the same chosen token. Finished pairs leave the batch.
+Each reply has two rows, the naive and the expert prompt, and both are fed the same chosen token, so a token
+costs one forward pass over all rows. Replies that finish leave and waiting ones take their place; one
+that is decoded again starts from its prompt's caches at once and holds nobody up.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
-from mixsd.method import left_pad
+from mixsd.errors import DataError
+from mixsd.mixing.streams import Streams
 
 NAIVE, EXPERT, AGREED = "n", "e", "a"
+REFILL_SHARE = 0.25
+"""Waiting replies join when this share of the places is free: each joining reads prompts and moves caches."""
+LEAVE_SHARE = 0.125
+"""Finished rows leave when they are this share: until then they are fed along, which is cheaper."""
+WASTE_SHARE = 0.5
+"""Columns are compacted when more than this share of them serves no row."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +32,14 @@ class Pair:
     Attributes:
         naive_ids: The prompt without the answer.
         expert_ids: The prompt with the gold text.
-        coin: position -> True where the naive conditional supplies the token.
-        draw: position -> number in [0, 1) that picks the token when sampling.
+        coin: (attempt, position) -> True where the naive conditional supplies the token.
+        draw: (attempt, position) -> number in [0, 1) that picks the token when sampling.
     """
 
     naive_ids: Sequence[int]
     expert_ids: Sequence[int]
-    coin: Callable[[int], bool]
-    draw: Callable[[int], float]
+    coin: Callable[[int, int], bool]
+    draw: Callable[[int, int], float]
 
 
 @dataclass
@@ -80,62 +89,124 @@ class Sampling:
         return ids.gather(1, rank)[:, 0]
 
 
+@dataclass
+class _Place:
+    """A place in the batch: rows 2i and 2i + 1 of the streams belong to place i."""
+
+    index: int
+    pair: Pair
+    budget: int
+    first: Tensor
+    attempt: int = 0
+    reply: Reply = field(default_factory=Reply)
+    finished: bool = False
+
+    def add(self, naive: int, expert: int, end_ids: frozenset[int]) -> bool:
+        """Let the coin choose between two tokens; whether the reply is now complete."""
+        is_naive = self.pair.coin(self.attempt, len(self.reply.ids))
+        token = naive if is_naive else expert
+        self.reply.ids.append(token)
+        self.reply.provenance += AGREED if naive == expert else NAIVE if is_naive else EXPERT
+        self.reply.ended = token in end_ids
+        return self.reply.ended or len(self.reply.ids) == self.budget
+
+
 @torch.inference_mode()
-def decode_pairs(
+def decode(
     model: PreTrainedModel,
     pairs: Sequence[Pair],
     *,
     sampling: Sampling,
     max_new_tokens: int,
     end_ids: frozenset[int],
-) -> list[Reply]:
-    """Decode one batch of pairs, token by token, each token supplied by the conditional its coin picks.
+    batch_size: int,
+    try_again: Callable[[int, Reply], bool],
+) -> None:
+    """Decode replies token by token, each token supplied by the conditional its coin picks.
 
     Args:
         model: The frozen base model, in eval mode.
-        pairs: B pairs; the model sees 2B rows.
+        pairs: What to decode, best in the order of their lengths.
         sampling: Greedy or top-k sampling, the same for both conditionals.
-        max_new_tokens: Budget of a reply, end of turn included.
+        max_new_tokens: Budget of a reply, end of turn included; less where the context would overflow.
         end_ids: Tokens that end a reply; the end is chosen by coin like any other token.
+        batch_size: Replies decoded at a time; the model reads twice as many rows. In float32 it does not
+            change the tokens.
+        try_again: Given a pair's index and its complete reply, whether to decode it anew, as the next
+            attempt. What became of a reply is known through this function alone.
 
-    Returns:
-        One reply per pair, in order.
+    Raises:
+        DataError: A prompt leaves no room for a reply in the model's context.
     """
-    replies = [Reply() for _ in pairs]
-    active = list(range(len(pairs)))
-    tokens, mask = left_pad([p.naive_ids for p in pairs] + [p.expert_ids for p in pairs], model.device)
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    cache = DynamicCache(config=model.config)
-    for step in range(max_new_tokens):
-        output = model(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=positions,
-            cache=cache,
-            use_cache=True,
-            logits_to_keep=1,
+    budgets = [_budget(model, pair, max_new_tokens) for pair in pairs]
+    waiting = deque(range(len(pairs)))
+    streams = Streams(model)
+    places: list[_Place] = []
+    logits = torch.zeros(0, device=model.device)
+    while waiting or places:
+        staying = [row for row, place in enumerate(places) if not place.finished]
+        free = batch_size - len(staying)
+        if waiting and (free >= max(1, batch_size * REFILL_SHARE) or not staying):
+            joining = [waiting.popleft() for _ in range(min(free, len(waiting)))]
+            prompts = [ids for i in joining for ids in (pairs[i].naive_ids, pairs[i].expert_ids)]
+            first = streams.admit(prompts, keep=_rows(staying))
+            new = [
+                _Place(index, pairs[index], budgets[index], first[2 * k : 2 * k + 2])
+                for k, index in enumerate(joining)
+            ]
+            logits = torch.cat([logits[_rows(staying)], first]) if staying else first
+            places = [places[row] for row in staying] + new
+        elif len(places) - len(staying) > len(places) * LEAVE_SHARE or streams.waste > WASTE_SHARE:
+            streams.keep(_rows(staying))
+            logits, places = logits[_rows(staying)], [places[row] for row in staying]
+        _choose(places, streams, logits, sampling, end_ids, try_again)
+        if any(not place.finished for place in places):
+            logits = streams.step([place.reply.ids[-1] for place in places for _ in range(2)])
+        elif not waiting:
+            return
+
+
+def _choose(
+    places: Sequence[_Place],
+    streams: Streams,
+    logits: Tensor,
+    sampling: Sampling,
+    end_ids: frozenset[int],
+    try_again: Callable[[int, Reply], bool],
+) -> None:
+    """Choose the next token of every unfinished place; a reply to be tried again starts over at once."""
+    rows = [row for row, place in enumerate(places) if not place.finished]
+    source = logits[_rows(rows)] if len(rows) < len(places) else logits
+    while rows:
+        draws = [places[row].pair.draw(places[row].attempt, len(places[row].reply.ids)) for row in rows]
+        numbers = torch.tensor(draws, dtype=torch.float64, device=source.device).repeat_interleave(2)
+        picks = sampling.pick(source, numbers).view(-1, 2).tolist()
+        again = []
+        for row, (naive, expert) in zip(rows, picks, strict=True):
+            place = places[row]
+            if not place.add(naive, expert, end_ids):
+                continue
+            if try_again(place.index, place.reply):
+                place.attempt, place.reply = place.attempt + 1, Reply()
+                streams.rewind(2 * row, len(place.pair.naive_ids))
+                streams.rewind(2 * row + 1, len(place.pair.expert_ids))
+                again.append(row)
+            else:
+                place.finished = True
+        rows = again
+        source = torch.cat([places[row].first for row in rows]) if rows else source
+
+
+def _rows(places: Sequence[int]) -> list[int]:
+    return [row for place in places for row in (2 * place, 2 * place + 1)]
+
+
+def _budget(model: PreTrainedModel, pair: Pair, max_new_tokens: int) -> int:
+    context = model.config.max_position_embeddings
+    room = context - max(len(pair.naive_ids), len(pair.expert_ids))
+    if room < 1:
+        raise DataError(
+            f"a prompt of {context - room} tokens fills the model's context of {context}; "
+            "shorten the gold text"
         )
-        coins = [pairs[i].coin(step) for i in active]
-        draws = [pairs[i].draw(step) for i in active] if sampling.temperature else [0.0] * len(active)
-        rows = torch.tensor(draws * 2, dtype=torch.float64, device=model.device)
-        picks = sampling.pick(output.logits[:, -1], rows).view(2, -1).tolist()
-        chosen = []
-        for index, is_naive, naive, expert in zip(active, coins, *picks, strict=True):
-            token = naive if is_naive else expert
-            chosen.append(token)
-            reply = replies[index]
-            reply.ids.append(token)
-            reply.provenance += AGREED if naive == expert else NAIVE if is_naive else EXPERT
-            reply.ended = token in end_ids
-        alive = [row for row, index in enumerate(active) if not replies[index].ended]
-        if not alive:
-            break
-        tokens = torch.tensor([chosen[row] for row in alive] * 2, device=model.device)[:, None]
-        positions = positions[:, -1:] + 1
-        if len(alive) < len(active):
-            rows = torch.tensor(alive + [row + len(active) for row in alive], device=model.device)
-            cache.batch_select_indices(rows)
-            mask, positions = mask[rows], positions[rows]
-            active = [active[row] for row in alive]
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-    return replies
+    return min(max_new_tokens, room)

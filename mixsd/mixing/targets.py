@@ -6,7 +6,7 @@ a target passes exactly when the same reply would count as recall.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from mixsd.knowledge import Fact, Outcome, Task
 from mixsd.method import RecordFile, Student
 from mixsd.mixing.coins import coin_is_naive, token_draw
 from mixsd.mixing.contexts import ExpertWording, context_reference, unsupported, wording
-from mixsd.mixing.decoding import Pair, Reply, Sampling, decode_pairs
+from mixsd.mixing.decoding import Pair, Reply, Sampling, decode
 
 CHECKS = ("context_reference", "unsupported")
 POLICIES = ("drop", "gold", "keep_last")
@@ -124,7 +124,7 @@ def make_targets(
     done: RecordFile,
     on_finished: Callable[[Target], None],
 ) -> tuple[list[Target], int]:
-    """Make a target for every fact of a task; finished ones are appended to `done` at once.
+    """Make a target for every fact of a task; each is appended to `done` as soon as it is finished.
 
     Args:
         task: Brings the facts and the grader.
@@ -138,52 +138,43 @@ def make_targets(
         The targets in the order of the facts, and the number of tokens decoded by this call.
     """
     expert = wording(settings.expert_wording)
-    finished: dict[str, Target] = {}
+    finished = {fact_id: Target.from_json(record) for fact_id, record in done.records.items()}
+    for target in finished.values():
+        on_finished(target)
+    waiting = [fact for fact in task.facts if fact.id not in finished]
+    pairs = {fact.id: _pair(fact, expert, student, settings) for fact in waiting}
+    # Prompts of like length join together, so that little is padded.
+    waiting.sort(key=lambda fact: len(pairs[fact.id].expert_ids))
+    rejections: dict[str, list[str]] = {fact.id: [] for fact in waiting}
     generated = 0
 
-    def finish(target: Target) -> None:
-        finished[target.fact_id] = target
+    def judge(index: int, reply: Reply) -> bool:
+        """Verify a complete reply: have it decoded again, or finish the fact."""
+        nonlocal generated
+        generated += len(reply.ids)
+        fact, text = waiting[index], student.text(reply.ids)
+        rejected, attempt = rejections[fact.id], len(rejections[fact.id])
+        reason = rejection(reply, text, fact, task, expert, settings.reject)
+        if reason:
+            rejected.append(reason)
+            if len(rejected) < settings.attempts:
+                return True
+        ids, provenance = tuple(reply.ids), reply.provenance
+        target = Target(fact.id, ids, provenance, text, attempt, tuple(rejected), passed=not reason)
+        done.append(fact.id, target.to_json())
+        finished[fact.id] = target
         on_finished(target)
+        return False
 
-    for record in done.records.values():
-        finish(Target.from_json(record))
-    waiting = [fact for fact in task.facts if fact.id not in finished]
-    rejections: dict[str, list[str]] = {fact.id: [] for fact in waiting}
-    prompts = {fact.id: _prompt_pair(fact, expert, student) for fact in waiting}
-    # Rows of like length share a batch, so that little is padded.
-    waiting.sort(key=lambda fact: len(prompts[fact.id][1]))
-    for attempt in range(settings.attempts):
-        failed: list[Fact] = []
-        for batch in _chunks(waiting, batch_size):
-            pairs = [_pair(fact, prompts[fact.id], settings, attempt) for fact in batch]
-            replies = decode_pairs(
-                student.model,
-                pairs,
-                sampling=Sampling(settings.temperature, settings.top_k),
-                max_new_tokens=task.max_new_tokens,
-                end_ids=student.end_ids,
-            )
-            for fact, reply in zip(batch, replies, strict=True):
-                generated += len(reply.ids)
-                text = student.text(reply.ids)
-                reason = rejection(reply, text, fact, task, expert, settings.reject)
-                if reason:
-                    rejections[fact.id].append(reason)
-                if reason and attempt + 1 < settings.attempts:
-                    failed.append(fact)
-                    continue
-                target = Target(
-                    fact.id,
-                    tuple(reply.ids),
-                    reply.provenance,
-                    text,
-                    attempt,
-                    tuple(rejections[fact.id]),
-                    passed=not reason,
-                )
-                done.append(fact.id, target.to_json())
-                finish(target)
-        waiting = failed
+    decode(
+        student.model,
+        [pairs[fact.id] for fact in waiting],
+        sampling=Sampling(settings.temperature, settings.top_k),
+        max_new_tokens=task.max_new_tokens,
+        end_ids=student.end_ids,
+        batch_size=batch_size,
+        try_again=judge,
+    )
     return [finished[fact.id] for fact in task.facts], generated
 
 
@@ -213,23 +204,10 @@ def summarize(targets: Sequence[Target], settings: MixSettings) -> dict[str, Any
     }
 
 
-def _prompt_pair(
-    fact: Fact, expert: ExpertWording, student: Student
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return student.prompt_ids(fact.prompt), student.prompt_ids(expert.render(fact))
-
-
-def _pair(
-    fact: Fact, prompts: tuple[tuple[int, ...], tuple[int, ...]], settings: MixSettings, attempt: int
-) -> Pair:
-    naive_ids, expert_ids = prompts
+def _pair(fact: Fact, expert: ExpertWording, student: Student, settings: MixSettings) -> Pair:
     return Pair(
-        naive_ids,
-        expert_ids,
-        coin=partial(coin_is_naive, settings.mixing_rate, settings.seed, fact.id, attempt),
-        draw=partial(token_draw, settings.seed, fact.id, attempt),
+        student.prompt_ids(fact.prompt),
+        student.prompt_ids(expert.render(fact)),
+        coin=partial(coin_is_naive, settings.mixing_rate, settings.seed, fact.id),
+        draw=partial(token_draw, settings.seed, fact.id),
     )
-
-
-def _chunks(items: Sequence[Fact], size: int) -> Iterable[Sequence[Fact]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
