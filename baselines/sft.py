@@ -12,6 +12,7 @@ class SFT:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.identity = {}
 
     def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
         """One example per fact: its prompt and its gold text, closed by the end of turn."""

@@ -19,6 +19,7 @@ from mixsd.engine import models
 from mixsd.engine.bench import Bench
 from mixsd.engine.config import RunConfig, read_config
 from mixsd.engine.messages import CONF
+from mixsd.engine.preparation import UNLIKELY
 from mixsd.errors import MixSDError
 from mixsd.method import Preparation, Student, gold_example
 from mixsd.mixing.contexts import WORDINGS
@@ -50,16 +51,18 @@ def measure(name: str, overrides: list[str]) -> list[dict[str, Any]]:
         made = config.method.prepare(config.task, student, Bench(config))
         gold = Preparation([gold_example(fact, student) for fact in config.task.facts])
         report = made.report
+        kept, facts = len(made.examples), len(config.task.facts)
         rows.append(
             {
                 "wording": name,
                 "rate": rate,
-                "kept": f"{report['n'] - report['dropped']} of {report['n']}",
+                "kept": f"{kept} of {facts}",
                 "first try": f"{report['pass_rate_first']:.2f}",
                 "naive share": f"{report['naive_fraction'] or 0:.2f}",
-                "referred to the prompt": report["rejections"].get("context_reference", 0),
-                "target NLL": _mean_nll(student, made),
-                "gold NLL": _mean_nll(student, gold),
+                "context reference": report["rejections"].get("context_reference", 0),
+                "unsupported": report["unsupported"],
+                "target NLL": _nll(student, made),
+                "gold NLL": _nll(student, gold),
             }
         )
     return rows
@@ -70,10 +73,12 @@ def _config(overrides: list[str]) -> RunConfig:
         return read_config(compose("config", overrides=overrides))
 
 
-def _mean_nll(student: Student, made: Preparation) -> str:
+def _nll(student: Student, made: Preparation) -> str:
+    """Mean NLL per target token under the base model, and the share of tokens above 5 nats."""
     if not made.examples:
         return "n/a"
-    return f"{torch.cat(student.target_nll(made.examples, 32)).mean():.2f}"
+    losses = torch.cat(student.target_nll(made.examples, 32))
+    return f"{losses.mean():.2f} ({(losses > UNLIKELY).float().mean():.0%} unlikely)"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""`python -m mixsd {report}`: what is done with finished runs."""
+"""`python -m mixsd {report,inspect}`: what is done with finished runs."""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mixsd.errors import MixSDError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,9 +19,15 @@ def main(arguments: list[str] | None = None) -> int:
         "report", help="print the tradeoff table; write tradeoff.csv, .png, report.html"
     )
     report.add_argument("runs_dir", type=Path, help="a folder that holds runs, such as runs/quickstart")
+    inspect = verbs.add_parser("inspect", help="show what a run was trained on, coloured by conditional")
+    inspect.add_argument("run_dir", type=Path, help="one run's directory")
+    inspect.add_argument("--facts", type=int, default=8, help="how many facts to show")
     options = parser.parse_args(arguments)
     try:
-        _report(options.runs_dir)
+        if options.verb == "report":
+            _report(options.runs_dir)
+        else:
+            _inspect(options.run_dir, options.facts)
     except MixSDError as error:
         print(error, file=sys.stderr)
         return 2
@@ -25,9 +35,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _report(runs_dir: Path) -> None:
-    from rich.console import Console
-
     from mixsd.analysis.report import write_report  # pandas and matplotlib must not slow `--help`
 
-    console = Console()
-    write_report(runs_dir, console if console.is_terminal else Console(width=200))
+    write_report(runs_dir, _console())
+
+
+def _inspect(run_dir: Path, facts: int) -> None:
+    from mixsd.analysis.inspect import show_run
+
+    show_run(run_dir, facts, _console())
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 200)

@@ -24,7 +24,7 @@ class Example:
         fact_id: The fact it teaches.
         prompt_ids: The naive prompt. Never trained on, the assistant header included.
         target_ids: The target, end of turn included.
-        provenance: A letter per target token: `n`aive, `e`xpert, `a`greed by both, `g`old.
+        provenance: A letter per target token: `n`aive, `e`xpert, `a`greed by both, `g`old, `?` unknown.
         text: The target as text, for people.
         attempt: The attempt that passed verification (0 is the first).
     """
@@ -139,6 +139,8 @@ class Method(Protocol):
     """A gradient method. It prepares its examples once, then gives a loss for every batch of them."""
 
     name: str
+    identity: dict[str, Any]
+    """What changes its numbers beyond its settings, such as the content of a file they name."""
 
     def prepare(self, task: Task, student: "Student", bench: Workbench) -> Preparation:
         """Make the examples. `student` is the frozen base model here."""

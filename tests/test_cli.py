@@ -199,3 +199,28 @@ def test_save_model_leaves_a_folder_that_is_a_model(cli, tmp_path):
     folder = next(tmp_path.glob("runs/*/*/model"))
     assert AutoModelForCausalLM.from_pretrained(folder).config.num_hidden_layers == 2
     assert AutoTokenizer.from_pretrained(folder).chat_template
+
+
+def test_inspect_shows_the_examples(sweep, cli, tmp_path):
+    path = runs_of(sweep[0])["sft"]
+    done = cli("-m", "mixsd", "inspect", str(path), "--facts", "2")
+    assert done.returncode == 0, done.stderr
+    examples = [json.loads(line) for line in (path / "examples.jsonl").read_text().splitlines()]
+    assert "gold text" in done.stdout and "gold_nll" in done.stdout
+    assert examples[0]["fact_id"] in done.stdout and examples[2]["fact_id"] not in done.stdout
+    assert "".join(examples[0]["pieces"]).startswith(examples[0]["text"])
+    wrong = cli("-m", "mixsd", "inspect", str(tmp_path))
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
+
+
+def test_training_on_another_runs_examples(sweep, cli, tmp_path):
+    source = runs_of(sweep[0])["sft"] / "examples.jsonl"
+    done = cli("run.py", *SMALL, "method=mixsd", f"method.targets={source}", f"runs_dir={tmp_path}/runs",
+               "retention=none", "tracking.mode=disabled")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    made = next(tmp_path.glob("runs/*/*/examples.jsonl"))
+    assert made.read_text() == source.read_text()
+    sft, mixsd = (
+        json.loads((p.parent / "metrics.jsonl").read_text().splitlines()[-1]) for p in (source, made)
+    )
+    assert sft == mixsd, "the methods differ in their targets only"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,6 +34,7 @@ def method(**changes):
         expert_wording="answer",
         decode_dtype="float32",
         decode_batch_size=4,
+        targets=None,
         seed=0,
     )
     return MixSD(**{**values, **changes})
@@ -112,7 +115,7 @@ def test_truncated_never_passes(tiny):
 def test_failure_policy(student, policy, kept):
     task = FakeTask(5, lambda _: False)
     made = method(on_failure=policy).prepare(task, student, MemoryBench())
-    assert len(made.examples) == kept and made.report["dropped"] == len(made.dropped) == 5 - kept
+    assert len(made.examples) == kept and len(made.dropped) == 5 - kept
     assert made.report["pass_rate"] == 0
     if policy == "gold":
         assert [e.text for e in made.examples] == [f.gold_text for f in task.facts]
@@ -140,8 +143,11 @@ def test_summary_counts():
         Target("b", (5, 2), "ae", "x", 2, ("wrong", "context_reference"), True),
         Target("c", (5, 5), "ee", "x", 1, ("wrong", "truncated"), False),
     ]
-    report = summarize(targets, mix(mixing_rate=1.0))
-    assert report["n"] == 3 and report["dropped"] == 1 and report["pass_rate"] == pytest.approx(2 / 3)
+    task = FakeTask(3, bool)
+    task.facts = [replace(fact, id=name) for fact, name in zip(task.facts, "abc", strict=True)]
+    report = summarize(targets, task, mix(mixing_rate=1.0))
+    assert report["pass_rate"] == pytest.approx(2 / 3) and report["pass_rate_first"] == pytest.approx(1 / 3)
+    assert report["agreed_fraction"] == 0.25 and report["unsupported"] == 0
     assert report["naive_fraction"] == 1.0 and report["passed_at_attempt"] == {"0": 1, "2": 1}
     assert report["rejections"] == {"context_reference": 1, "truncated": 1, "wrong": 2}
     assert report["unsolved"] == {"truncated": 1}

@@ -106,6 +106,7 @@ def _run_id(plain: dict[str, Any], built: dict[str, Any], weights: str) -> str:
         **{key: value for key, value in plain.items() if key not in COSMETIC},
         "model": {**plain["model"], "name": weights},
         "data": [dataclasses.asdict(item) for item in [*task.facts, *task.probes]],
+        "method_identity": built["method"].identity,
         "retention": suite.fingerprint(),
         "results_version": RESULTS_VERSION,
     }

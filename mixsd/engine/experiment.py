@@ -18,6 +18,7 @@ from filelock import FileLock
 from mixsd.engine import models
 from mixsd.engine.bench import Bench, Meter, console, software
 from mixsd.engine.config import RunConfig
+from mixsd.engine.preparation import read_examples, report, write_examples
 from mixsd.engine.probing import accuracy
 from mixsd.engine.results import build_results, item_records
 from mixsd.engine.scoring import Scorer, Scores
@@ -26,7 +27,6 @@ from mixsd.engine.store import (
     append_jsonl,
     atomic_folder,
     read_json,
-    read_jsonl,
     write_json,
     write_jsonl,
     write_text,
@@ -117,23 +117,11 @@ class _Run:
         if not (self.dir / "preparation.json").exists():
             with Meter() as meter:
                 made = self.config.method.prepare(self.config.task, student, self.bench)
-                losses = student.target_nll(made.examples, self.config.model.scoring_batch_size)
-            tokens = torch.cat(losses) if losses else torch.zeros(0)
-            report = {
-                "n": len(self.config.task.facts),
-                "dropped": len(made.dropped),
-                **made.report,
-                "nll": float(tokens.mean()) if len(tokens) else None,
-                "tokens": len(tokens),
-            }
-            write_jsonl(listed, [asdict(example) for example in made.examples])
+                numbers = report(made, self.config.task, student, self.config.model.scoring_batch_size)
+            write_examples(listed, made.examples, student)
             self._write_cost("examples", meter, generated_tokens=made.generated_tokens)
-            write_json(self.dir / "preparation.json", {"report": report, "dropped": made.dropped})
-        lists = ("prompt_ids", "target_ids")
-        return [
-            Example(**{**record, **{key: tuple(record[key]) for key in lists}})
-            for record in read_jsonl(listed)
-        ]
+            write_json(self.dir / "preparation.json", {"report": numbers, "dropped": made.dropped})
+        return read_examples(listed)
 
     def _trained(self, student: Student, examples: list[Example], base: Scores) -> Student:
         """Train the model, or load what an interrupted run had trained."""
@@ -143,12 +131,12 @@ class _Run:
             for name in (METRICS, TRAJECTORY):
                 write_text(self.dir / name, "")
             with Meter() as meter:
-                report = self._train(student, examples, accuracy(base.probes["recall"]))
+                trained = self._train(student, examples, accuracy(base.probes["recall"]))
             with atomic_folder(folder) as target:
                 student.model.save_pretrained(target)
                 student.tokenizer.save_pretrained(target)
-            self._write_cost("training", meter, trained_tokens=report["trained_tokens"])
-            write_json(report_file, report)
+            self._write_cost("training", meter, trained_tokens=trained["trained_tokens"])
+            write_json(report_file, trained)
             return student
         return models.load_folder(folder, self.config.model)
 
@@ -173,7 +161,7 @@ class _Run:
 
         write_point(0, 0, base_recall)
         with self.bench.progress(f"training ({config.method.name})", config.training.max_steps) as advance:
-            report = train(
+            trained = train(
                 config.method,
                 student,
                 examples,
@@ -185,7 +173,7 @@ class _Run:
                 on_step=lambda: advance(1),
             )
         shutil.rmtree(self.dir / "trainer", ignore_errors=True)
-        return asdict(report)
+        return asdict(trained)
 
     def _tuned_scores(self, student: Student) -> Scores:
         records = Records(self.dir / "tuned.jsonl")

@@ -9,6 +9,7 @@ from mixsd.errors import at_least, one_of
 from mixsd.knowledge import Fact, Task
 from mixsd.losses import nll
 from mixsd.method import Batch, Example, Preparation, Student, Workbench, gold_example
+from mixsd.mixing.ready import file_digest, read_targets
 from mixsd.mixing.targets import POLICIES, MixSettings, Target, make_targets, summarize
 
 
@@ -27,6 +28,7 @@ class MixSD:
         expert_wording: How the expert prompt shows the gold text.
         decode_dtype: Arithmetic of decoding. In float32 the batch size does not change the targets.
         decode_batch_size: Pairs decoded at a time.
+        targets: Train on the targets of this file instead (see `ready`); None: decode them.
         seed: Draws coins and tokens.
 
     Raises:
@@ -45,6 +47,7 @@ class MixSD:
         expert_wording: str,
         decode_dtype: str,
         decode_batch_size: int,
+        targets: str | None,
         seed: int,
     ) -> None:
         self.name = name
@@ -54,9 +57,13 @@ class MixSD:
         self.on_failure = one_of("method.on_failure", on_failure, POLICIES)
         self.decode_dtype = one_of("method.decode_dtype", decode_dtype, ("float32", "bfloat16"))
         self.decode_batch_size = at_least("method.decode_batch_size", decode_batch_size, 1)
+        self.targets = targets
+        self.identity = {"targets": file_digest(targets)} if targets else {}
 
     def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
-        """Decode and verify a target for every fact, or take them from the cache."""
+        """Decode and verify a target for every fact, or take them from the cache or a file."""
+        if self.targets:
+            return read_targets(self.targets, task, student)
         reader = student.in_dtype(self.decode_dtype)
         with (
             bench.record_file("targets", self._fingerprint(task)) as done,
@@ -74,7 +81,7 @@ class MixSD:
         kept = [self._example(target, facts[target.fact_id], student) for target in targets]
         examples = [example for example in kept if example is not None]
         dropped = {t.fact_id: t.rejections[-1] for t, e in zip(targets, kept, strict=True) if e is None}
-        report = summarize(targets, self.settings) | {"dropped": len(dropped)}
+        report = summarize(targets, task, self.settings)
         return Preparation(examples, dropped, report, generated)
 
     def loss(self, batch: Batch, student: Student) -> Tensor:

@@ -16,7 +16,7 @@ from mixsd.knowledge import Fact, Outcome, Task
 from mixsd.method import RecordFile, Student
 from mixsd.mixing.coins import coin_is_naive, token_draw
 from mixsd.mixing.contexts import ExpertWording, context_reference, unsupported, wording
-from mixsd.mixing.decoding import Pair, Reply, Sampling, decode
+from mixsd.mixing.decoding import AGREED, Pair, Reply, Sampling, decode
 
 CHECKS = ("context_reference", "unsupported")
 POLICIES = ("drop", "gold", "keep_last")
@@ -184,20 +184,23 @@ def naive_coins(target: Target, settings: MixSettings) -> int:
     return sum(coin(position) for position in range(len(target.ids)))
 
 
-def summarize(targets: Sequence[Target], settings: MixSettings) -> dict[str, Any]:
-    """Numbers worth reporting about a set of targets.
+def summarize(targets: Sequence[Target], task: Task, settings: MixSettings) -> dict[str, Any]:
+    """Numbers worth reporting about the targets of a task's facts.
 
     `naive_fraction` is the realised share of naive coins among passed targets: retries favour coins
-    that fell to the expert, so it lies below the mixing rate.
+    that fell to the expert, so it lies below the mixing rate. `agreed_fraction` is the share of tokens
+    that both conditionals would have given. `unsupported` counts passed targets that name what neither
+    question nor gold text holds.
     """
+    facts = {fact.id: fact for fact in task.facts}
     passed = [target for target in targets if target.passed]
     tokens = sum(len(target.ids) for target in passed)
     return {
-        "n": len(targets),
         "pass_rate": len(passed) / len(targets),
         "pass_rate_first": sum(target.attempt == 0 for target in passed) / len(targets),
-        "dropped": len(targets) - len(passed),
         "naive_fraction": sum(naive_coins(t, settings) for t in passed) / tokens if tokens else None,
+        "agreed_fraction": sum(t.provenance.count(AGREED) for t in passed) / tokens if tokens else None,
+        "unsupported": sum(bool(unsupported(t.text, facts[t.fact_id])) for t in passed),
         "passed_at_attempt": dict(sorted(Counter(str(t.attempt) for t in passed).items())),
         "rejections": dict(sorted(Counter(r for t in targets for r in t.rejections).items())),
         "unsolved": dict(sorted(Counter(t.rejections[-1] for t in targets if not t.passed).items())),

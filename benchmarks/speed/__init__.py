@@ -1,0 +1,1 @@
+"""How fast this software is, beside its peers, measured in the same run."""

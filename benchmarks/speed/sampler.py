@@ -1,0 +1,180 @@
+"""The mixing sampler beside what decoding both conditionals costs anyway, and beside re-submission.
+
+One attempt per fact, greedy, mixing rate 0.3, the same prompts and coins throughout:
+
+* `sampler`: this project's continuous two-stream decoder.
+* `generate`: `model.generate` on the same 2B prompts, for as many tokens as the longest mixed target.
+* `resubmit`: no caches; for every token the chosen conditional's whole prefix is read again, batched over
+  facts, which is what asking an engine for one token at a time amounts to.
+
+Every rate divides the same count of mixed-target tokens by the seconds taken.
+"""
+
+import gc
+import statistics
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from benchmarks.kgfact import KGFact
+from mixsd.engine import models
+from mixsd.engine.bench import Meter, console
+from mixsd.engine.config import read_config
+from mixsd.engine.generation import generate
+from mixsd.engine.messages import CONF
+from mixsd.method import Student, left_pad
+from mixsd.mixing.coins import coin_is_naive, token_draw
+from mixsd.mixing.contexts import wording
+from mixsd.mixing.decoding import Pair, Reply, Sampling, decode
+
+RATE, BUDGET, PLACES = 0.3, 48, 64
+
+
+class _Passes:
+    """Counts the forward passes of a model."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.count = 0
+        self._handle = model.register_forward_pre_hook(self._seen)
+
+    def _seen(self, *_: Any) -> None:
+        self.count += 1
+
+    def close(self) -> None:
+        """Stop counting."""
+        self._handle.remove()
+
+
+def measure(
+    model: str, sizes: Sequence[int], dtypes: Sequence[str], repetitions: int, resubmit_up_to: int
+) -> list[dict[str, Any]]:
+    """One row per (dtype, size, way), medians over repetitions with the fastest and slowest."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        overrides = [f"model={model}", "retention=none", "tracking.mode=disabled"]
+        config = read_config(compose("config", overrides=overrides))
+    base = models.load(config.model, config.cache_dir)
+    rows = []
+    for dtype in dtypes:
+        student = base.in_dtype(dtype)
+        for size in sizes:
+            rows += _measure_size(student, dtype, size, repetitions, with_resubmit=size <= resubmit_up_to)
+    return rows
+
+
+def _measure_size(
+    student: Student, dtype: str, size: int, repetitions: int, with_resubmit: bool
+) -> list[dict[str, Any]]:
+    pairs = _pairs(student, size)
+    replies = _sample(student, pairs)
+    tokens = sum(len(reply.ids) for reply in replies)
+    longest = max(len(reply.ids) for reply in replies)
+    ways: dict[str, Callable[[], Any]] = {
+        "sampler": lambda: _sample(student, pairs),
+        "generate": lambda: _generate(student, pairs, longest),
+    }
+    if with_resubmit:
+        ways["resubmit"] = lambda: _resubmit(student, pairs)
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    notes: dict[str, tuple[int, int]] = {}
+    for number in range(repetitions):
+        for way, call in ways.items():  # interleaved, so that a slow minute hits all of them
+            gc.collect()
+            passes = _Passes(student.model)
+            with Meter() as meter:
+                call()
+            passes.close()
+            seconds[way].append(meter.seconds)
+            notes[way] = passes.count, meter.peak_memory_bytes
+            console.print(
+                f"{dtype}, {size} facts, {way}, {number + 1}: {meter.seconds:.1f} s", highlight=False
+            )
+    base = statistics.median(seconds["sampler"])
+    return [
+        {
+            "dtype": dtype,
+            "facts": size,
+            "way": way,
+            "tokens": tokens,
+            "tokens/s": tokens / statistics.median(taken),
+            "slowest": tokens / max(taken),
+            "fastest": tokens / min(taken),
+            "sampler is faster by": statistics.median(taken) / base,
+            "passes/token": notes[way][0] / tokens,
+            "peak GiB": notes[way][1] / 2**30,
+        }
+        for way, taken in seconds.items()
+    ]
+
+
+def _pairs(student: Student, size: int) -> list[Pair]:
+    """Prompts of invented facts; past one world's 525 facts, further worlds."""
+    facts = []
+    while len(facts) < size:
+        facts += KGFact("speed", 7, 25, None, "plain", BUDGET, seed=len(facts)).facts
+    expert = wording("answer")
+    pairs = [
+        Pair(
+            student.prompt_ids(fact.prompt),
+            student.prompt_ids(expert.render(fact)),
+            partial(coin_is_naive, RATE, 0, fact.id),
+            partial(token_draw, 0, fact.id),
+        )
+        for fact in facts[:size]
+    ]
+    return sorted(pairs, key=lambda pair: len(pair.expert_ids))
+
+
+def _sample(student: Student, pairs: Sequence[Pair]) -> list[Reply]:
+    replies: dict[int, Reply] = {}
+
+    def keep(index: int, reply: Reply) -> bool:
+        replies[index] = reply
+        return False
+
+    decode(
+        student.model,
+        pairs,
+        sampling=Sampling(),
+        max_new_tokens=BUDGET,
+        end_ids=student.end_ids,
+        batch_size=PLACES,
+        try_again=keep,
+    )
+    return [replies[index] for index in range(len(pairs))]
+
+
+def _generate(student: Student, pairs: Sequence[Pair], longest: int) -> None:
+    for start in range(0, len(pairs), PLACES):
+        chunk = pairs[start : start + PLACES]
+        prompts = [ids for pair in chunk for ids in (pair.naive_ids, pair.expert_ids)]
+        generate(student, prompts, max_new_tokens=longest, batch_size=2 * PLACES)
+
+
+@torch.inference_mode()
+def _resubmit(student: Student, pairs: Sequence[Pair]) -> None:
+    replies: list[list[int]] = [[] for _ in pairs]
+    active = list(range(len(pairs)))
+    for position in range(BUDGET):
+        prefixes = [
+            [*(pairs[i].naive_ids if pairs[i].coin(0, position) else pairs[i].expert_ids), *replies[i]]
+            for i in active
+        ]
+        for start in range(0, len(active), PLACES):
+            rows = active[start : start + PLACES]
+            tokens, mask = left_pad(prefixes[start : start + PLACES], student.device)
+            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+            output = student.model(
+                input_ids=tokens,
+                attention_mask=mask,
+                position_ids=positions,
+                use_cache=False,
+                logits_to_keep=1,
+            )
+            for row, token in zip(rows, output.logits[:, -1].argmax(dim=-1).tolist(), strict=True):
+                replies[row].append(token)
+        active = [i for i in active if replies[i][-1] not in student.end_ids]
+        if not active:
+            return

@@ -1,0 +1,111 @@
+"""Ready targets from a file: our own `examples.jsonl`, or chat messages as the paper's release stores them.
+
+Chat messages hold text, not token ids, so what is trained on is tokenised anew; rows whose text does not
+come back from their own ids are counted.
+"""
+
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from mixsd.errors import DataError
+from mixsd.knowledge import Task
+from mixsd.method import Example, Preparation, Student
+
+
+def file_digest(path: str) -> str:
+    """A hash of a file's content.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        return blake2b(Path(path).expanduser().read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"method.targets={path} cannot be read ({error.strerror}); "
+            "give an examples.jsonl or a JSONL of chat messages"
+        ) from error
+
+
+def read_targets(path: str, task: Task, student: Student) -> Preparation:
+    """Examples from a file, in the order of the task's facts; facts that the file lacks are dropped.
+
+    Raises:
+        DataError: The file cannot be read, or a line is of neither kind; the line number is named.
+    """
+    by_prompt = {fact.prompt: fact for fact in task.facts}
+    found: dict[str, Example] = {}
+    rows = foreign = changed = 0
+    for number, line in enumerate(_lines(path), start=1):
+        record = _parse(path, number, line)
+        rows += 1
+        if "messages" in record:
+            prompt, reply = _turns(path, number, record)
+            fact = by_prompt.get(prompt)
+            example = _tokenised(fact.id if fact else f"row {number}", prompt, reply, student)
+            changed += student.text(example.target_ids) != reply.strip()
+        else:
+            example = _own_example(path, number, record)
+            fact = next((fact for fact in task.facts if fact.id == example.fact_id), None)
+        foreign += fact is None
+        found[example.fact_id] = example
+    order = {fact.id: place for place, fact in enumerate(task.facts)}
+    examples = sorted(found.values(), key=lambda e: (order.get(e.fact_id, len(order)), e.fact_id))
+    dropped = {fact.id: "not in the file" for fact in task.facts if fact.id not in found}
+    report = {
+        "rows": rows,
+        "rows_of_no_fact": foreign,
+        "rows_that_do_not_round_trip": changed / rows if rows else 0.0,
+    }
+    return Preparation(examples, dropped, report)
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"method.targets={path} is not UTF-8 (byte {error.start}); save it as UTF-8"
+        ) from error
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _parse(path: str, number: int, line: str) -> Mapping[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{number} is not JSON ({error.msg})") from error
+    if not isinstance(record, dict) or not ({"messages", "target_ids"} & set(record)):
+        raise DataError(f"{path}:{number} holds neither `messages` nor `target_ids`")
+    return record
+
+
+def _turns(path: str, number: int, record: Mapping[str, Any]) -> tuple[str, str]:
+    """The last user turn and the assistant turn after it."""
+    try:
+        turns = {turn["role"]: str(turn["content"]) for turn in record["messages"]}
+        return turns["user"], turns["assistant"]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path}:{number} needs a user and an assistant message with content") from error
+
+
+def _tokenised(fact_id: str, prompt: str, reply: str, student: Student) -> Example:
+    ids = student.target_ids(reply)
+    return Example(fact_id, student.prompt_ids(prompt), ids, "?" * len(ids), reply)
+
+
+def _own_example(path: str, number: int, record: Mapping[str, Any]) -> Example:
+    try:
+        return Example(
+            fact_id=record["fact_id"],
+            prompt_ids=tuple(record["prompt_ids"]),
+            target_ids=tuple(record["target_ids"]),
+            provenance=record["provenance"],
+            text=record["text"],
+            attempt=record["attempt"],
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path}:{number} is no example of ours: {error} is missing or malformed") from error
