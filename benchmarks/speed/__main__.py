@@ -1,8 +1,9 @@
-"""`python -m benchmarks.speed {sampler} [--json FILE]`: ratios against peers measured in the same run."""
+"""`python -m benchmarks.speed {sampler,batches}`: ratios against peers measured in the same run."""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,26 +14,27 @@ from mixsd.errors import MixSDError
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, run one benchmark, print its table and optionally write its rows as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
-    parser.add_argument("benchmark", choices=["sampler"], help="what to measure")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[8, 64, 256], help="facts per row")
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument(
-        "--dtypes", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"]
-    )
-    parser.add_argument("--resubmit-up-to", type=int, default=64, help="largest size for the slow reference")
-    parser.add_argument("--model", default="smollm2_135m", help="a config of the model group")
-    parser.add_argument("--json", type=Path, help="also write the rows here")
-    options = parser.parse_args(arguments)
-    from benchmarks.speed.sampler import measure  # heavy: `--help` must not wait for it
-
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    try:
-        rows = measure(
-            options.model, options.sizes, options.dtypes, options.repetitions, options.resubmit_up_to
+    verbs = parser.add_subparsers(dest="benchmark", required=True)
+    sampler = verbs.add_parser("sampler", help="tokens per second beside `generate` and re-submission")
+    sampler.add_argument("--sizes", type=int, nargs="+", default=[8, 64, 256], help="facts per row")
+    sampler.add_argument("--repetitions", type=int, default=3)
+    sampler.add_argument("--resubmit-up-to", type=int, default=64, help="largest size for re-submission")
+    batches = verbs.add_parser("batches", help="how many targets change with the batch size")
+    batches.add_argument("--facts", type=int, default=48)
+    batches.add_argument("--batch-sizes", type=int, nargs="+", default=[3, 24, 64])
+    for verb in (sampler, batches):
+        verb.add_argument(
+            "--dtypes", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"]
         )
+        verb.add_argument("--model", default="smollm2_135m", help="a config of the model group")
+        verb.add_argument("--json", type=Path, help="also write the rows here")
+    options = parser.parse_args(arguments)
+    try:
+        rows = _measure(options)
     except MixSDError as error:
         print(error, file=sys.stderr)
         return 2
+    console = Console(width=None if sys.stdout.isatty() else 160)
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
@@ -44,4 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-sys.exit(main())
+def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    from benchmarks.speed.sampler import compare_batches, measure  # heavy: `--help` must not wait for it
+
+    if options.benchmark == "batches":
+        return compare_batches(options.model, options.facts, options.dtypes, options.batch_sizes)
+    return measure(options.model, options.sizes, options.dtypes, options.repetitions, options.resubmit_up_to)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -52,16 +52,37 @@ def measure(
     model: str, sizes: Sequence[int], dtypes: Sequence[str], repetitions: int, resubmit_up_to: int
 ) -> list[dict[str, Any]]:
     """One row per (dtype, size, way), medians over repetitions with the fastest and slowest."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [f"model={model}", "retention=none", "tracking.mode=disabled"]
-        config = read_config(compose("config", overrides=overrides))
-    base = models.load(config.model, config.cache_dir)
+    base = _load(model)
     rows = []
     for dtype in dtypes:
         student = base.in_dtype(dtype)
         for size in sizes:
             rows += _measure_size(student, dtype, size, repetitions, with_resubmit=size <= resubmit_up_to)
     return rows
+
+
+def compare_batches(
+    model: str, size: int, dtypes: Sequence[str], batch_sizes: Sequence[int]
+) -> list[dict[str, Any]]:
+    """One row per (dtype, batch size): the share of targets that differ from those decoded one by one."""
+    base = _load(model)
+    rows = []
+    for dtype in dtypes:
+        student = base.in_dtype(dtype)
+        pairs = _pairs(student, size)
+        alone = [reply.ids for reply in _sample(student, pairs, places=1)]
+        for places in batch_sizes:
+            ids = [reply.ids for reply in _sample(student, pairs, places)]
+            differ = sum(a != b for a, b in zip(ids, alone, strict=True))
+            rows.append({"dtype": dtype, "facts": size, "batch size": places, "differ from batch 1": differ})
+    return rows
+
+
+def _load(model: str) -> Student:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        overrides = [f"model={model}", "retention=none", "tracking.mode=disabled"]
+        config = read_config(compose("config", overrides=overrides))
+    return models.load(config.model, config.cache_dir)
 
 
 def _measure_size(
@@ -127,7 +148,7 @@ def _pairs(student: Student, size: int) -> list[Pair]:
     return sorted(pairs, key=lambda pair: len(pair.expert_ids))
 
 
-def _sample(student: Student, pairs: Sequence[Pair]) -> list[Reply]:
+def _sample(student: Student, pairs: Sequence[Pair], places: int = PLACES) -> list[Reply]:
     replies: dict[int, Reply] = {}
 
     def keep(index: int, reply: Reply) -> bool:
@@ -140,7 +161,7 @@ def _sample(student: Student, pairs: Sequence[Pair]) -> list[Reply]:
         sampling=Sampling(),
         max_new_tokens=BUDGET,
         end_ids=student.end_ids,
-        batch_size=PLACES,
+        batch_size=places,
         try_again=keep,
     )
     return [replies[index] for index in range(len(pairs))]

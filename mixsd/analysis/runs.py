@@ -47,6 +47,11 @@ class Run:
         return goal is None or self.recall >= goal
 
     @property
+    def validation(self) -> float | None:
+        """Mean score on validation documents at the last evaluation: what settings are chosen by."""
+        return read_jsonl(self.path / "trajectory.jsonl")[-1]["retention_validation"]
+
+    @property
     def comparable_key(self) -> str:
         """Equal for runs whose numbers may stand in one table: task, data, model and suite are the same."""
         task = {key: value for key, value in self.config["task"].items() if key != "seed"}
@@ -132,6 +137,7 @@ def _row(run: Run, label: str) -> dict[str, Any]:
         "retention_low": low,
         "retention_high": high,
         "retention_above_chance": retention["ratio_above_chance"],
+        "validation": run.validation,
         "held_out_base": retention["base_mean"],
         "held_out_tuned": retention["tuned_mean"],
         "target_nll": results["targets"]["nll"],

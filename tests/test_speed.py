@@ -1,0 +1,35 @@
+import json
+
+from benchmarks.speed.__main__ import main
+
+
+def test_sampler_benchmark_compares_in_one_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MIXSD_CACHE_DIR", str(tmp_path))
+    path = tmp_path / "rows.json"
+    arguments = [
+        "sampler",
+        "--model",
+        "tiny_random",
+        "--sizes",
+        "3",
+        "--repetitions",
+        "2",
+        "--json",
+        str(path),
+    ]
+    assert main([*arguments, "--dtypes", "float32"]) == 0
+    rows = json.loads(path.read_text())
+    assert [row["way"] for row in rows] == ["sampler", "generate", "resubmit"]
+    assert len({row["tokens"] for row in rows}) == 1, "every rate divides the same count"
+    for row in rows:
+        assert row["slowest"] <= row["tokens/s"] <= row["fastest"] and row["passes/token"] > 0
+    assert rows[0]["sampler is faster by"] == 1
+    assert "tokens/s" in capsys.readouterr().out
+
+
+def test_batches_in_float32_change_no_target(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIXSD_CACHE_DIR", str(tmp_path))
+    path = tmp_path / "rows.json"
+    arguments = ["batches", "--model", "tiny_random", "--facts", "4", "--batch-sizes", "2", "4"]
+    assert main([*arguments, "--dtypes", "float32", "--json", str(path)]) == 0
+    assert [row["differ from batch 1"] for row in json.loads(path.read_text())] == [0, 0]
