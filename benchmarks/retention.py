@@ -26,6 +26,7 @@ from mixsd.engine.generation import generate
 from mixsd.errors import DataError, SettingError, at_least
 from mixsd.knowledge import Outcome
 from mixsd.method import Student
+from mixsd.mixing.decoding import Sampling
 from mixsd.retention import GENERATED, LIKELIHOOD, TaskScores
 
 POCKET = Path(__file__).parent / "pocket"
@@ -177,7 +178,6 @@ class _Reader(_Base):
             by_settings.setdefault(repr(request.args[1]), []).append(index)
         for rows in by_settings.values():
             settings = dict(requests[rows[0]].args[1])
-            sampling = {key: settings[key] for key in ("temperature", "top_p", "top_k") if key in settings}
             until = settings.get("until") or []
             completions = generate(
                 self._student,
@@ -186,7 +186,7 @@ class _Reader(_Base):
                 batch_size=int(self.batch_size),
                 on_done=self._on_done,
                 stop=[until] if isinstance(until, str) else until,
-                **(sampling if settings.get("do_sample") else {}),
+                sampling=_sampling(settings),
             )
             for row, completion in zip(rows, completions, strict=True):
                 replies[row] = completion.text
@@ -200,6 +200,19 @@ class _Reader(_Base):
     def _prompt_ids(self, context: str) -> list[int]:
         """The context is rendered by the chat template already, special tokens included."""
         return self.tokenizer(context, add_special_tokens=False)["input_ids"]
+
+
+def _sampling(settings: Mapping[str, Any]) -> Sampling:
+    """How a task wants its tokens picked.
+
+    Raises:
+        SettingError: It wants nucleus sampling, which is not offered.
+    """
+    if not settings.get("do_sample"):
+        return Sampling()
+    if settings.get("top_p", 1) != 1:
+        raise SettingError(f"generation_kwargs.top_p={settings['top_p']} is not offered; allowed: 1")
+    return Sampling(float(settings.get("temperature", 1)), settings.get("top_k"))
 
 
 def _score(

@@ -1,32 +1,25 @@
 """Two-stream decoding against `generate` and against a reference that keeps no cache."""
 
-from functools import partial
-
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from benchmarks.kgfact import KGFact
 from mixsd.engine.generation import generate
 from mixsd.errors import DataError
-from mixsd.mixing.coins import coin_is_naive, token_draw
+from mixsd.method import left_pad
+from mixsd.mixing.coins import token_draw
 from mixsd.mixing.contexts import wording
-from mixsd.mixing.decoding import Pair, Reply, Sampling, decode
+from mixsd.mixing.decoding import Reply, Sampling, decode
+from mixsd.mixing.targets import MixSettings, mixed_request
 
 BUDGET = 16
 
 
-def make_pairs(student, rate, count=6, seed=0):
+def make_requests(student, rate, count=6):
     task = KGFact("k", 5, 10, count, "plain", BUDGET, 0)
-    expert = wording("answer")
-    return [
-        Pair(
-            student.prompt_ids(fact.prompt),
-            student.prompt_ids(expert.render(fact)),
-            partial(coin_is_naive, rate, seed, fact.id),
-            partial(token_draw, seed, fact.id),
-        )
-        for fact in task.facts
-    ]
+    settings = MixSettings(rate, 0.0, None, 1, (), "answer", 0)
+    return [mixed_request(fact, wording("answer"), student, settings) for fact in task.facts]
 
 
 def decode_once(student, pairs, sampling=Sampling(), budget=BUDGET, batch_size=64):  # noqa: B008
@@ -62,12 +55,12 @@ def slow_reference(student, pair, sampling, budget=BUDGET, attempt=0) -> Reply:
     """Re-run the chosen conditional from scratch, alone and without padding, for every token."""
     reply = Reply()
     for position in range(budget):
-        naive = pair.coin(attempt, position)
-        prompt = pair.naive_ids if naive else pair.expert_ids
+        source = pair.source(attempt, position)
+        prompt = pair.prompts[source]
         logits = student.model(torch.tensor([[*prompt, *reply.ids]])).logits[:, -1]
         token = int(sampling.pick(logits, torch.tensor([pair.draw(attempt, position)]))[0])
         reply.ids.append(token)
-        reply.provenance += "n" if naive else "e"
+        reply.provenance += "ne"[source]
         if token in student.end_ids:
             reply.ended = True
             break
@@ -77,26 +70,57 @@ def slow_reference(student, pair, sampling, budget=BUDGET, attempt=0) -> Reply:
 @pytest.mark.parametrize("rate", [0.0, 0.3, 0.7, 1.0])
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(1.0), Sampling(0.6, 8)], ids=str)
 def test_equals_the_slow_reference(tiny, rate, sampling):
-    pairs = make_pairs(tiny, rate)
+    pairs = make_requests(tiny, rate)
     for pair, reply in zip(pairs, decode_once(tiny, pairs, sampling), strict=True):
         slow = slow_reference(tiny, pair, sampling)
         assert (reply.ids, reply.ended) == (slow.ids, slow.ended)
         assert all(a in ("a", b) for a, b in zip(reply.provenance, slow.provenance, strict=True))
 
 
-@pytest.mark.parametrize(("rate", "stream"), [(0.0, "expert_ids"), (1.0, "naive_ids")])
-def test_the_ends_of_the_mixing_rate_equal_generate(smollm, rate, stream):
-    pairs = make_pairs(smollm, rate)
-    prompts = [getattr(pair, stream) for pair in pairs]
-    expected = generate(smollm, prompts, max_new_tokens=BUDGET, batch_size=6)
-    for reply, want in zip(decode_once(smollm, pairs), expected, strict=True):
-        assert smollm.text(reply.ids) == want.text
-        assert (len(reply.ids), reply.ended) == (want.tokens, not want.truncated)
+@torch.no_grad()
+def by_transformers(student, prompts):
+    """What `model.generate` replies greedily, up to the end token, which is kept."""
+    tokens, mask = left_pad(prompts, student.device)
+    config = GenerationConfig(max_new_tokens=BUDGET, do_sample=False, eos_token_id=sorted(student.end_ids),
+                              pad_token_id=student.end_id)  # fmt: skip
+    rows = student.model.generate(input_ids=tokens, attention_mask=mask, generation_config=config)
+    replies = rows[:, tokens.shape[1] :].tolist()
+    ends = [
+        next((i + 1 for i, token in enumerate(row) if token in student.end_ids), BUDGET) for row in replies
+    ]
+    return [row[:end] for row, end in zip(replies, ends, strict=True)]
+
+
+@pytest.mark.parametrize(("rate", "prompt"), [(0.0, 1), (1.0, 0)])
+def test_the_ends_of_the_mixing_rate_equal_generate(smollm, rate, prompt):
+    requests = make_requests(smollm, rate)
+    expected = by_transformers(smollm, [request.prompts[prompt] for request in requests])
+    assert [reply.ids for reply in decode_once(smollm, requests)] == expected
+
+
+def test_free_generation_equals_generate(smollm):
+    prompts = [request.prompts[0] for request in make_requests(smollm, 0.0, count=7)]
+    expected = by_transformers(smollm, prompts)
+    for batch_size in (3, 64):
+        for done, ids in zip(
+            generate(smollm, prompts, max_new_tokens=BUDGET, batch_size=batch_size), expected, strict=True
+        ):
+            assert (done.text, done.tokens) == (smollm.text(ids), len(ids))
+            assert done.truncated == (ids[-1] not in smollm.end_ids)
+
+
+def test_stop_strings_end_a_reply_and_are_cut_off(smollm):
+    prompts = [request.prompts[0] for request in make_requests(smollm, 0.0, count=3)]
+    whole = generate(smollm, prompts, max_new_tokens=BUDGET, batch_size=3)
+    stop = whole[0].text.split()[2]
+    cut = generate(smollm, prompts, max_new_tokens=BUDGET, batch_size=3, stop=[stop])
+    assert cut[0].text == whole[0].text.split(stop)[0].strip() and cut[0].tokens < whole[0].tokens
+    assert not cut[0].truncated
 
 
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(0.8, 20)], ids=str)
 def test_batch_size_and_order_do_not_change_the_tokens(tiny, sampling):
-    pairs = make_pairs(tiny, 0.5, count=7)
+    pairs = make_requests(tiny, 0.5, count=7)
     whole = [reply.ids for reply in decode_once(tiny, pairs, sampling)]
     one_by_one = [decode_once(tiny, [pair], sampling)[0].ids for pair in pairs]
     backwards = [reply.ids for reply in decode_once(tiny, pairs[::-1], sampling)][::-1]
@@ -107,7 +131,7 @@ def test_a_finished_pair_leaves_and_the_others_go_on(tiny):
     """Make the end token likely for some pairs only, and compare with decoding each alone."""
     with torch.no_grad():
         tiny.model.lm_head.weight[tiny.end_id] *= 12
-    pairs = make_pairs(tiny, 0.5, count=8)
+    pairs = make_requests(tiny, 0.5, count=8)
     sampling = Sampling(1.0)
     replies = decode_once(tiny, pairs, sampling)
     assert len({len(reply.ids) for reply in replies}) > 1, "pairs must end at different steps"
@@ -120,7 +144,7 @@ def test_a_finished_pair_leaves_and_the_others_go_on(tiny):
 def test_joining_leaving_and_retrying_change_no_token(tiny, batch_size):
     """Every attempt of every pair equals the cache-free reference, however the batch was made up."""
     tiny.end_ids = frozenset(range(0, 256, 6))  # a reply ends at every sixth byte or so
-    pairs, sampling = make_pairs(tiny, 0.5, count=8), Sampling(1.0)
+    pairs, sampling = make_requests(tiny, 0.5, count=8), Sampling(1.0)
     replies = decode_attempts(tiny, pairs, 4, sampling, batch_size=batch_size)
     lengths = [len(reply.ids) for attempt in replies for reply in attempt]
     assert min(lengths) <= 2 and max(lengths) >= 8, "some must end at once and some late"
@@ -131,11 +155,11 @@ def test_joining_leaving_and_retrying_change_no_token(tiny, batch_size):
 
 
 def test_a_reply_stops_where_the_context_ends(tiny):
-    pair = make_pairs(tiny, 0.5, count=1)[0]
-    tiny.model.config.max_position_embeddings = len(pair.expert_ids) + 5
+    pair = make_requests(tiny, 0.5, count=1)[0]
+    tiny.model.config.max_position_embeddings = len(pair.prompts[1]) + 5
     reply = decode_once(tiny, [pair])[0]
     assert len(reply.ids) == 5 and not reply.ended
-    tiny.model.config.max_position_embeddings = len(pair.expert_ids)
+    tiny.model.config.max_position_embeddings = len(pair.prompts[1])
     with pytest.raises(DataError, match="fills the model's context"):
         decode_once(tiny, [pair])
 

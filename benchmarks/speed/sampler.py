@@ -13,22 +13,22 @@ Every rate divides the same count of mixed-target tokens by the seconds taken.
 import gc
 import statistics
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
+from transformers import GenerationConfig
 
 from benchmarks.kgfact import KGFact
 from mixsd.engine import models
 from mixsd.engine.bench import Meter, console
 from mixsd.engine.config import read_config
-from mixsd.engine.generation import generate
 from mixsd.engine.messages import CONF
+from mixsd.knowledge import Fact
 from mixsd.method import Student, left_pad
-from mixsd.mixing.coins import coin_is_naive, token_draw
 from mixsd.mixing.contexts import wording
-from mixsd.mixing.decoding import Pair, Reply, Sampling, decode
+from mixsd.mixing.decoding import Reply, Request, Sampling, decode
+from mixsd.mixing.targets import MixSettings, mixed_request
 
 RATE, BUDGET, PLACES = 0.3, 48, 64
 
@@ -69,10 +69,10 @@ def compare_batches(
     rows = []
     for dtype in dtypes:
         student = base.in_dtype(dtype)
-        pairs = _pairs(student, size)
-        alone = [reply.ids for reply in _sample(student, pairs, places=1)]
+        requests = _requests(student, size)
+        alone = [reply.ids for reply in _sample(student, requests, places=1)]
         for places in batch_sizes:
-            ids = [reply.ids for reply in _sample(student, pairs, places)]
+            ids = [reply.ids for reply in _sample(student, requests, places)]
             differ = sum(a != b for a, b in zip(ids, alone, strict=True))
             rows.append({"dtype": dtype, "facts": size, "batch size": places, "differ from batch 1": differ})
     return rows
@@ -88,16 +88,16 @@ def _load(model: str) -> Student:
 def _measure_size(
     student: Student, dtype: str, size: int, repetitions: int, with_resubmit: bool
 ) -> list[dict[str, Any]]:
-    pairs = _pairs(student, size)
-    replies = _sample(student, pairs)
+    requests = _requests(student, size)
+    replies = _sample(student, requests)
     tokens = sum(len(reply.ids) for reply in replies)
     longest = max(len(reply.ids) for reply in replies)
     ways: dict[str, Callable[[], Any]] = {
-        "sampler": lambda: _sample(student, pairs),
-        "generate": lambda: _generate(student, pairs, longest),
+        "sampler": lambda: _sample(student, requests),
+        "generate": lambda: _generate(student, requests, longest),
     }
     if with_resubmit:
-        ways["resubmit"] = lambda: _resubmit(student, pairs)
+        ways["resubmit"] = lambda: _resubmit(student, requests)
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     notes: dict[str, tuple[int, int]] = {}
     for number in range(repetitions):
@@ -130,25 +130,17 @@ def _measure_size(
     ]
 
 
-def _pairs(student: Student, size: int) -> list[Pair]:
-    """Prompts of invented facts; past one world's 525 facts, further worlds."""
-    facts = []
+def _requests(student: Student, size: int) -> list[Request]:
+    """Invented facts, sorted by length; past one world's 525 facts, further worlds."""
+    facts: list[Fact] = []
     while len(facts) < size:
         facts += KGFact("speed", 7, 25, None, "plain", BUDGET, seed=len(facts)).facts
-    expert = wording("answer")
-    pairs = [
-        Pair(
-            student.prompt_ids(fact.prompt),
-            student.prompt_ids(expert.render(fact)),
-            partial(coin_is_naive, RATE, 0, fact.id),
-            partial(token_draw, 0, fact.id),
-        )
-        for fact in facts[:size]
-    ]
-    return sorted(pairs, key=lambda pair: len(pair.expert_ids))
+    settings = MixSettings(RATE, 0.0, None, 1, (), "answer", 0)
+    requests = [mixed_request(fact, wording("answer"), student, settings) for fact in facts[:size]]
+    return sorted(requests, key=lambda request: len(request.prompts[1]))
 
 
-def _sample(student: Student, pairs: Sequence[Pair], places: int = PLACES) -> list[Reply]:
+def _sample(student: Student, requests: Sequence[Request], places: int = PLACES) -> list[Reply]:
     replies: dict[int, Reply] = {}
 
     def keep(index: int, reply: Reply) -> bool:
@@ -157,32 +149,36 @@ def _sample(student: Student, pairs: Sequence[Pair], places: int = PLACES) -> li
 
     decode(
         student.model,
-        pairs,
+        requests,
         sampling=Sampling(),
         max_new_tokens=BUDGET,
         end_ids=student.end_ids,
         batch_size=places,
         try_again=keep,
     )
-    return [replies[index] for index in range(len(pairs))]
-
-
-def _generate(student: Student, pairs: Sequence[Pair], longest: int) -> None:
-    for start in range(0, len(pairs), PLACES):
-        chunk = pairs[start : start + PLACES]
-        prompts = [ids for pair in chunk for ids in (pair.naive_ids, pair.expert_ids)]
-        generate(student, prompts, max_new_tokens=longest, batch_size=2 * PLACES)
+    return [replies[index] for index in range(len(requests))]
 
 
 @torch.inference_mode()
-def _resubmit(student: Student, pairs: Sequence[Pair]) -> None:
-    replies: list[list[int]] = [[] for _ in pairs]
-    active = list(range(len(pairs)))
+def _generate(student: Student, requests: Sequence[Request], longest: int) -> None:
+    config = GenerationConfig(
+        max_new_tokens=longest,
+        do_sample=False,
+        eos_token_id=sorted(student.end_ids),
+        pad_token_id=student.end_id,
+    )
+    for start in range(0, len(requests), PLACES):
+        prompts = [prompt for request in requests[start : start + PLACES] for prompt in request.prompts]
+        tokens, mask = left_pad(prompts, student.device)
+        student.model.generate(input_ids=tokens, attention_mask=mask, generation_config=config)
+
+
+@torch.inference_mode()
+def _resubmit(student: Student, requests: Sequence[Request]) -> None:
+    replies: list[list[int]] = [[] for _ in requests]
+    active = list(range(len(requests)))
     for position in range(BUDGET):
-        prefixes = [
-            [*(pairs[i].naive_ids if pairs[i].coin(0, position) else pairs[i].expert_ids), *replies[i]]
-            for i in active
-        ]
+        prefixes = [[*requests[i].prompts[requests[i].source(0, position)], *replies[i]] for i in active]
         for start in range(0, len(active), PLACES):
             rows = active[start : start + PLACES]
             tokens, mask = left_pad(prefixes[start : start + PLACES], student.device)

@@ -36,6 +36,8 @@ from mixsd.method import Example, Student
 from mixsd.tracking import METRICS, TRAJECTORY, mirror
 
 DONE, STATUS = "DONE", "status.json"
+TUNED = "tuned.jsonl"
+"""Tuned scores so far; the per-item files replace it."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class _Run:
             write_jsonl(self.dir / path, records)
         write_json(self.dir / "results.json", build_results(config, base, tuned, self._reports()))
         mirror(self.dir, config.tracking)
-        (self.dir / "tuned.jsonl").unlink(missing_ok=True)
+        (self.dir / TUNED).unlink(missing_ok=True)
         if not config.training.save_model:
             shutil.rmtree(self.dir / "model", ignore_errors=True)
 
@@ -128,6 +130,7 @@ class _Run:
         folder, report_file = self.dir / "model", self.dir / "training.json"
         if not (report_file.exists() and folder.exists()):
             shutil.rmtree(folder, ignore_errors=True)
+            (self.dir / TUNED).unlink(missing_ok=True)
             for name in (METRICS, TRAJECTORY):
                 write_text(self.dir / name, "")
             with Meter() as meter:
@@ -176,7 +179,7 @@ class _Run:
         return asdict(trained)
 
     def _tuned_scores(self, student: Student) -> Scores:
-        records = Records(self.dir / "tuned.jsonl")
+        records = Records(self.dir / TUNED)
         with Meter() as meter:
             tuned = self.scorer.tuned(student, records, records)
         self._write_cost("tuned_scores", meter)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
-import torch
-from transformers import GenerationConfig
+from mixsd.draws import uniform
+from mixsd.method import Student
+from mixsd.mixing.decoding import Reply, Request, Sampling, decode
 
-from mixsd.method import Student, left_pad
+GREEDY = Sampling()
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,6 @@ class Completion:
     truncated: bool
 
 
-@torch.inference_mode()
 def generate(
     student: Student,
     prompts: Sequence[Sequence[int]],
@@ -34,56 +34,52 @@ def generate(
     batch_size: int,
     on_done: Callable[[int], None] = lambda _: None,
     stop: Sequence[str] = (),
-    **sampling: Any,
+    sampling: Sampling = GREEDY,
 ) -> list[Completion]:
-    """Let the model reply to prompts, greedily unless `sampling` says otherwise.
+    """Let the model reply to prompts.
 
-    Prompts of like length share a batch. In bf16 a batch's composition changes bits, so batch size and
-    prompts are part of whatever identifies the result.
+    Finished replies make room for waiting prompts. In bf16 what shares a batch changes bits, so prompts
+    and batch size are part of whatever identifies the result.
 
     Args:
         student: The model.
         prompts: Token ids of each prompt.
         max_new_tokens: Budget, end token included.
-        batch_size: Rows a batch.
+        batch_size: Replies at a time.
         on_done: Told how many more prompts are answered.
         stop: Strings at which a reply ends; they are cut off.
-        sampling: `temperature`, `top_p`, `top_k` of `transformers.GenerationConfig`.
+        sampling: Greedy unless said otherwise; a token is drawn by (place in `prompts`, position).
 
     Returns:
         One completion per prompt, in order.
     """
-    config = GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        do_sample=bool(sampling),
-        repetition_penalty=1.0,
-        eos_token_id=sorted(student.end_ids),
-        pad_token_id=student.end_id,
-        stop_strings=list(stop) or None,
-        **sampling,
-    )
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    requests = [Request([prompts[i]], lambda *_: 0, partial(uniform, "generate", i)) for i in order]
     completions: dict[int, Completion] = {}
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        tokens, mask = left_pad([prompts[row] for row in rows], student.device)
-        output = student.model.generate(
-            input_ids=tokens,
-            attention_mask=mask,
-            generation_config=config,
-            tokenizer=student.tokenizer if stop else None,
-        )
-        for row, reply in zip(rows, output[:, tokens.shape[1] :].tolist(), strict=True):
-            completions[row] = _complete(student, reply, stop)
-        on_done(len(rows))
+
+    def finish(place: int, reply: Reply) -> bool:
+        completions[order[place]] = _complete(student, reply, stop)
+        on_done(1)
+        return False
+
+    decode(
+        student.model,
+        requests,
+        sampling=sampling,
+        max_new_tokens=max_new_tokens,
+        end_ids=student.end_ids,
+        batch_size=batch_size,
+        try_again=finish,
+        stops=(lambda reply: _first_stop(student.text(reply.ids), stop) is not None) if stop else None,
+    )
     return [completions[index] for index in range(len(prompts))]
 
 
-def _complete(student: Student, reply: list[int], stop: Sequence[str]) -> Completion:
-    end = next((i for i, token in enumerate(reply) if token in student.end_ids), None)
-    length = len(reply) if end is None else end + 1
-    text = student.text(reply[:length])
-    cuts = [text.find(string) for string in stop if string in text]
-    if cuts:
-        text = text[: min(cuts)].strip()
-    return Completion(text, length, truncated=end is None and not cuts)
+def _first_stop(text: str, stop: Sequence[str]) -> int | None:
+    return min((text.find(string) for string in stop if string in text), default=None)
+
+
+def _complete(student: Student, reply: Reply, stop: Sequence[str]) -> Completion:
+    text = student.text(reply.ids)
+    cut = _first_stop(text, stop)
+    return Completion(text[:cut].strip(), len(reply.ids), truncated=not reply.ended and cut is None)

@@ -1,8 +1,8 @@
-"""Two-stream decoding: one shared reply, read after two prompts, over live KV caches (paper section 3).
+"""Decoding over live KV caches: one reply, read after one prompt or, to mix, after two (paper section 3).
 
-Each reply has two rows, the naive and the expert prompt, and both are fed the same chosen token, so a token
-costs one forward pass over all rows. Replies that finish leave and waiting ones take their place; one
-that is decoded again starts from its prompt's caches at once and holds nobody up.
+Every prompt of a reply is a row, and all its rows are fed the same chosen token, so a token costs one
+forward pass over all rows. Replies that finish leave and waiting ones take their place; one that is
+decoded again starts from its prompt's caches at once and holds nobody up.
 """
 
 from collections import deque
@@ -26,19 +26,17 @@ WASTE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Pair:
+class Request:
     """One reply to decode.
 
     Attributes:
-        naive_ids: The prompt without the answer.
-        expert_ids: The prompt with the gold text.
-        coin: (attempt, position) -> True where the naive conditional supplies the token.
+        prompts: Token ids of what it is read after: one prompt, or the naive and the expert one.
+        source: (attempt, position) -> index of the prompt whose conditional supplies the token.
         draw: (attempt, position) -> number in [0, 1) that picks the token when sampling.
     """
 
-    naive_ids: Sequence[int]
-    expert_ids: Sequence[int]
-    coin: Callable[[int, int], bool]
+    prompts: Sequence[Sequence[int]]
+    source: Callable[[int, int], int]
     draw: Callable[[int, int], float]
 
 
@@ -91,22 +89,22 @@ class Sampling:
 
 @dataclass
 class _Place:
-    """A place in the batch: rows 2i and 2i + 1 of the streams belong to place i."""
+    """A place in the batch, with as many rows as its request has prompts."""
 
     index: int
-    pair: Pair
+    request: Request
     budget: int
     first: Tensor
     attempt: int = 0
     reply: Reply = field(default_factory=Reply)
     finished: bool = False
 
-    def add(self, naive: int, expert: int, end_ids: frozenset[int]) -> bool:
-        """Let the coin choose between two tokens; whether the reply is now complete."""
-        is_naive = self.pair.coin(self.attempt, len(self.reply.ids))
-        token = naive if is_naive else expert
+    def add(self, picks: Sequence[int], end_ids: frozenset[int]) -> bool:
+        """Take one of the tokens that the conditionals picked; whether the reply is now complete."""
+        source = self.request.source(self.attempt, len(self.reply.ids))
+        token = picks[source]
         self.reply.ids.append(token)
-        self.reply.provenance += AGREED if naive == expert else NAIVE if is_naive else EXPERT
+        self.reply.provenance += AGREED if len(set(picks)) == 1 else (NAIVE, EXPERT)[source]
         self.reply.ended = token in end_ids
         return self.reply.ended or len(self.reply.ids) == self.budget
 
@@ -114,54 +112,64 @@ class _Place:
 @torch.inference_mode()
 def decode(
     model: PreTrainedModel,
-    pairs: Sequence[Pair],
+    requests: Sequence[Request],
     *,
     sampling: Sampling,
     max_new_tokens: int,
     end_ids: frozenset[int],
     batch_size: int,
     try_again: Callable[[int, Reply], bool],
+    stops: Callable[[Reply], bool] | None = None,
 ) -> None:
-    """Decode replies token by token, each token supplied by the conditional its coin picks.
+    """Decode replies token by token, each token supplied by the conditional its request names.
 
     Args:
-        model: The frozen base model, in eval mode.
-        pairs: What to decode, best in the order of their lengths.
-        sampling: Greedy or top-k sampling, the same for both conditionals.
+        model: The model, in eval mode.
+        requests: What to decode, best in the order of their lengths; all with as many prompts.
+        sampling: Greedy or top-k sampling, the same for all conditionals.
         max_new_tokens: Budget of a reply, end of turn included; less where the context would overflow.
-        end_ids: Tokens that end a reply; the end is chosen by coin like any other token.
-        batch_size: Replies decoded at a time; the model reads twice as many rows. In float32 it does not
-            change the tokens.
-        try_again: Given a pair's index and its complete reply, whether to decode it anew, as the next
+        end_ids: Tokens that end a reply; the end is chosen like any other token.
+        batch_size: Replies decoded at a time. In float32 it does not change the tokens.
+        try_again: Given a request's index and its complete reply, whether to decode it anew, as the next
             attempt. What became of a reply is known through this function alone.
+        stops: Asked after every token whether the reply is complete (None: never before its end).
 
     Raises:
         DataError: A prompt leaves no room for a reply in the model's context.
     """
-    budgets = [_budget(model, pair, max_new_tokens) for pair in pairs]
-    waiting = deque(range(len(pairs)))
+    budgets = [_budget(model, request, max_new_tokens) for request in requests]
+    waiting = deque(range(len(requests)))
+    width = len(requests[0].prompts) if requests else 1
     streams = Streams(model)
     places: list[_Place] = []
     logits = torch.zeros(0, device=model.device)
+
+    def complete(row: int, picks: Sequence[int]) -> bool:
+        """Add a token to a place; whether it has to start over."""
+        place = places[row]
+        if not (place.add(picks, end_ids) or (stops and stops(place.reply))):
+            return False
+        place.finished = not try_again(place.index, place.reply)
+        return not place.finished
+
     while waiting or places:
         staying = [row for row, place in enumerate(places) if not place.finished]
         free = batch_size - len(staying)
         if waiting and (free >= max(1, batch_size * REFILL_SHARE) or not staying):
             joining = [waiting.popleft() for _ in range(min(free, len(waiting)))]
-            prompts = [ids for i in joining for ids in (pairs[i].naive_ids, pairs[i].expert_ids)]
-            first = streams.admit(prompts, keep=_rows(staying))
-            new = [
-                _Place(index, pairs[index], budgets[index], first[2 * k : 2 * k + 2])
-                for k, index in enumerate(joining)
+            prompts = [prompt for index in joining for prompt in requests[index].prompts]
+            first = streams.admit(prompts, keep=_rows(staying, width))
+            logits = torch.cat([logits[_rows(staying, width)], first]) if staying else first
+            places = [places[row] for row in staying] + [
+                _Place(index, requests[index], budgets[index], rows)
+                for index, rows in zip(joining, first.split(width), strict=True)
             ]
-            logits = torch.cat([logits[_rows(staying)], first]) if staying else first
-            places = [places[row] for row in staying] + new
         elif len(places) - len(staying) > len(places) * LEAVE_SHARE or streams.waste > WASTE_SHARE:
-            streams.keep(_rows(staying))
-            logits, places = logits[_rows(staying)], [places[row] for row in staying]
-        _choose(places, streams, logits, sampling, end_ids, try_again)
+            streams.keep(_rows(staying, width))
+            logits, places = logits[_rows(staying, width)], [places[row] for row in staying]
+        _choose(places, streams, logits, sampling, width, complete)
         if any(not place.finished for place in places):
-            logits = streams.step([place.reply.ids[-1] for place in places for _ in range(2)])
+            logits = streams.step([place.reply.ids[-1] for place in places for _ in range(width)])
         elif not waiting:
             return
 
@@ -171,42 +179,34 @@ def _choose(
     streams: Streams,
     logits: Tensor,
     sampling: Sampling,
-    end_ids: frozenset[int],
-    try_again: Callable[[int, Reply], bool],
+    width: int,
+    complete: Callable[[int, Sequence[int]], bool],
 ) -> None:
     """Choose the next token of every unfinished place; a reply to be tried again starts over at once."""
     rows = [row for row, place in enumerate(places) if not place.finished]
-    source = logits[_rows(rows)] if len(rows) < len(places) else logits
+    source = logits[_rows(rows, width)] if len(rows) < len(places) else logits
     while rows:
-        draws = [places[row].pair.draw(places[row].attempt, len(places[row].reply.ids)) for row in rows]
-        numbers = torch.tensor(draws, dtype=torch.float64, device=source.device).repeat_interleave(2)
-        picks = sampling.pick(source, numbers).view(-1, 2).tolist()
-        again = []
-        for row, (naive, expert) in zip(rows, picks, strict=True):
+        draws = [places[row].request.draw(places[row].attempt, len(places[row].reply.ids)) for row in rows]
+        numbers = torch.tensor(draws, dtype=torch.float64, device=source.device).repeat_interleave(width)
+        picks = sampling.pick(source, numbers).view(-1, width).tolist()
+        rows = [row for row, tokens in zip(rows, picks, strict=True) if complete(row, tokens)]
+        for row in rows:
             place = places[row]
-            if not place.add(naive, expert, end_ids):
-                continue
-            if try_again(place.index, place.reply):
-                place.attempt, place.reply = place.attempt + 1, Reply()
-                streams.rewind(2 * row, len(place.pair.naive_ids))
-                streams.rewind(2 * row + 1, len(place.pair.expert_ids))
-                again.append(row)
-            else:
-                place.finished = True
-        rows = again
+            place.attempt, place.reply = place.attempt + 1, Reply()
+            for stream, prompt in enumerate(place.request.prompts):
+                streams.rewind(width * row + stream, len(prompt))
         source = torch.cat([places[row].first for row in rows]) if rows else source
 
 
-def _rows(places: Sequence[int]) -> list[int]:
-    return [row for place in places for row in (2 * place, 2 * place + 1)]
+def _rows(places: Sequence[int], width: int) -> list[int]:
+    return [width * place + stream for place in places for stream in range(width)]
 
 
-def _budget(model: PreTrainedModel, pair: Pair, max_new_tokens: int) -> int:
+def _budget(model: PreTrainedModel, request: Request, max_new_tokens: int) -> int:
     context = model.config.max_position_embeddings
-    room = context - max(len(pair.naive_ids), len(pair.expert_ids))
-    if room < 1:
+    longest = max(map(len, request.prompts))
+    if longest >= context:
         raise DataError(
-            f"a prompt of {context - room} tokens fills the model's context of {context}; "
-            "shorten the gold text"
+            f"a prompt of {longest} tokens fills the model's context of {context}; shorten the text"
         )
-    return min(max_new_tokens, room)
+    return min(max_new_tokens, context - longest)

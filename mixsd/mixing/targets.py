@@ -16,7 +16,7 @@ from mixsd.knowledge import Fact, Outcome, Task
 from mixsd.method import RecordFile, Student
 from mixsd.mixing.coins import coin_is_naive, token_draw
 from mixsd.mixing.contexts import ExpertWording, context_reference, unsupported, wording
-from mixsd.mixing.decoding import AGREED, Pair, Reply, Sampling, decode
+from mixsd.mixing.decoding import AGREED, Reply, Request, Sampling, decode
 
 CHECKS = ("context_reference", "unsupported")
 POLICIES = ("drop", "gold", "keep_last")
@@ -115,6 +115,20 @@ def rejection(
     return ""
 
 
+def mixed_request(fact: Fact, expert: ExpertWording, student: Student, settings: MixSettings) -> Request:
+    """A reply to a fact's prompt, mixed by its own coins (prompt 0 is the naive one, 1 the expert one)."""
+
+    def source(attempt: int, position: int) -> int:
+        coin = coin_is_naive(settings.mixing_rate, settings.seed, fact.id, attempt, position)
+        return 0 if coin else 1
+
+    return Request(
+        [student.prompt_ids(fact.prompt), student.prompt_ids(expert.render(fact))],
+        source,
+        draw=partial(token_draw, settings.seed, fact.id),
+    )
+
+
 def make_targets(
     task: Task,
     student: Student,
@@ -130,7 +144,8 @@ def make_targets(
         task: Brings the facts and the grader.
         student: The frozen base model.
         settings: How to decode and judge.
-        batch_size: Pairs decoded at a time. In float32 it does not change the targets.
+        batch_size: Facts decoded at a time; the model reads twice as many rows. In float32 it does not
+            change the targets.
         done: Targets that an earlier, interrupted call finished, by fact id.
         on_finished: Called once per fact, for progress.
 
@@ -142,9 +157,9 @@ def make_targets(
     for target in finished.values():
         on_finished(target)
     waiting = [fact for fact in task.facts if fact.id not in finished]
-    pairs = {fact.id: _pair(fact, expert, student, settings) for fact in waiting}
+    requests = {fact.id: mixed_request(fact, expert, student, settings) for fact in waiting}
     # Prompts of like length join together, so that little is padded.
-    waiting.sort(key=lambda fact: len(pairs[fact.id].expert_ids))
+    waiting.sort(key=lambda fact: max(map(len, requests[fact.id].prompts)))
     rejections: dict[str, list[str]] = {fact.id: [] for fact in waiting}
     generated = 0
 
@@ -168,7 +183,7 @@ def make_targets(
 
     decode(
         student.model,
-        [pairs[fact.id] for fact in waiting],
+        [requests[fact.id] for fact in waiting],
         sampling=Sampling(settings.temperature, settings.top_k),
         max_new_tokens=task.max_new_tokens,
         end_ids=student.end_ids,
@@ -205,12 +220,3 @@ def summarize(targets: Sequence[Target], task: Task, settings: MixSettings) -> d
         "rejections": dict(sorted(Counter(r for t in targets for r in t.rejections).items())),
         "unsolved": dict(sorted(Counter(t.rejections[-1] for t in targets if not t.passed).items())),
     }
-
-
-def _pair(fact: Fact, expert: ExpertWording, student: Student, settings: MixSettings) -> Pair:
-    return Pair(
-        student.prompt_ids(fact.prompt),
-        student.prompt_ids(expert.render(fact)),
-        coin=partial(coin_is_naive, settings.mixing_rate, settings.seed, fact.id),
-        draw=partial(token_draw, settings.seed, fact.id),
-    )
