@@ -4,18 +4,46 @@ Rows join and leave while the others go on; a row can be rewound to its prompt, 
 kept. The caches are written in place, in buffers with room to grow, instead of being copied every step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from transformers import Cache
+from transformers import AttentionInterface, AttentionMaskInterface, Cache
 from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 from mixsd.method import left_pad
 
+GROUPED = "mixsd_grouped"
+"""The name under which transformers knows the attention below."""
 ROOM = 64
 """Columns that a buffer is made longer than it has to be."""
+
+
+def _grouped_attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """Attention of one new token per row, without a copy of the keys for every query head.
+
+    With grouped-query attention, the query heads of a group read the same keys under the same mask, so
+    they can stand where the queries of successive tokens do: (R, G, H / G, D) instead of (R, H, 1, D).
+    """
+    rows, heads, columns, size = query.shape
+    if columns != 1:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    folded = query.reshape(rows, key.shape[1], heads // key.shape[1], size)
+    mixed = F.scaled_dot_product_attention(
+        folded, key, value, attn_mask=attention_mask, scale=options.get("scaling")
+    )
+    return mixed.reshape(rows, 1, heads, size), None
+
+
+AttentionInterface.register(GROUPED, _grouped_attention)
+AttentionMaskInterface.register(GROUPED, sdpa_mask)
 
 
 class _BufferedLayer(DynamicLayer):
@@ -122,16 +150,32 @@ class Streams:
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
         self._length = [length + 1 for length in self._length]
         fed = torch.tensor(tokens, device=self._model.device)[:, None]
-        return self._read(fed, self._mask, positions, self._cache)
+        with self._grouped():
+            return self._read(fed, self._mask, positions, self._cache)
+
+    @contextmanager
+    def _grouped(self) -> Iterator[None]:
+        """Use the attention above where the model would use torch's own."""
+        config = self._model.config
+        usual = config._attn_implementation
+        if usual == "sdpa":
+            config._attn_implementation = GROUPED
+        try:
+            yield
+        finally:
+            config._attn_implementation = usual
 
     def _read(self, tokens: Tensor, mask: Tensor, positions: Tensor, cache: Cache) -> Tensor:
+        # An index, not a number: a strided slice of the hidden states would make the output layer's matrix
+        # product copy its weights once per row, gigabytes of them.
+        last = torch.tensor([tokens.shape[1] - 1], device=tokens.device)
         output = self._model(
             input_ids=tokens,
             attention_mask=mask,
             position_ids=positions,
             cache=cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=last,
         )
         return output.logits[:, -1]
 
