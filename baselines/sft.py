@@ -1,9 +1,10 @@
 """Supervised fine-tuning: NLL on the gold text (docs/methods: SFT)."""
 
+from typing import Any
+
 from torch import Tensor
 
 from mixsd.knowledge import Task
-from mixsd.losses import nll
 from mixsd.method import Batch, Preparation, Student, Workbench, gold_example
 
 
@@ -12,7 +13,7 @@ class SFT:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.identity = {}
+        self.identity: dict[str, Any] = {}
 
     def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
         """One example per fact: its prompt and its gold text, closed by the end of turn."""
@@ -20,4 +21,4 @@ class SFT:
 
     def loss(self, batch: Batch, student: Student) -> Tensor:
         """NLL per target token, (N,)."""
-        return nll(student.target_logits(batch), batch.target_ids)
+        return student.target_losses(batch)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.answers import find_format
+from benchmarks.answers import GRADER_DIGEST, find_format
 from mixsd.draws import shuffled, uniform
 from mixsd.errors import SettingError, at_least
 from mixsd.knowledge import Axis, Fact, Probe, Verdict
@@ -119,6 +119,7 @@ class KGFact:
         self.name = name
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         self._format = find_format(answer_format)
+        self.identity = {"grader": GRADER_DIGEST, "answer_format": answer_format}
         edges = build_world(domains, entities, seed)
         if facts is not None and not 1 <= facts <= len(edges):
             raise SettingError(f"task.facts={facts} is out of range; this world has 1 to {len(edges)} facts")

@@ -22,6 +22,7 @@ from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
+from benchmarks.answers import GRADER_DIGEST
 from mixsd.engine.generation import generate
 from mixsd.errors import DataError, SettingError, at_least
 from mixsd.knowledge import Outcome
@@ -84,7 +85,7 @@ class LmEvalSuite:
             "tasks": self.tasks,
             "limit": self.limit,
             "lm_eval": version("lm_eval"),
-            "pocket": _folder_digest(POCKET) if pocket else None,
+            "pocket": [_folder_digest(POCKET), GRADER_DIGEST] if pocket else None,
         }
 
     def size(self, tasks: Sequence[str]) -> int:
@@ -100,12 +101,12 @@ class LmEvalSuite:
 
     def validate(self, student: Student, batch_size: int) -> float | None:
         """Mean score on the first validation documents of the generated pocket tasks."""
-        loaded = {
-            name: task
-            for name, task in self._load(self.tasks, validation=True).items()
-            if _is_pocket(name) and _kind(task) == GENERATED
-        }
-        if not loaded or not self.validation_limit:
+        if not self.validation_limit:
+            return None
+        pocket = [name for name in self.tasks if _is_pocket(name)]
+        tasks = self._load(pocket, validation=True)
+        loaded = {name: task for name, task in tasks.items() if _kind(task) == GENERATED}
+        if not loaded:
             return None
         scores = _score(student, loaded, self.validation_limit, batch_size, lambda _: None)
         return float(np.mean([task.mean for task in scores.values()]))
@@ -179,10 +180,14 @@ class _Reader(_Base):
         for rows in by_settings.values():
             settings = dict(requests[rows[0]].args[1])
             until = settings.get("until") or []
+            budget = int(settings.get("max_gen_toks", self.max_gen_toks))
+            room = max(
+                1, int(self.max_length) - budget
+            )  # a longer context loses its beginning, as in lm-eval
             completions = generate(
                 self._student,
-                [self._prompt_ids(requests[row].args[0]) for row in rows],
-                max_new_tokens=settings.get("max_gen_toks", self.max_gen_toks),
+                [self._prompt_ids(requests[row].args[0])[-room:] for row in rows],
+                max_new_tokens=budget,
                 batch_size=int(self.batch_size),
                 on_done=self._on_done,
                 stop=[until] if isinstance(until, str) else until,

@@ -7,21 +7,22 @@ Takes the overrides of `run.py`; the method's settings other than wording and mi
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from rich.console import Console
 from rich.table import Table
 
 from mixsd.engine import models
 from mixsd.engine.bench import Bench
 from mixsd.engine.config import RunConfig, read_config
-from mixsd.engine.messages import CONF
-from mixsd.engine.preparation import UNLIKELY
+from mixsd.engine.messages import CONF, config_error
+from mixsd.engine.preparation import likelihood
 from mixsd.errors import MixSDError
-from mixsd.method import Preparation, Student, gold_example
+from mixsd.method import Example, Student, gold_example
 from mixsd.mixing.contexts import WORDINGS
 
 RATES = (0.0, 0.3)
@@ -32,8 +33,8 @@ def main(overrides: list[str]) -> int:
     console = Console()
     try:
         rows = [row for name in WORDINGS for row in measure(name, overrides)]
-    except MixSDError as error:
-        print(error, file=sys.stderr)
+    except (MixSDError, HydraException) as error:
+        print(config_error(error), file=sys.stderr)
         return 2
     table = Table(*rows[0])
     for row in rows:
@@ -49,7 +50,7 @@ def measure(name: str, overrides: list[str]) -> list[dict[str, Any]]:
         config = _config([*overrides, f"method.expert_wording={name}", f"method.mixing_rate={rate}"])
         student = models.load(config.model, config.cache_dir)
         made = config.method.prepare(config.task, student, Bench(config))
-        gold = Preparation([gold_example(fact, student) for fact in config.task.facts])
+        gold = [gold_example(fact, student) for fact in config.task.facts]
         report = made.report
         kept, facts = len(made.examples), len(config.task.facts)
         rows.append(
@@ -61,7 +62,7 @@ def measure(name: str, overrides: list[str]) -> list[dict[str, Any]]:
                 "naive share": f"{report['naive_fraction'] or 0:.2f}",
                 "context reference": report["rejections"].get("context_reference", 0),
                 "unsupported": report["unsupported"],
-                "target NLL": _nll(student, made),
+                "target NLL": _nll(student, made.examples),
                 "gold NLL": _nll(student, gold),
             }
         )
@@ -73,12 +74,11 @@ def _config(overrides: list[str]) -> RunConfig:
         return read_config(compose("config", overrides=overrides))
 
 
-def _nll(student: Student, made: Preparation) -> str:
-    """Mean NLL per target token under the base model, and the share of tokens above 5 nats."""
-    if not made.examples:
+def _nll(student: Student, examples: Sequence[Example]) -> str:
+    if not examples:
         return "n/a"
-    losses = torch.cat(student.target_nll(made.examples, 32))
-    return f"{losses.mean():.2f} ({(losses > UNLIKELY).float().mean():.0%} unlikely)"
+    numbers = likelihood("", examples, student, batch_size=32)
+    return f"{numbers['nll']:.2f} ({numbers['unlikely_share']:.0%} unlikely)"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Axis(StrEnum):
@@ -87,6 +87,8 @@ class Task(Protocol):
     max_new_tokens: int
     """Token budget of a reply, for probes and for mixed targets alike."""
 
+    identity: dict[str, Any]
+    """What changes its grades or data beyond settings, facts and probes, such as the grader's version."""
     facts: list[Fact]
     """The facts to inject, in the order every method sees them."""
     probes: list[Probe]

@@ -45,7 +45,7 @@ class Preparation:
         examples: One per kept fact, in the order of the facts.
         dropped: Fact id -> reason, for facts that nothing is trained for.
         report: Flat numbers for `results.json` under `targets`.
-        generated_tokens: Tokens decoded to make the targets.
+        generated_tokens: Tokens decoded to make the targets, by this run or by one that shared them.
     """
 
     examples: list[Example]
@@ -211,6 +211,10 @@ class Student:
         )
         return output.logits.reshape(-1, output.logits.shape[-1])
 
+    def target_losses(self, batch: Batch) -> Tensor:
+        """NLL in nats of every target token, (N,)."""
+        return nll(self.target_logits(batch), batch.target_ids)
+
     @torch.no_grad()
     def target_nll(self, examples: Sequence[Example], batch_size: int) -> list[Tensor]:
         """NLL in nats of each target token given prompt and earlier targets; one (length,) tensor each."""
@@ -218,7 +222,7 @@ class Student:
         for start in range(0, len(examples), batch_size):
             chunk = examples[start : start + batch_size]
             batch = self.collate(chunk)
-            flat = nll(self.target_logits(batch), batch.target_ids).cpu()
+            flat = self.target_losses(batch).cpu()
             losses += flat.split([len(example.target_ids) for example in chunk])
         return losses
 

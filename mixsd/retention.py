@@ -13,6 +13,7 @@ from mixsd.analysis.stats import (
     percentile_interval,
     smallest_detectable,
 )
+from mixsd.errors import StoreError
 from mixsd.method import Student
 
 GENERATED, LIKELIHOOD = "generated", "likelihood"
@@ -85,6 +86,11 @@ def summarize(
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, before in base.items():
         after = tuned[name]
+        if [item["prompt"] for item in before.items] != [item["prompt"] for item in after.items]:
+            raise StoreError(
+                f"{name}: base and tuned model were asked different documents; the data behind it has "
+                "changed. Delete its cached base scores (cache_dir/base_retention) and run again"
+            )
         skip = contaminated.get(name, set())
         rows = [
             (b["score"], t["score"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from mixsd.knowledge import Axis, Fact, Outcome, Probe, Verdict
 
@@ -37,6 +37,7 @@ class FakeTask:
 
     name = "fake"
     max_new_tokens = 12
+    identity: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, count: int, accept: Callable[[str], bool]) -> None:
         self.facts = [

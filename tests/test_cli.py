@@ -164,6 +164,8 @@ def test_wandb_file_reads_back(sweep):
         (["model.name=nobody/nothing"], "model.name=nobody/nothing is neither a folder here"),
         (["-m", "method=sft,mixsd", "training.max_steps=3,-3"], "training.max_steps=-3 is out of range"),
         (["-m", "seed=0,1", "method.mixing_rate=0.1,7"], "method.mixing_rate=7.0 is out of range"),
+        (["-m", "method=sft,mixds"], "method=mixds is unknown; did you mean mixsd?"),
+        (["-m", "method=sft,mixsd", "method.mixing_rate=0.3"], "is no setting of the chosen method"),
     ],
 )
 def test_bad_input_is_told_before_anything_runs(cli, tmp_path, arguments, message):
@@ -188,6 +190,20 @@ def test_zero_steps_leave_every_score_identical(cli, tmp_path):
     assert all(item.get("before") == item.get("after") for item in items)
     assert all(item.get("base") == item.get("tuned") for item in items)
     assert not list(tmp_path.glob("runs/*/*/wandb"))
+
+
+def test_one_vanishing_step_leaves_every_score_identical(cli, tmp_path):
+    """Training itself (autocast, train mode) must not change how a model is read afterwards."""
+    done = cli(
+        "run.py", *SMALL, "method=sft", "training.max_steps=1", "training.dtype=bfloat16",
+        "training.learning_rate=1e-30", "training.weight_decay=0", "model.scoring_dtype=bfloat16",
+        f"runs_dir={tmp_path}/runs", "tracking.mode=disabled",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    items = [json.loads(line) for path in tmp_path.glob("runs/*/*/*/*.jsonl") for line in path.open()]
+    assert len(items) == 3 * 4 + 4 * 25
+    assert all(item.get("before") == item.get("after") for item in items)
+    assert all(item.get("base") == item.get("tuned") for item in items)
 
 
 def test_save_model_leaves_a_folder_that_is_a_model(cli, tmp_path):

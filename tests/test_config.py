@@ -40,6 +40,12 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name)
         (["retention.limit=0"], "retention.limit=0"),
         (["tracking.mode=off"], "tracking.mode=off is unknown; did you mean offline?"),
         (["~method.seed"], "method lacks seed"),
+        (["training.betas=[0.9]"], "training.betas"),
+        (["training.clip=-1"], "training.clip"),
+        (["training.learning_rate=inf"], "must be finite"),
+        (["experiment_name=null"], "experiment_name=None is no name"),
+        (["data_root=3"], "data_root=3 is not a folder"),
+        (["method._target_=mixsd.nothing"], "method._target_=mixsd.nothing cannot be imported"),
     ],
 )
 def test_bad_values_are_one_line(composed, overrides, message):
@@ -64,9 +70,18 @@ def test_the_hash_covers_what_changes_a_number_and_nothing_else(composed, tmp_pa
     changes = [
         "seed=1", "task.facts=5", "method.mixing_rate=0.4", "method=sft", "training.max_steps=7",
         "training.learning_rate=1e-4", "retention.limit=5", "retention=none", "model.scoring_batch_size=8",
-        "method.decode_batch_size=8", "task.max_new_tokens=9",
+        "method.decode_batch_size=8", "task.max_new_tokens=9", "retention.validation_limit=5",
     ]  # fmt: skip
     assert len({run_id(change) for change in changes} | same) == len(changes) + 1
+
+
+def test_a_changed_wording_is_another_run(composed, monkeypatch):
+    from mixsd.mixing import contexts
+
+    first = read_config(composed(*TINY)).run_id
+    reworded = contexts.ExpertWording("{prompt} {gold}", ())
+    monkeypatch.setitem(contexts.WORDINGS, "answer", reworded)
+    assert read_config(composed(*TINY)).run_id != first
 
 
 def test_run_directory_name(composed):

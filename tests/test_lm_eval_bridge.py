@@ -76,6 +76,7 @@ def test_validation_documents_are_other_documents(tiny):
         assert ids[0] and ids[1] and not ids[0] & ids[1]
     assert pocket.validate(tiny, 8) == 0.0
     assert suite(validation_limit=0).validate(tiny, 8) is None
+    assert suite(tasks=["piqa"]).validate(tiny, 8) is None
     assert suite(tasks=[]).validate(tiny, 8) is None
 
 

@@ -9,6 +9,9 @@ from tests.fakes import FakeTask, MemoryBench
 from tests.test_targets import even, method
 
 TASK = FakeTask(4, bool)
+OWN = (
+    b'{"fact_id": "f", "prompt_ids": [1], "target_ids": %s, "text": "%s", "provenance": "g", "attempt": 0}\n'
+)
 
 
 def write(path, *records):
@@ -46,20 +49,48 @@ def test_rows_that_change_by_tokenising_are_counted(smollm, tmp_path):
     assert read_targets(path, TASK, smollm).report["rows_that_do_not_round_trip"] == 0.5
 
 
+def test_line_separators_in_a_reply_are_no_lines(tiny, tmp_path):
+    path = write(tmp_path / "t.jsonl", chat(TASK.facts[0], "one\u2028two"))
+    (tmp_path / "t.jsonl").write_text((tmp_path / "t.jsonl").read_text().replace("\\u2028", "\u2028"))
+    assert read_targets(path, TASK, tiny).examples[0].text == "one\u2028two"
+
+
+def test_two_targets_for_one_fact_are_refused(tiny, tmp_path):
+    path = write(tmp_path / "t.jsonl", chat(TASK.facts[0], "A0"), chat(TASK.facts[0], "A1"))
+    with pytest.raises(DataError, match="t.jsonl:2 is a second target of f0"):
+        read_targets(path, TASK, tiny)
+
+
 def test_the_digest_follows_the_content(tmp_path):
     path = write(tmp_path / "t.jsonl", {"messages": []})
     first = file_digest(path)
     write(tmp_path / "t.jsonl", {"messages": [1]})
     assert file_digest(path) != first
-    assert method(targets=path).identity != {}
+    assert method(targets=path).identity != method().identity
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"{not json}\n", r"t.jsonl:1 is not JSON"),
-        (b'{"messages": []}\n', r"t.jsonl:1 needs a user and an assistant"),
-        (b'{"messages": 3}\n', r"t.jsonl:1 needs a user and an assistant"),
+        (b'{"messages": []}\n', r"t.jsonl:1 needs one user and one assistant"),
+        (b'{"messages": 3}\n', r"t.jsonl:1 needs one user and one assistant"),
+        (
+            b'\n{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": null}]}\n',
+            r"t.jsonl:2 needs one user and one assistant",
+        ),
+        (
+            b'{"messages": [{"role": "assistant", "content": "x"}, {"role": "user", "content": "y"}]}\n',
+            r"t.jsonl:1 needs one user and one assistant",
+        ),
+        (
+            OWN % (b"[999999]", b""),
+            r"t.jsonl:1 holds no token ids of this model",
+        ),
+        (
+            OWN % (b"[5]", b"no"),
+            r"t.jsonl:1: its ids do not spell its text",
+        ),
         (b'{"text": "x"}\n', r"t.jsonl:1 holds neither"),
         (b"[1, 2]\n", r"t.jsonl:1 holds neither"),
         (b'{"target_ids": [1]}\n', r"t.jsonl:1 is no example of ours"),

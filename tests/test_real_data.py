@@ -42,3 +42,4 @@ def test_scores_from_clones(quick, tiny):
     assert scores["gsm8k"].kind == "generated" and scores["gsm8k"].metric == "exact_match"
     assert scores["arc_easy"].chance == pytest.approx(0.25, abs=0.1) and scores["lambada_openai"].chance == 0
     assert Path.cwd() == working_directory
+    assert quick.validate(tiny, 8) is None, "no pocket task, no validation documents"

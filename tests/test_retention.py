@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mixsd.errors import StoreError
 from mixsd.retention import GENERATED, LIKELIHOOD, TaskScores, summarize
 
 
@@ -57,6 +58,13 @@ def test_contaminated_items_leave_both_sides():
     result = summarize(base, tuned, skip)
     assert result["tasks"]["t"]["n"] == 30 and result["ratio"] == 1.0
     assert result["excluded"]["items"] == 10
+
+
+def test_other_documents_are_never_paired():
+    base, tuned = {"t": scores([1, 0])}, {"t": scores([1, 0])}
+    tuned["t"].items[1]["prompt"] = "another question"
+    with pytest.raises(StoreError, match="different documents"):
+        summarize(base, tuned, {})
 
 
 def test_few_items_have_no_interval_and_no_tasks_no_ratio():

@@ -4,7 +4,6 @@ from scipy import stats as scipy_stats
 
 from mixsd.analysis.stats import (
     lower_bound,
-    mcnemar,
     paired_interval,
     smallest_detectable,
     t_interval,
@@ -21,12 +20,6 @@ def test_t_interval_matches_scipy():
     assert t_interval(values) == pytest.approx(expected)
     with pytest.raises(ValueError, match="at least 2"):
         t_interval([0.1])
-
-
-def test_mcnemar_is_the_exact_binomial():
-    first, second = [True] * 8 + [False] * 2 + [True] * 5, [False] * 8 + [True] * 2 + [True] * 5
-    assert mcnemar(first, second) == pytest.approx(scipy_stats.binomtest(8, 10).pvalue)
-    assert mcnemar([True], [True]) == 1.0
 
 
 def test_lower_bound_is_wilson():

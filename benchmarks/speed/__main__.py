@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import HydraException
 from rich.console import Console
 from rich.table import Table
 
+from mixsd.engine.messages import config_error
 from mixsd.errors import MixSDError
 
 
@@ -31,8 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         rows = _measure(options)
-    except MixSDError as error:
-        print(error, file=sys.stderr)
+    except (MixSDError, HydraException) as error:
+        print(config_error(error), file=sys.stderr)
         return 2
     console = Console(width=None if sys.stdout.isatty() else 160)
     table = Table(*rows[0])

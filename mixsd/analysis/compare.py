@@ -57,7 +57,7 @@ def _difference(a: str, b: str, first: Mapping[int, Run], second: Mapping[int, R
     if not shared:
         return Difference(a, b, None, None, 0, 0, "no seed in common")
     if not seeds:
-        return Difference(a, b, None, None, 0, 0, "recall goal not reached by both: not compared")
+        return Difference(a, b, None, None, 0, 0, "recall goal not set or not reached by both: not compared")
     pairs = [_item_differences(first[seed], second[seed]) for seed in seeds]
     if not pairs[0]:
         return Difference(a, b, None, None, len(seeds), 0, "no held-out task counts")

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader
 from rich.console import Console
 from rich.table import Table
 
-from mixsd.analysis.compare import Difference, detectable, differences
+from mixsd.analysis.compare import CLAIM_SEEDS, Difference, detectable, differences
 from mixsd.analysis.plots import plot_tradeoff
 from mixsd.analysis.runs import Run, comparable_groups, load_runs, to_frame
 from mixsd.analysis.stats import t_interval
@@ -127,14 +127,15 @@ def _verdict(runs: Sequence[Run]) -> str:
     intervals = [run.results["retention"]["delta_ci"] for run in runs]
     if not all(intervals):
         return "n/a"
+    if not all(run.reached for run in runs):
+        return "goal not reached"
     if len(runs) == 1:
         low, high = intervals[0]
     else:
         kept = [run.results["retention"] for run in runs]
         low, high = t_interval([r["tuned_mean"] - r["base_mean"] for r in kept])
-    if low > -MARGIN:
-        return "no drop"
-    return "drop" if high < 0 else "inconclusive"
+    word = "no drop" if low > -MARGIN else "drop" if high < 0 else "inconclusive"
+    return word if len(runs) >= CLAIM_SEEDS else f"{word} (descriptive)"
 
 
 def _difference_row(difference: Difference) -> dict[str, str]:

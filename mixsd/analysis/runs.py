@@ -10,11 +10,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from mixsd.engine.store import content_hash, read_json, read_jsonl
+from mixsd.engine.store import read_json, read_jsonl
 from mixsd.errors import StoreError
 from mixsd.retention import GENERATED
-
-MODEL_KEYS = ("name", "scoring_dtype", "scoring_batch_size", "template_options", "answer_format")
 
 
 @dataclass(frozen=True)
@@ -42,28 +40,22 @@ class Run:
 
     @property
     def reached(self) -> bool:
-        """Whether the run got to the recall at which methods are compared (decision 2)."""
+        """Whether the run got to the recall at which methods are compared; never without such a goal."""
         goal = self.config["training"]["until_recall"]
-        return goal is None or self.recall >= goal
+        return goal is not None and self.recall >= goal
 
     @property
     def validation(self) -> float | None:
         """Mean score on validation documents at the last evaluation: what settings are chosen by."""
         return read_jsonl(self.path / "trajectory.jsonl")[-1]["retention_validation"]
 
-    @property
-    def comparable_key(self) -> str:
-        """Equal for runs whose numbers may stand in one table: task, data, model and suite are the same."""
-        task = {key: value for key, value in self.config["task"].items() if key != "seed"}
-        model = {key: self.config["model"][key] for key in MODEL_KEYS}
-        return content_hash([task, model, self.config["retention"], self.config["training"]["until_recall"]])
-
     @cached_property
     def held_out(self) -> dict[str, list[dict[str, Any]]]:
-        """Per-item records of the generated tasks that count, by task."""
+        """Per-item records of the generated tasks that count, by task, without contaminated documents."""
         tasks = self.results["retention"]["tasks"]
         counted = [n for n, task in tasks.items() if task["kind"] == GENERATED and task["included"]]
-        return {name: read_jsonl(self.path / "retention" / f"{name}.jsonl") for name in counted}
+        rows = {name: read_jsonl(self.path / "retention" / f"{name}.jsonl") for name in counted}
+        return {name: [row for row in items if not row["contaminated"]] for name, items in rows.items()}
 
 
 def load_runs(folder: Path) -> list[Run]:
@@ -75,17 +67,19 @@ def load_runs(folder: Path) -> list[Run]:
     done = sorted(marker.parent for marker in folder.rglob("DONE"))
     if not done:
         raise StoreError(f"{folder} holds no finished run; give a folder that `python run.py` wrote to")
-    return [
+    runs = [
         Run(path, read_json(path / "results.json"), yaml.safe_load((path / "config.yaml").read_text("utf-8")))
         for path in done
     ]
+    # The same run may stand in several experiments; it is still one run.
+    return list({run.results["run_id"]: run for run in runs}.values())
 
 
 def comparable_groups(runs: Iterable[Run]) -> list[list[Run]]:
     """Runs in groups within which numbers may be compared."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(run.comparable_key, []).append(run)
+        groups.setdefault(run.results["comparable"], []).append(run)
     return list(groups.values())
 
 

@@ -48,13 +48,6 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     return mean - reach, mean + reach
 
 
-def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Exact two-sided McNemar p-value for paired right/wrong items."""
-    gained = sum(b and not a for a, b in zip(first, second, strict=True))
-    lost = sum(a and not b for a, b in zip(first, second, strict=True))
-    return float(stats.binomtest(lost, gained + lost).pvalue) if gained + lost else 1.0
-
-
 def smallest_detectable(n: int, discordance: float = 0.2, power: float = 0.8) -> float:
     """The smallest difference in accuracy that n paired items detect (two-sided 5%).
 

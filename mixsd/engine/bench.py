@@ -1,6 +1,7 @@
 """The workbench of a run: caches that are keyed by content, and progress bars."""
 
 import os
+import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,11 @@ def software() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "transformers", "lm_eval")}
 
 
+def device_name() -> str:
+    """The kind of processor that models run on."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+
+
 class Bench:
     """Implements `method.Workbench` on the cache folder of a run.
 
@@ -37,6 +43,7 @@ class Bench:
             "model": config.model_fingerprint,
             "template_options": config.model.template_options,
             "software": software(),
+            "device": device_name(),
             "results_version": RESULTS_VERSION,
         }
 

@@ -106,10 +106,11 @@ def _run_id(plain: dict[str, Any], built: dict[str, Any], weights: str) -> str:
         **{key: value for key, value in plain.items() if key not in COSMETIC},
         "model": {**plain["model"], "name": weights},
         "data": [dataclasses.asdict(item) for item in [*task.facts, *task.probes]],
-        "method_identity": built["method"].identity,
-        "retention": suite.fingerprint(),
+        "identities": [task.identity, built["method"].identity, suite.fingerprint()],
+        "retention": {key: value for key, value in plain["retention"].items() if key != "data_root"},
         "results_version": RESULTS_VERSION,
     }
+    identity["method"] = {key: value for key, value in plain["method"].items() if key != "targets"}
     names = f"{task.name}-{built['method'].name}-{built['model'].label}-s{plain['seed']}"
     return f"{names}-{content_hash(identity)}"
 
@@ -122,11 +123,14 @@ def _check_top_level(config: DictConfig) -> None:
     if isinstance(config.seed, bool) or not isinstance(config.seed, int):
         raise SettingError(f"seed={config.seed} is not a whole number")
     at_least("seed", config.seed, 0)
+    for key in ("experiment_name", "runs_dir", "cache_dir"):
+        if not isinstance(config[key], str) or not config[key]:
+            raise SettingError(f"{key}={config[key]} is no name")
 
 
 def _check_data_root(config: DictConfig) -> None:
     root = config.data_root
-    if root is not None and not Path(root).expanduser().is_dir():
+    if root is not None and not Path(str(root)).expanduser().is_dir():
         raise DataError(
             f"data_root={root} is not a folder; give the folder that holds the dataset clones "
             "(<data_root>/openai/gsm8k ...), or leave data_root out to use the hub"
@@ -137,7 +141,10 @@ def _build(config: DictConfig, group: str, schema: type | None) -> Any:
     """Build the object a group configures, from its own `_target_` where no class is given."""
     node = config[group]
     values = {str(key): node[key] for key in node if key != "_target_"}
-    target = schema or get_object(node["_target_"])
+    try:
+        target = schema or get_object(node["_target_"])
+    except Exception as error:
+        raise SettingError(f"{group}._target_={node.get('_target_')} cannot be imported") from error
     return target(**_checked(target, group, values))
 
 

@@ -16,11 +16,11 @@ import yaml
 from filelock import FileLock
 
 from mixsd.engine import models
-from mixsd.engine.bench import Bench, Meter, console, software
+from mixsd.engine.bench import Bench, Meter, console, device_name, software
 from mixsd.engine.config import RunConfig
 from mixsd.engine.preparation import read_examples, report, write_examples
 from mixsd.engine.probing import accuracy
-from mixsd.engine.results import build_results, item_records
+from mixsd.engine.results import build_results, contaminated, item_records
 from mixsd.engine.scoring import Scorer, Scores
 from mixsd.engine.store import (
     Records,
@@ -105,7 +105,7 @@ class _Run:
         tuned = self._tuned_scores(tuned_model)
 
         _write_status(config, "running", stage="results")
-        for path, records in item_records(base, tuned):
+        for path, records in item_records(base, tuned, contaminated(config, base)):
             write_jsonl(self.dir / path, records)
         write_json(self.dir / "results.json", build_results(config, base, tuned, self._reports()))
         mirror(self.dir, config.tracking)
@@ -146,12 +146,13 @@ class _Run:
     def _train(self, student: Student, examples: list[Example], base_recall: float) -> dict[str, Any]:
         config = self.config
         goal = config.training.until_recall
+        generated = read_json(self.dir / "cost.json")["examples"]["generated_tokens"]
 
         def write_point(step: int, trained_tokens: int, recall: float) -> None:
             point = {
                 "step": step,
                 "trained_tokens": trained_tokens,
-                "generated_tokens": 0,
+                "generated_tokens": generated,
                 "recall": recall,
                 "retention_validation": self.scorer.validation(student),
             }
@@ -213,6 +214,6 @@ def _environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+        "device": device_name(),
         **software(),
     }

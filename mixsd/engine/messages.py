@@ -30,6 +30,8 @@ def config_error(error: Exception) -> str:
         group = key.rpartition(".")[0]
         allowed = [name for name in known if name.rpartition(".")[0] == group] or known
         near = get_close_matches(key, allowed, n=1) or get_close_matches(key, known, n=1)
+        if key in known:
+            return f"{key} is no setting of the chosen {group}; leave it out, or choose another {group}"
         hint = f"did you mean {near[0]}? " if near else ""
         return f"{key} is not a setting; {hint}allowed: {', '.join(allowed)}"
     return text

@@ -113,11 +113,17 @@ def _from_pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBas
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unavailable(name) from error
     if tokenizer.chat_template is None:
         raise ModelUnavailableError(
             f"model.name={name} has no chat template; MixSD needs a chat model (an instruction-tuned one)"
+        )
+    kinds = set(getattr(model.config, "layer_types", None) or ["full_attention"])
+    if kinds != {"full_attention"}:
+        raise ModelUnavailableError(
+            f"model.name={name} has layers of {', '.join(sorted(kinds))}; the decoder keeps full caches, "
+            "so only models with full attention in every layer are allowed"
         )
     return model, tokenizer
 

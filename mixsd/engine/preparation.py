@@ -26,8 +26,8 @@ def report(made: Preparation, task: Task, student: Student, batch_size: int) -> 
         "n": len(task.facts),
         "dropped": len(made.dropped),
         **made.report,
-        **_likelihood("", made.examples, student, batch_size),
-        **_likelihood("gold_", gold, student, batch_size),
+        **likelihood("", made.examples, student, batch_size),
+        **likelihood("gold_", gold, student, batch_size),
     }
 
 
@@ -50,9 +50,8 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _likelihood(
-    prefix: str, examples: Sequence[Example], student: Student, batch_size: int
-) -> dict[str, Any]:
+def likelihood(prefix: str, examples: Sequence[Example], student: Student, batch_size: int) -> dict[str, Any]:
+    """Mean NLL per target token under the model, the share above 5 nats, and how many there are."""
     if not examples:
         return {f"{prefix}nll": None, f"{prefix}unlikely_share": None, f"{prefix}tokens": 0}
     losses = torch.cat(student.target_nll(examples, batch_size))

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mixsd.engine.config import RunConfig
+from mixsd.engine.bench import device_name, software
+from mixsd.engine.config import RESULTS_VERSION, RunConfig
 from mixsd.engine.probing import Record, accuracy, summarize
 from mixsd.engine.scoring import Scores
+from mixsd.engine.store import content_hash
 from mixsd.retention import TaskScores
 from mixsd.retention import summarize as summarize_retention
 
@@ -35,20 +37,39 @@ def build_results(
         "model": config.model.name,
         "seed": config.seed,
         "n_facts": len(config.task.facts),
+        "comparable": comparable_key(config),
         "probes": probes,
         "probes_before": _probe_summary(config, base),
-        "retention": summarize_retention(base.retention, tuned.retention, _contaminated(config, base)),
+        "retention": summarize_retention(base.retention, tuned.retention, contaminated(config, base)),
         **{name: reports[name] for name in ("targets", "training", "cost")},
     }
 
 
-def item_records(base: Scores, tuned: Scores) -> Iterator[tuple[str, list[Record]]]:
-    """(path in the run directory, records) of every item, before and after side by side."""
+def item_records(
+    base: Scores, tuned: Scores, skipped: Mapping[str, set[int]]
+) -> Iterator[tuple[str, list[Record]]]:
+    """(path in the run directory, records) of every item, before and after side by side.
+
+    Args:
+        base: Scores of the base model.
+        tuned: Scores of the tuned model.
+        skipped: Documents by held-out task that do not count, marked as `contaminated`.
+    """
     for split, before in base.probes.items():
         yield f"probes/{split}.jsonl", _side_by_side(before, tuned.probes[split], ANSWER, "before", "after")
     for task, scores in base.retention.items():
         after = tuned.retention[task].items
-        yield f"retention/{task}.jsonl", _side_by_side(scores.items, after, SCORE, "base", "tuned")
+        records = _side_by_side(scores.items, after, SCORE, "base", "tuned")
+        marked = [{**row, "contaminated": row["doc_id"] in skipped[task]} for row in records]
+        yield f"retention/{task}.jsonl", marked
+
+
+def comparable_key(config: RunConfig) -> str:
+    """Equal for runs whose numbers may stand in one table: all that both axes are measured by is the same."""
+    task = {key: value for key, value in config.resolved["task"].items() if key != "seed"}
+    model = {**config.resolved["model"], "name": config.model_fingerprint}
+    parts = [task, config.task.identity, model, config.retention.fingerprint(), software(), device_name()]
+    return content_hash([*parts, RESULTS_VERSION, config.training.until_recall])
 
 
 def _side_by_side(
@@ -70,7 +91,7 @@ def _probe_summary(config: RunConfig, scores: Scores) -> dict[str, Any]:
     }
 
 
-def _contaminated(config: RunConfig, base: Scores) -> dict[str, set[int]]:
+def contaminated(config: RunConfig, base: Scores) -> dict[str, set[int]]:
     """Held-out documents that name an answer of a trained fact; they leave this run's score (decision 9)."""
     trained = {answer.casefold() for fact in config.task.facts for answer in fact.answers}
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(trained)))})(?!\w)")

@@ -46,7 +46,7 @@ class Scorer:
         """Scores of the base model, from the cache where it has them."""
         scoring = self._scoring_settings()
         probes = {"probes": [asdict(probe) for probe in self._config.task.probes]}
-        budget = {"max_new_tokens": self._config.task.max_new_tokens}
+        budget = {"max_new_tokens": self._config.task.max_new_tokens, **self._config.task.identity}
         suite = self._config.retention.fingerprint()
         return self._score(
             student,
@@ -99,7 +99,8 @@ class Scorer:
             absent = [task for task in suite.tasks if task not in done.records]
             if absent:
                 with self._bench.progress(f"{who}: held-out tasks", suite.size(absent)) as advance:
-                    for task, scores in suite.evaluate(reader, absent, batch_size, advance).items():
+                    for task in absent:  # one by one: what shares a batch must not depend on what is missing
+                        scores = suite.evaluate(reader, [task], batch_size, advance)[task]
                         done.append(task, asdict(scores))
             held_out = {task: TaskScores(**done.records[task]) for task in suite.tasks}
         return Scores(probe_scores, held_out)

@@ -12,6 +12,7 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -57,13 +58,14 @@ class SweepCallback(Callback):
         """Compose and check every job's config; nothing is run if one is wrong."""
         from mixsd.engine.config import read_config
         from mixsd.engine.experiment import DONE
+        from mixsd.engine.messages import config_error
 
         problems = []
         for overrides in job_overrides(config):
             try:
                 run = read_config(_compose(config, overrides))
-            except MixSDError as error:
-                problems.append(f"{' '.join(overrides)}: {error}")
+            except (MixSDError, HydraException) as error:
+                problems.append(f"{' '.join(overrides)}: {config_error(error)}")
                 continue
             self._jobs.append((run.run_dir, (run.run_dir / DONE).exists()))
         if problems:

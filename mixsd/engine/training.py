@@ -4,6 +4,7 @@ Weights stay in float32; the forward pass runs under autocast when `training.dty
 come from a schedule fixed in advance, so the same facts come in the same order for every method.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ class TrainingSettings:
         learning_rate: Constant after warm-up.
         warmup_steps: Linear warm-up.
         max_steps: Ceiling of optimiser steps; 0 trains nothing.
-        batch_size: Examples per optimiser step, over all devices.
+        batch_size: Examples per optimiser step, in one process.
         micro_batch_size: Examples per forward pass.
         weight_decay: AdamW.
         betas: AdamW.
@@ -63,6 +64,10 @@ class TrainingSettings:
             raise SettingError(
                 f"training.learning_rate={self.learning_rate} is out of range; allowed: above 0"
             )
+        if not 0 < self.clip < math.inf or not self.learning_rate < math.inf:
+            raise SettingError("training.clip and training.learning_rate must be finite and above 0")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise SettingError(f"training.betas={self.betas} is out of range; allowed: two numbers in [0, 1)")
         at_least("training.warmup_steps", self.warmup_steps, 0)
         at_least("training.max_steps", self.max_steps, 0)
         at_least("training.micro_batch_size", self.micro_batch_size, 1)

@@ -137,9 +137,11 @@ def decode(
     Raises:
         DataError: A prompt leaves no room for a reply in the model's context.
     """
+    if not requests:
+        return
     budgets = [_budget(model, request, max_new_tokens) for request in requests]
     waiting = deque(range(len(requests)))
-    width = len(requests[0].prompts) if requests else 1
+    width = len(requests[0].prompts)
     streams = Streams(model)
     places: list[_Place] = []
     logits = torch.zeros(0, device=model.device)

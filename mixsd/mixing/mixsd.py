@@ -7,8 +7,8 @@ from torch import Tensor
 
 from mixsd.errors import at_least, one_of
 from mixsd.knowledge import Fact, Task
-from mixsd.losses import nll
 from mixsd.method import Batch, Example, Preparation, Student, Workbench, gold_example
+from mixsd.mixing.contexts import wording
 from mixsd.mixing.ready import file_digest, read_targets
 from mixsd.mixing.targets import POLICIES, MixSettings, Target, make_targets, summarize
 
@@ -58,7 +58,10 @@ class MixSD:
         self.decode_dtype = one_of("method.decode_dtype", decode_dtype, ("float32", "bfloat16"))
         self.decode_batch_size = at_least("method.decode_batch_size", decode_batch_size, 1)
         self.targets = targets
-        self.identity = {"targets": file_digest(targets)} if targets else {}
+        self.identity = {
+            "wording": asdict(wording(expert_wording)),
+            "targets": file_digest(targets) if targets else None,
+        }
 
     def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
         """Decode and verify a target for every fact, or take them from the cache or a file."""
@@ -69,7 +72,7 @@ class MixSD:
             bench.record_file("targets", self._fingerprint(task)) as done,
             bench.progress("mixing targets", len(task.facts)) as advance,
         ):
-            targets, generated = make_targets(
+            targets = make_targets(
                 task,
                 reader,
                 self.settings,
@@ -82,11 +85,11 @@ class MixSD:
         examples = [example for example in kept if example is not None]
         dropped = {t.fact_id: t.rejections[-1] for t, e in zip(targets, kept, strict=True) if e is None}
         report = summarize(targets, task, self.settings)
-        return Preparation(examples, dropped, report, generated)
+        return Preparation(examples, dropped, report, sum(target.decoded for target in targets))
 
     def loss(self, batch: Batch, student: Student) -> Tensor:
         """NLL per target token, (N,), the same as SFT's."""
-        return nll(student.target_logits(batch), batch.target_ids)
+        return student.target_losses(batch)
 
     def _example(self, target: Target, fact: Fact, student: Student) -> Example | None:
         """What is trained on for a target, by the failure policy; None where nothing is."""
@@ -102,6 +105,8 @@ class MixSD:
         batch = self.decode_batch_size if self.decode_dtype == "bfloat16" else None
         return {
             **asdict(self.settings),
+            **self.identity,
+            "task": task.identity,
             "decode_dtype": self.decode_dtype,
             "decode_batch_size": batch,
             "max_new_tokens": task.max_new_tokens,

@@ -40,6 +40,8 @@ def read_targets(path: str, task: Task, student: Student) -> Preparation:
     found: dict[str, Example] = {}
     rows = foreign = changed = 0
     for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
         record = _parse(path, number, line)
         rows += 1
         if "messages" in record:
@@ -48,9 +50,11 @@ def read_targets(path: str, task: Task, student: Student) -> Preparation:
             example = _tokenised(fact.id if fact else f"row {number}", prompt, reply, student)
             changed += student.text(example.target_ids) != reply.strip()
         else:
-            example = _own_example(path, number, record)
+            example = _own_example(path, number, record, student)
             fact = next((fact for fact in task.facts if fact.id == example.fact_id), None)
         foreign += fact is None
+        if example.fact_id in found:
+            raise DataError(f"{path}:{number} is a second target of {example.fact_id}; keep one")
         found[example.fact_id] = example
     order = {fact.id: place for place, fact in enumerate(task.facts)}
     examples = sorted(found.values(), key=lambda e: (order.get(e.fact_id, len(order)), e.fact_id))
@@ -70,7 +74,7 @@ def _lines(path: str) -> list[str]:
         raise DataError(
             f"method.targets={path} is not UTF-8 (byte {error.start}); save it as UTF-8"
         ) from error
-    return [line for line in text.splitlines() if line.strip()]
+    return text.split("\n")  # not splitlines: a reply may hold other line separators
 
 
 def _parse(path: str, number: int, line: str) -> Mapping[str, Any]:
@@ -84,12 +88,14 @@ def _parse(path: str, number: int, line: str) -> Mapping[str, Any]:
 
 
 def _turns(path: str, number: int, record: Mapping[str, Any]) -> tuple[str, str]:
-    """The last user turn and the assistant turn after it."""
+    """The user turn and the assistant turn."""
     try:
-        turns = {turn["role"]: str(turn["content"]) for turn in record["messages"]}
-        return turns["user"], turns["assistant"]
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path}:{number} needs a user and an assistant message with content") from error
+        user, assistant = [turn for turn in record["messages"] if turn["role"] != "system"]
+        if (user["role"], assistant["role"]) != ("user", "assistant"):
+            raise ValueError
+        return user["content"] + "", assistant["content"] + ""
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}:{number} needs one user and one assistant message, both text") from error
 
 
 def _tokenised(fact_id: str, prompt: str, reply: str, student: Student) -> Example:
@@ -97,9 +103,9 @@ def _tokenised(fact_id: str, prompt: str, reply: str, student: Student) -> Examp
     return Example(fact_id, student.prompt_ids(prompt), ids, "?" * len(ids), reply)
 
 
-def _own_example(path: str, number: int, record: Mapping[str, Any]) -> Example:
+def _own_example(path: str, number: int, record: Mapping[str, Any], student: Student) -> Example:
     try:
-        return Example(
+        example = Example(
             fact_id=record["fact_id"],
             prompt_ids=tuple(record["prompt_ids"]),
             target_ids=tuple(record["target_ids"]),
@@ -109,3 +115,10 @@ def _own_example(path: str, number: int, record: Mapping[str, Any]) -> Example:
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}:{number} is no example of ours: {error} is missing or malformed") from error
+    vocabulary = range(len(student.tokenizer))
+    ids = [*example.prompt_ids, *example.target_ids]
+    if not example.prompt_ids or not example.target_ids or any(token not in vocabulary for token in ids):
+        raise DataError(f"{path}:{number} holds no token ids of this model")
+    if student.text(example.target_ids) != example.text.strip():
+        raise DataError(f"{path}:{number}: its ids do not spell its text; was it made with another model?")
+    return example

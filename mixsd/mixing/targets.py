@@ -76,6 +76,7 @@ class Target:
         attempt: The last attempt, from 0.
         rejections: Why each rejected attempt was rejected, in order.
         passed: Whether the last attempt passed.
+        decoded: Tokens decoded over all attempts.
     """
 
     fact_id: str
@@ -85,6 +86,7 @@ class Target:
     attempt: int
     rejections: tuple[str, ...]
     passed: bool
+    decoded: int
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> "Target":
@@ -137,7 +139,7 @@ def make_targets(
     batch_size: int,
     done: RecordFile,
     on_finished: Callable[[Target], None],
-) -> tuple[list[Target], int]:
+) -> list[Target]:
     """Make a target for every fact of a task; each is appended to `done` as soon as it is finished.
 
     Args:
@@ -150,7 +152,7 @@ def make_targets(
         on_finished: Called once per fact, for progress.
 
     Returns:
-        The targets in the order of the facts, and the number of tokens decoded by this call.
+        The targets in the order of the facts.
     """
     expert = wording(settings.expert_wording)
     finished = {fact_id: Target.from_json(record) for fact_id, record in done.records.items()}
@@ -161,13 +163,12 @@ def make_targets(
     # Prompts of like length join together, so that little is padded.
     waiting.sort(key=lambda fact: max(map(len, requests[fact.id].prompts)))
     rejections: dict[str, list[str]] = {fact.id: [] for fact in waiting}
-    generated = 0
+    decoded = dict.fromkeys(rejections, 0)
 
     def judge(index: int, reply: Reply) -> bool:
         """Verify a complete reply: have it decoded again, or finish the fact."""
-        nonlocal generated
-        generated += len(reply.ids)
         fact, text = waiting[index], student.text(reply.ids)
+        decoded[fact.id] += len(reply.ids)
         rejected, attempt = rejections[fact.id], len(rejections[fact.id])
         reason = rejection(reply, text, fact, task, expert, settings.reject)
         if reason:
@@ -175,7 +176,9 @@ def make_targets(
             if len(rejected) < settings.attempts:
                 return True
         ids, provenance = tuple(reply.ids), reply.provenance
-        target = Target(fact.id, ids, provenance, text, attempt, tuple(rejected), passed=not reason)
+        target = Target(
+            fact.id, ids, provenance, text, attempt, tuple(rejected), not reason, decoded[fact.id]
+        )
         done.append(fact.id, target.to_json())
         finished[fact.id] = target
         on_finished(target)
@@ -190,7 +193,7 @@ def make_targets(
         batch_size=batch_size,
         try_again=judge,
     )
-    return [finished[fact.id] for fact in task.facts], generated
+    return [finished[fact.id] for fact in task.facts]
 
 
 def naive_coins(target: Target, settings: MixSettings) -> int:
