@@ -31,6 +31,7 @@ def plot_tradeoff(frames: list[tuple[str, pd.DataFrame]], path: Path) -> None:
 
 def _panel(axis: Axes, title: str, frame: pd.DataFrame) -> None:
     colours = plt.get_cmap("tab10")
+    middle = frame["recall"].mean()
     axis.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
     axis.annotate("base model", (0.01, 1.0), color="grey", fontsize=8, va="bottom")
     for index, (label, rows) in enumerate(frame.groupby("label", sort=True)):
@@ -47,7 +48,16 @@ def _panel(axis: Axes, title: str, frame: pd.DataFrame) -> None:
                 label=str(label) if number == 0 else None,
             )
             if number == 0:
-                axis.annotate(str(label), at, xytext=(8, 6), textcoords="offset points")
+                side = -9 if at[0] < middle else 9  # labels point away from each other
+                axis.annotate(
+                    str(label),
+                    at,
+                    xytext=(side, 0),
+                    textcoords="offset points",
+                    ha="left" if side > 0 else "right",
+                    va="center",
+                    color=colour,
+                )
     axis.set(
         title=title,
         xlabel="memorization: recall over all facts",
