@@ -30,7 +30,7 @@ RATES = (0.0, 0.3)
 
 def main(overrides: list[str]) -> int:
     """Print the table."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)
     try:
         rows = [row for name in WORDINGS for row in measure(name, overrides)]
     except (MixSDError, HydraException) as error:
