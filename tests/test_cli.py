@@ -103,6 +103,7 @@ def test_rerun_skips_and_base_scores_are_shared(sweep):
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("results.json")}
     again = run()
     assert again.returncode == 0 and again.stdout.count("  skipped") == 2
+    assert not (ROOT / "run.log").exists(), "Hydra leaves nothing in the working directory"
     assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("results.json")}
 
 
