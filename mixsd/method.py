@@ -46,12 +46,15 @@ class Preparation:
         dropped: Fact id -> reason, for facts that nothing is trained for.
         report: Flat numbers for `results.json` under `targets`.
         generated_tokens: Tokens decoded to make the targets, by this run or by one that shared them.
+        contrasts: Targets of other kinds, by name, made when asked for: their likelihood is reported
+            beside that of the examples, nothing is trained on them, and their cost is not the method's.
     """
 
     examples: list[Example]
     dropped: dict[str, str] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
     generated_tokens: int = 0
+    contrasts: dict[str, Callable[[], list[Example]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

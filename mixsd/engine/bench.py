@@ -69,12 +69,19 @@ class Bench:
 
 
 class Meter:
-    """Seconds and peak memory of one stage: process memory on a CPU, allocated memory on a GPU."""
+    """Seconds and peak memory of one stage: process memory on a CPU, allocated memory on a GPU.
+
+    Attributes:
+        seconds: Time taken.
+        peak_memory_bytes: The most memory that was in use.
+        growth_bytes: How much of it was not in use when the stage began.
+    """
 
     def __enter__(self) -> "Meter":
         self._start = time.perf_counter()
         self._peak = 0
         self._ended = threading.Event()
+        self._before = _memory_in_use()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
@@ -88,10 +95,16 @@ class Meter:
         self.peak_memory_bytes = (
             torch.cuda.max_memory_allocated() if torch.cuda.is_available() else self._peak
         )
+        self.growth_bytes = max(0, self.peak_memory_bytes - self._before)
 
     def _sample(self) -> None:
-        process = psutil.Process(os.getpid())
-        while True:
-            self._peak = max(self._peak, process.memory_info().rss)
+        while not torch.cuda.is_available():
+            self._peak = max(self._peak, _memory_in_use())
             if self._ended.wait(0.1):
                 return
+
+
+def _memory_in_use() -> int:
+    if torch.cuda.is_available():
+        return torch.cuda.memory_allocated()
+    return psutil.Process(os.getpid()).memory_info().rss

@@ -25,7 +25,7 @@ from mixsd.method import Method
 from mixsd.retention import RetentionSuite
 from mixsd.tracking import TrackingSettings
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Part of every run's hash; raised only when a golden number changes."""
 
 COSMETIC = ("experiment_name", "runs_dir", "cache_dir", "data_root", "tracking")

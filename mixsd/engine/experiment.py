@@ -119,7 +119,7 @@ class _Run:
         if not (self.dir / "preparation.json").exists():
             with Meter() as meter:
                 made = self.config.method.prepare(self.config.task, student, self.bench)
-                numbers = report(made, self.config.task, student, self.config.model.scoring_batch_size)
+            numbers = report(made, self.config.task, student, self.config.model.scoring_batch_size)
             write_examples(listed, made.examples, student)
             self._write_cost("examples", meter, generated_tokens=made.generated_tokens)
             write_json(self.dir / "preparation.json", {"report": numbers, "dropped": made.dropped})

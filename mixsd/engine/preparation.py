@@ -19,15 +19,19 @@ def report(made: Preparation, task: Task, student: Student, batch_size: int) -> 
     """The numbers of `results.json` under `targets`.
 
     NLL is under the base model, over target tokens: `nll` of what is trained on, `gold_nll` of the gold
-    texts of all facts; the shares count tokens above 5 nats (paper, analysis a).
+    texts of all facts, `<name>_nll` of each contrast; shares count tokens above 5 nats (paper, analysis a).
     """
     gold = [gold_example(fact, student) for fact in task.facts]
+    contrasts: dict[str, Any] = {}
+    for name, make in made.contrasts.items():
+        contrasts |= likelihood(f"{name}_", make(), student, batch_size)
     return {
         "n": len(task.facts),
         "dropped": len(made.dropped),
         **made.report,
         **likelihood("", made.examples, student, batch_size),
         **likelihood("gold_", gold, student, batch_size),
+        **contrasts,
     }
 
 

@@ -1,6 +1,7 @@
 """MixSD as a method: mixed targets, then plain NLL on them, exactly as in SFT (paper section 3)."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -67,25 +68,17 @@ class MixSD:
         """Decode and verify a target for every fact, or take them from the cache or a file."""
         if self.targets:
             return read_targets(self.targets, task, student)
-        reader = student.in_dtype(self.decode_dtype)
-        with (
-            bench.record_file("targets", self._fingerprint(task)) as done,
-            bench.progress("mixing targets", len(task.facts)) as advance,
-        ):
-            targets = make_targets(
-                task,
-                reader,
-                self.settings,
-                batch_size=self.decode_batch_size,
-                done=done,
-                on_finished=lambda _: advance(1),
-            )
+        targets = self._targets(task, student, bench, self.settings, "mixing targets")
         facts = {fact.id: fact for fact in task.facts}
         kept = [self._example(target, facts[target.fact_id], student) for target in targets]
         examples = [example for example in kept if example is not None]
         dropped = {t.fact_id: t.rejections[-1] for t, e in zip(targets, kept, strict=True) if e is None}
         report = summarize(targets, task, self.settings)
-        return Preparation(examples, dropped, report, sum(target.decoded for target in targets))
+        contrasts = (
+            {} if self.settings.mixing_rate == 0 else {"expert": partial(self._expert, task, student, bench)}
+        )
+        decoded = sum(target.decoded for target in targets)
+        return Preparation(examples, dropped, report, decoded, contrasts)
 
     def loss(self, batch: Batch, student: Student) -> Tensor:
         """NLL per target token, (N,), the same as SFT's."""
@@ -100,11 +93,39 @@ class MixSD:
         prompt = student.prompt_ids(fact.prompt)
         return Example(fact.id, prompt, target.ids, target.provenance, target.text, target.attempt)
 
-    def _fingerprint(self, task: Task) -> dict[str, Any]:
+    def _targets(
+        self, task: Task, student: Student, bench: Workbench, settings: MixSettings, title: str
+    ) -> list[Target]:
+        with (
+            bench.record_file("targets", self._fingerprint(task, settings)) as done,
+            bench.progress(title, len(task.facts)) as advance,
+        ):
+            return make_targets(
+                task,
+                student.in_dtype(self.decode_dtype),
+                settings,
+                batch_size=self.decode_batch_size,
+                done=done,
+                on_finished=lambda _: advance(1),
+            )
+
+    def _expert(self, task: Task, student: Student, bench: Workbench) -> list[Example]:
+        """The expert's own greedy replies (mixing rate 0), right or wrong: what mixing starts from."""
+        settings = replace(self.settings, mixing_rate=0.0, temperature=0.0, max_attempts=1)
+        targets = self._targets(task, student, bench, settings, "the expert's own replies")
+        by_id = {target.fact_id: target for target in targets}
+        return [
+            Example(
+                f.id, student.prompt_ids(f.prompt), by_id[f.id].ids, by_id[f.id].provenance, by_id[f.id].text
+            )
+            for f in task.facts
+        ]
+
+    def _fingerprint(self, task: Task, settings: MixSettings) -> dict[str, Any]:
         """Everything that changes a target, beyond the model; in bf16 the batch size does."""
         batch = self.decode_batch_size if self.decode_dtype == "bfloat16" else None
         return {
-            **asdict(self.settings),
+            **asdict(settings),
             **self.identity,
             "task": task.identity,
             "decode_dtype": self.decode_dtype,

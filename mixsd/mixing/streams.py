@@ -22,6 +22,8 @@ GROUPED = "mixsd_grouped"
 """The name under which transformers knows the attention below."""
 ROOM = 64
 """Columns that a buffer is made longer than it has to be."""
+PADDING_SHARE = 0.25
+"""Prompts are read together while padding is at most this share of a row."""
 
 
 def _grouped_attention(
@@ -67,16 +69,23 @@ class _BufferedLayer(DynamicLayer):
         self._view(end)
         return self.keys, self.values  # type: ignore[return-value]
 
-    def rebuild(self, rows: Tensor, columns: Tensor, joining: "_BufferedLayer | None") -> None:
-        """Keep `columns` (R, T) of `rows` (R,), then append the rows of `joining`; all end together."""
+    def rebuild(self, rows: Tensor, columns: Tensor) -> None:
+        """Keep `columns` (R, T) of `rows` (R,)."""
         kept = [states[rows[:, None], :, columns].transpose(1, 2) for states in (self.keys, self.values)]  # type: ignore[index]
-        if joining is None:
-            self._fill(*kept, columns=columns.shape[1], room=ROOM)
-            return
-        new = joining.keys, joining.values
-        width = max(columns.shape[1], joining.get_seq_length())
-        joined = [_stack_right(a, b, width) for a, b in zip(kept, new, strict=True)]  # type: ignore[arg-type]
-        self._fill(*joined, columns=width, room=ROOM)
+        self._fill(*kept, columns=columns.shape[1], room=ROOM)
+
+    def spread(self, rows: int) -> None:
+        """Stand the only row in `rows` rows."""
+        states = [states.expand(rows, -1, -1, -1) for states in (self.keys, self.values)]  # type: ignore[union-attr]
+        self._fill(*states, columns=self.get_seq_length(), room=ROOM)
+
+    def join(self, parts: Sequence["_BufferedLayer"], places: Sequence[Sequence[int]]) -> None:
+        """Become the rows of all parts, each row in its place, all ending together."""
+        joined = [
+            _align_right([getattr(part, name) for part in parts], places) for name in ("keys", "values")
+        ]
+        self.lazy_initialization(*joined)
+        self._fill(*joined, columns=joined[0].shape[-2], room=ROOM)
 
     def _fill(self, keys: Tensor, values: Tensor, columns: int, room: int) -> None:
         buffers = []
@@ -116,23 +125,35 @@ class Streams:
     def admit(self, prompts: Sequence[Sequence[int]], keep: Sequence[int]) -> Tensor:
         """Keep some rows in the order given, and read new prompts as further rows.
 
+        What all prompts begin with is read once, and prompts of like length are read together.
+
         Returns:
             (len(prompts), V) logits of each prompt's next token.
         """
-        tokens, mask = left_pad(prompts, self._model.device)
-        cache = Cache(layer_class_to_replicate=_BufferedLayer)
-        logits = self._read(tokens, mask.bool(), (mask.cumsum(dim=1) - 1).clamp(min=0), cache)
+        shared = _shared_length(prompts)
+        groups = _alike(prompts, shared)
+        read = [self._read_prompts([prompts[index] for index in group], shared) for group in groups]
+        parts = [(cache, mask) for cache, mask, _ in read]
+        places: list[Sequence[int]] = [[len(keep) + index for index in group] for group in groups]
         if keep:
-            self._rebuild(keep, cache, mask.bool())
-        else:
-            self._cache, self._mask, self._length = cache, mask.bool(), []
-        self._length += map(len, prompts)
+            self.keep(keep)
+            parts, places = [(self._cache, self._mask), *parts], [range(len(keep)), *places]
+        self._cache = _join([cache for cache, _ in parts], places)
+        self._mask = _align_right([mask[:, None, :, None] for _, mask in parts], places)[:, 0, :, 0]
+        self._length = [*(self._length if keep else []), *map(len, prompts)]
         self._start = [self._mask.shape[1] - length for length in self._length]
-        return logits
+        order = torch.tensor([index for group in groups for index in group], device=self._mask.device)
+        return torch.cat([logits for _, _, logits in read])[order.argsort()]
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep only these rows (one at least), in the order given, and drop the columns none of them uses."""
-        self._rebuild(rows, None, None)
+        index = torch.tensor(rows, device=self._mask.device)
+        self._length = [self._length[row] for row in rows]
+        # A stable sort by "is used" moves each row's used columns to its end, in order.
+        columns = self._mask[index].int().argsort(dim=1, stable=True)[:, -max(self._length) :]
+        for layer in self._cache.layers:
+            layer.rebuild(index, columns)  # type: ignore[union-attr]
+        self._mask = self._mask[index[:, None], columns]
         self._start = [self._mask.shape[1] - length for length in self._length]
 
     def rewind(self, row: int, length: int) -> None:
@@ -179,29 +200,60 @@ class Streams:
         )
         return output.logits[:, -1]
 
-    def _rebuild(self, keep: Sequence[int], joining: Cache | None, joining_mask: Tensor | None) -> None:
-        rows = torch.tensor(keep, device=self._mask.device)
-        self._length = [self._length[row] for row in keep]
-        width = max(self._length)
-        # A stable sort by "is used" moves each row's used columns to its end, in order.
-        columns = self._mask[rows].int().argsort(dim=1, stable=True)[:, -width:]
-        mask = self._mask[rows[:, None], columns]
-        for index, layer in enumerate(self._cache.layers):
-            layer.rebuild(rows, columns, joining.layers[index] if joining else None)  # type: ignore[union-attr]
-        self._mask = mask if joining_mask is None else _stack_mask(mask, joining_mask)
+    def _read_prompts(self, prompts: Sequence[Sequence[int]], shared: int) -> tuple[Cache, Tensor, Tensor]:
+        """Read prompts that share their first tokens: their cache, its mask (R, T), and logits (R, V)."""
+        device = self._model.device
+        cache = Cache(layer_class_to_replicate=_BufferedLayer)
+        if shared:
+            prefix = torch.tensor([prompts[0][:shared]], device=device)
+            everything = torch.ones_like(prefix, dtype=torch.bool)
+            self._read(prefix, everything, torch.arange(shared, device=device)[None], cache)
+            for layer in cache.layers:
+                layer.spread(len(prompts))  # type: ignore[union-attr]
+        tokens, mask = left_pad([prompt[shared:] for prompt in prompts], device)
+        positions = shared + (mask.cumsum(dim=1) - 1).clamp(min=0)
+        whole = torch.cat([mask.new_ones(len(prompts), shared), mask], dim=1).bool()
+        return cache, whole, self._read(tokens, whole, positions, cache)
 
 
-def _stack_right(first: Tensor, second: Tensor, width: int) -> Tensor:
-    """Rows of both, (R, H, T, D), aligned at the last of `width` columns."""
-    out = first.new_zeros(len(first) + len(second), first.shape[1], width, first.shape[-1])
-    out[: len(first), :, width - first.shape[2] :] = first
-    out[len(first) :, :, width - second.shape[2] :] = second
-    return out
+def _shared_length(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all prompts begin with, leaving each at least one of its own."""
+    if len(prompts) == 1:
+        return 0
+    first, last = (
+        min(map(tuple, prompts)),
+        max(map(tuple, prompts)),
+    )  # in the order of lists, these two share least
+    shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return min(shared, min(map(len, prompts)) - 1)
 
 
-def _stack_mask(first: Tensor, second: Tensor) -> Tensor:
-    width = max(first.shape[1], second.shape[1])
-    out = first.new_zeros(len(first) + len(second), width)
-    out[: len(first), width - first.shape[1] :] = first
-    out[len(first) :, width - second.shape[1] :] = second
+def _alike(prompts: Sequence[Sequence[int]], shared: int) -> list[list[int]]:
+    """Indices of the prompts in groups of like length: none is padded by more than `PADDING_SHARE`."""
+    groups: list[list[int]] = []
+    for index in sorted(range(len(prompts)), key=lambda index: len(prompts[index])):
+        shortest = len(prompts[groups[-1][0]]) - shared if groups else 0
+        if (len(prompts[index]) - shared) * (1 - PADDING_SHARE) <= shortest:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+def _join(caches: Sequence[Cache], places: Sequence[Sequence[int]]) -> Cache:
+    joined = Cache(layer_class_to_replicate=_BufferedLayer)
+    for parts in zip(*(cache.layers for cache in caches), strict=True):
+        layer = _BufferedLayer()
+        layer.join(parts, places)  # type: ignore[arg-type]
+        joined.layers.append(layer)
+    return joined
+
+
+def _align_right(parts: Sequence[Tensor], places: Sequence[Sequence[int]]) -> Tensor:
+    """One tensor of all parts' rows, (R, H, T, D), each in its place and all aligned at the last column."""
+    width = max(part.shape[2] for part in parts)
+    first = parts[0]
+    out = first.new_zeros(sum(map(len, places)), first.shape[1], width, first.shape[3])
+    for part, rows in zip(parts, places, strict=True):
+        out[torch.tensor(rows, device=out.device), :, width - part.shape[2] :] = part
     return out

@@ -208,18 +208,28 @@ def summarize(targets: Sequence[Target], task: Task, settings: MixSettings) -> d
     `naive_fraction` is the realised share of naive coins among passed targets: retries favour coins
     that fell to the expert, so it lies below the mixing rate. `agreed_fraction` is the share of tokens
     that both conditionals would have given. `unsupported` counts passed targets that name what neither
-    question nor gold text holds.
+    question nor gold text holds. The shares of `context_reference` and `unsupported` are over attempts with
+    the right answer, rejected for it or not, so that they can be compared across mixing rates.
     """
     facts = {fact.id: fact for fact in task.facts}
     passed = [target for target in targets if target.passed]
+    rejections = Counter(reason for target in targets for reason in target.rejections)
+    right = len(passed) + sum(rejections[check] for check in CHECKS)
+    expert = wording(settings.expert_wording)
+    found = {
+        "context_reference": sum(bool(context_reference(t.text, facts[t.fact_id], expert)) for t in passed),
+        "unsupported": sum(bool(unsupported(t.text, facts[t.fact_id])) for t in passed),
+    }
     tokens = sum(len(target.ids) for target in passed)
     return {
         "pass_rate": len(passed) / len(targets),
         "pass_rate_first": sum(target.attempt == 0 for target in passed) / len(targets),
         "naive_fraction": sum(naive_coins(t, settings) for t in passed) / tokens if tokens else None,
         "agreed_fraction": sum(t.provenance.count(AGREED) for t in passed) / tokens if tokens else None,
-        "unsupported": sum(bool(unsupported(t.text, facts[t.fact_id])) for t in passed),
+        "unsupported": found["unsupported"],
+        **{f"{c}_share": (rejections[c] + found[c]) / right if right else None for c in CHECKS},
+        "attempts": len(passed) + rejections.total(),
         "passed_at_attempt": dict(sorted(Counter(str(t.attempt) for t in passed).items())),
-        "rejections": dict(sorted(Counter(r for t in targets for r in t.rejections).items())),
+        "rejections": dict(sorted(rejections.items())),
         "unsolved": dict(sorted(Counter(t.rejections[-1] for t in targets if not t.passed).items())),
     }
