@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: NLL on the gold text (docs/methods: SFT)."""
+"""Supervised fine-tuning: NLL on the gold text (protocol: SFT)."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ class SFT:
     def __init__(self, name: str) -> None:
         self.name = name
         self.identity: dict[str, Any] = {}
+        self.reads_base = False
 
     def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
         """One example per fact: its prompt and its gold text, closed by the end of turn."""

@@ -22,7 +22,7 @@ from mixsd.engine.config import RunConfig, read_config
 from mixsd.engine.messages import CONF, config_error
 from mixsd.engine.preparation import likelihood
 from mixsd.errors import MixSDError
-from mixsd.method import Example, Student, gold_example
+from mixsd.method import Example, Method, Student, gold_example
 from mixsd.mixing.contexts import WORDINGS
 
 RATES = (0.0, 0.3)
@@ -49,6 +49,7 @@ def measure(name: str, overrides: list[str]) -> list[dict[str, Any]]:
     for rate in RATES:
         config = _config([*overrides, f"method.expert_wording={name}", f"method.mixing_rate={rate}"])
         student = models.load(config.model, config.cache_dir)
+        assert isinstance(config.method, Method)
         made = config.method.prepare(config.task, student, Bench(config))
         gold = [gold_example(fact, student) for fact in config.task.facts]
         report = made.report

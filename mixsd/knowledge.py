@@ -1,6 +1,6 @@
 """The nouns everybody speaks: facts, probes, verdicts, and the task that brings them."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -101,3 +101,18 @@ class Task(Protocol):
     def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
         """Grade one completion. The same grader verifies mixed targets."""
         ...
+
+
+class RestrictedTask:
+    """A task with some of its facts: what a method may train on, where that is less than what is asked.
+
+    Args:
+        task: The whole task.
+        kept: Ids of the facts to keep.
+    """
+
+    def __init__(self, task: Task, kept: Container[str]) -> None:
+        self.name, self.max_new_tokens, self.identity = task.name, task.max_new_tokens, task.identity
+        self.facts = [fact for fact in task.facts if fact.id in kept]
+        self.probes = task.probes
+        self.axis, self.grade = task.axis, task.grade

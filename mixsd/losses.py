@@ -1,7 +1,16 @@
 """Per-token losses. None of them reduces: the trainer averages, the same way for every method."""
 
+from collections.abc import Callable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+FORWARD_KL, REVERSE_KL, JSD = "forward_kl", "reverse_kl", "jsd"
+DIVERGENCES = (FORWARD_KL, REVERSE_KL, JSD)
+CHUNK = 64
+"""Target tokens whose logits are in memory at a time."""
 
 
 def nll(logits: Tensor, target_ids: Tensor) -> Tensor:
@@ -15,3 +24,76 @@ def nll(logits: Tensor, target_ids: Tensor) -> Tensor:
         (N,) float32.
     """
     return F.cross_entropy(logits.float(), target_ids, reduction="none")
+
+
+def divergence(kind: str, student: Tensor, teacher: Tensor, top_k: int | None = None) -> Tensor:
+    """How far the student's next-token distribution q is from the teacher's p, in nats.
+
+    `forward_kl` is KL(p || q) = sum p log(p / q), which wants q wherever p is; `reverse_kl` is
+    KL(q || p), which wants q nowhere else; `jsd` is the mean of KL(p || m) and KL(q || m), m = (p + q) / 2.
+
+    Args:
+        kind: One of `DIVERGENCES`.
+        student: (N, V) logits.
+        teacher: (N, V) logits; no gradient flows to them.
+        top_k: Compare over the teacher's most probable tokens alone, both distributions renormalised
+            (None: over the whole vocabulary).
+
+    Returns:
+        (N,) float32, from 0 up (`jsd`: to log 2).
+    """
+    teacher = teacher.detach().float()
+    student = student.float()
+    if top_k is not None and top_k < teacher.shape[-1]:
+        teacher, kept = torch.topk(teacher, top_k, dim=-1)
+        student = student.gather(-1, kept)
+    log_p, log_q = teacher.log_softmax(dim=-1), student.log_softmax(dim=-1)
+    if kind == FORWARD_KL:
+        return _kl(log_p, log_q)
+    if kind == REVERSE_KL:
+        return _kl(log_q, log_p)
+    log_m = torch.logaddexp(log_p, log_q) - torch.log(torch.tensor(2.0))
+    return (_kl(log_p, log_m) + _kl(log_q, log_m)) / 2
+
+
+def _kl(log_a: Tensor, log_b: Tensor) -> Tensor:
+    return (log_a.exp() * (log_a - log_b)).sum(dim=-1)
+
+
+def chunked_divergence(
+    kind: str,
+    student_states: Tensor,
+    teacher_states: Tensor,
+    student_head: Callable[[Tensor], Tensor],
+    teacher_head: Callable[[Tensor], Tensor],
+    top_k: int | None = None,
+    chunk: int = CHUNK,
+) -> Tensor:
+    """`divergence` from hidden states, a chunk of tokens at a time.
+
+    A chunk's logits are made, compared and dropped, and made again for the gradient, so that at no time
+    the logits of all tokens exist, of the student or of the teacher.
+
+    Args:
+        kind: One of `DIVERGENCES`.
+        student_states: (N, D).
+        teacher_states: (N, E).
+        student_head: (n, D) -> (n, V) logits.
+        teacher_head: (n, E) -> (n, V) logits.
+        top_k: See `divergence`.
+        chunk: Tokens at a time.
+
+    Returns:
+        (N,) float32.
+    """
+
+    def compare(student: Tensor, teacher: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = teacher_head(teacher)
+        return divergence(kind, student_head(student), wanted, top_k)
+
+    parts = [
+        checkpoint(compare, student, teacher, use_reentrant=False, preserve_rng_state=False)
+        for student, teacher in zip(student_states.split(chunk), teacher_states.split(chunk), strict=True)
+    ]
+    return torch.cat(parts)  # type: ignore[arg-type]

@@ -1,19 +1,21 @@
 """What a method is, and what it may ask of a model."""
 
 import copy
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from mixsd.knowledge import Fact, Task
+from mixsd.knowledge import Fact, Probe, Task
 from mixsd.losses import nll
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+NAIVE, EXPERT, AGREED, GOLD, STUDENT, BASE, UNKNOWN = "neagsb?"
+"""Who supplied a target token: a conditional, both alike, the gold text, the student, the base model."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,13 @@ class Example:
     Attributes:
         fact_id: The fact it teaches.
         prompt_ids: The naive prompt. Never trained on, the assistant header included.
-        target_ids: The target, end of turn included.
-        provenance: A letter per target token: `n`aive, `e`xpert, `a`greed by both, `g`old, `?` unknown.
+        target_ids: The target, end of turn included; empty where the student writes it during training.
+        provenance: A letter per target token, see `NAIVE` and those beside it.
         text: The target as text, for people.
         attempt: The attempt that passed verification (0 is the first).
+        masked: Places in the target that are read but not trained on.
+        teacher_ids: The prompt a teacher reads before the target, where the method has a teacher.
+        extra: Whether it teaches no fact: not in the schedule that all methods share.
     """
 
     fact_id: str
@@ -35,6 +40,14 @@ class Example:
     provenance: str
     text: str
     attempt: int = 0
+    masked: tuple[int, ...] = ()
+    teacher_ids: tuple[int, ...] = ()
+    extra: bool = False
+
+    @property
+    def trained_tokens(self) -> int:
+        """Target tokens that carry a loss."""
+        return len(self.target_ids) - len(self.masked)
 
 
 @dataclass
@@ -42,7 +55,7 @@ class Preparation:
     """What a method trains on, and what is worth reporting about how it came to be.
 
     Attributes:
-        examples: One per kept fact, in the order of the facts.
+        examples: One per kept fact, in the order of the facts; then those of no fact.
         dropped: Fact id -> reason, for facts that nothing is trained for.
         report: Flat numbers for `results.json` under `targets`.
         generated_tokens: Tokens decoded to make the targets, by this run or by one that shared them.
@@ -67,6 +80,7 @@ class Batch:
         is_predictor: (B, T) True where the *next* token is a target token; logits are taken there.
         target_ids: (N,) those next tokens, row by row; N counts the target tokens of the batch.
         target_rows: (N,) the row each belongs to.
+        examples: The B examples.
     """
 
     input_ids: Tensor
@@ -74,10 +88,14 @@ class Batch:
     is_predictor: Tensor
     target_ids: Tensor
     target_rows: Tensor
+    examples: tuple[Example, ...]
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        tensors = {
+            f.name: v.to(device) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **tensors)
 
 
 def collate(examples: Sequence[Example], pad_id: int) -> Batch:
@@ -94,9 +112,10 @@ def collate(examples: Sequence[Example], pad_id: int) -> Batch:
         input_ids[row, :end] = torch.tensor([*example.prompt_ids, *example.target_ids])
         attention_mask[row, :end] = True
         is_predictor[row, start - 1 : end - 1] = True
+        is_predictor[row, [start - 1 + place for place in example.masked]] = False
     target_ids = input_ids.roll(-1, dims=1)[is_predictor]
     target_rows = is_predictor.nonzero()[:, 0]
-    return Batch(input_ids, attention_mask, is_predictor, target_ids, target_rows)
+    return Batch(input_ids, attention_mask, is_predictor, target_ids, target_rows, tuple(examples))
 
 
 def left_pad(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -135,15 +154,18 @@ class Workbench(Protocol):
 def gold_example(fact: Fact, student: "Student") -> Example:
     """The gold text of a fact as a training example."""
     ids = student.target_ids(fact.gold_text)
-    return Example(fact.id, student.prompt_ids(fact.prompt), ids, "g" * len(ids), fact.gold_text)
+    return Example(fact.id, student.prompt_ids(fact.prompt), ids, GOLD * len(ids), fact.gold_text)
 
 
+@runtime_checkable
 class Method(Protocol):
     """A gradient method. It prepares its examples once, then gives a loss for every batch of them."""
 
     name: str
     identity: dict[str, Any]
     """What changes its numbers beyond its settings, such as the content of a file they name."""
+    reads_base: bool
+    """Whether its loss needs the frozen base model (`Student.as_base`)."""
 
     def prepare(self, task: Task, student: "Student", bench: Workbench) -> Preparation:
         """Make the examples. `student` is the frozen base model here."""
@@ -151,6 +173,46 @@ class Method(Protocol):
 
     def loss(self, batch: Batch, student: "Student") -> Tensor:
         """The loss of every target token, (N,), unreduced: the trainer averages, the same for all."""
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """An optimiser step about to be made.
+
+    Attributes:
+        number: From 0.
+        scheduled: The examples that the schedule shared by all methods gives it.
+        extras: All examples of no fact.
+    """
+
+    number: int
+    scheduled: Sequence[Example]
+    extras: Sequence[Example]
+
+
+@runtime_checkable
+class ChoosesExamples(Protocol):
+    """A gradient method that decides at each step what it trains on: rollouts, or examples of no fact."""
+
+    def step_examples(self, step: Step, student: "Student") -> list[Example]:
+        """The examples of a step. What is drawn must depend on the step and on settings alone."""
+        ...
+
+
+@runtime_checkable
+class Editor(Protocol):
+    """A method that replaces the training stage as a whole."""
+
+    name: str
+    identity: dict[str, Any]
+
+    def edit(self, task: Task, student: "Student", bench: Workbench) -> "Student":
+        """The model that has the knowledge; `student` is the base model and may be changed."""
+        ...
+
+    def asked(self, probe: Probe, task: Task) -> Probe:
+        """The probe as this method asks it."""
         ...
 
 
@@ -175,6 +237,7 @@ class Student:
         self.template_options = dict(template_options or {})
         self.end_ids = _end_ids(model, tokenizer)
         self.end_id = self._end_of_turn()
+        self._base: Student | None = None
 
     @property
     def device(self) -> torch.device:
@@ -183,11 +246,41 @@ class Student:
 
     def in_dtype(self, dtype: str) -> "Student":
         """The same student computing in `dtype`: itself where it does already, else a frozen copy."""
-        wanted = DTYPES[dtype]
-        if self.model.dtype == wanted:
-            return self
-        model = copy.deepcopy(self.model).to(wanted)
+        return self if self.model.dtype == DTYPES[dtype] else self.copy(dtype)
+
+    def copy(self, dtype: str) -> "Student":
+        """A frozen copy that computes in `dtype`."""
+        model = copy.deepcopy(self.model).to(DTYPES[dtype])
         return Student(model.eval().requires_grad_(False), self.tokenizer, self.template_options)
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether LoRA is being trained, over frozen weights that stay those of the base model."""
+        return hasattr(self.model, "disable_adapter")
+
+    def remember_base(self, dtype: str) -> None:
+        """Keep the model as it is now for `as_base`; with an adapter, that is at hand anyway."""
+        self._base = None if self.has_adapter else self.copy(dtype)
+
+    def forget_base(self) -> None:
+        """Let go of what `remember_base` kept."""
+        self._base = None
+
+    @contextmanager
+    def as_base(self) -> Iterator["Student"]:
+        """The frozen base model, without gradients.
+
+        Raises:
+            RuntimeError: The method did not say that it reads the base model.
+        """
+        with torch.no_grad():
+            if self.has_adapter:
+                with self.model.disable_adapter():
+                    yield self
+            elif self._base is None:
+                raise RuntimeError("a method that calls as_base must set reads_base")
+            else:
+                yield self._base
 
     def prompt_ids(self, prompt: str) -> tuple[int, ...]:
         """Token ids of a chat with one user turn, up to where the reply begins."""
@@ -218,15 +311,26 @@ class Student:
         """NLL in nats of every target token, (N,)."""
         return nll(self.target_logits(batch), batch.target_ids)
 
+    def target_states(self, batch: Batch) -> Tensor:
+        """Last hidden states (N, D) at the positions that predict target tokens, for `head`."""
+        output = self.model.get_decoder()(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
+        )
+        return output.last_hidden_state[batch.is_predictor]
+
+    def head(self, states: Tensor) -> Tensor:
+        """Logits (n, V) of hidden states (n, D)."""
+        return self.model.get_output_embeddings()(states)
+
     @torch.no_grad()
     def target_nll(self, examples: Sequence[Example], batch_size: int) -> list[Tensor]:
-        """NLL in nats of each target token given prompt and earlier targets; one (length,) tensor each."""
+        """NLL in nats of each trained token given prompt and earlier targets; one tensor per example."""
         losses: list[Tensor] = []
         for start in range(0, len(examples), batch_size):
             chunk = examples[start : start + batch_size]
             batch = self.collate(chunk)
             flat = self.target_losses(batch).cpu()
-            losses += flat.split([len(example.target_ids) for example in chunk])
+            losses += flat.split([example.trained_tokens for example in chunk])
         return losses
 
     def collate(self, examples: Sequence[Example]) -> Batch:

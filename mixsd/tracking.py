@@ -58,6 +58,11 @@ def summary(results: Mapping[str, Any]) -> dict[str, float | int | str]:
     for task, values in retention.get("tasks", {}).items():
         flat[f"retention/{task}/base"] = values["base"]
         flat[f"retention/{task}/tuned"] = values["tuned"]
+    for point in results["interpolation"]:
+        name = f"interpolation/{point['alpha']}"
+        flat[f"{name}/recall"] = point["probes"]["recall"]["accuracy"]
+        if point["retention"]["ratio"] is not None:
+            flat[f"{name}/retention"] = point["retention"]["ratio"]
     return flat
 
 

@@ -235,3 +235,37 @@ def test_training_on_another_runs_examples(sweep, cli, tmp_path):
         json.loads((p.parent / "metrics.jsonl").read_text().splitlines()[-1]) for p in (source, made)
     )
     assert sft == mixsd, "the methods differ in their targets only"
+
+
+def test_rivals_end_to_end(cli, tmp_path):
+    """On-policy, untrained and interpolated runs, a saved model scored, and the facts that a run kept."""
+    common = (*SMALL, f"runs_dir={tmp_path}/runs", "experiment_name=e", "retention=none")
+
+    def results(path):
+        return json.loads((path / "results.json").read_text())
+
+    def go(*arguments):
+        done = cli("run.py", *arguments, *common)
+        assert done.returncode == 0, done.stderr
+        return runs_of(tmp_path / "runs")
+
+    go("-m", "method=opsd,in_context", "training.interpolate=[0.5,1]")
+    runs = go("method=stm", "method.threshold=300", "training.lora=2", "training.save_model=true")
+    opsd, asked = results(runs["opsd"]), results(runs["in_context"])
+    assert [point["alpha"] for point in opsd["interpolation"]] == [0.5, 1.0] and not asked["interpolation"]
+    assert opsd["interpolation"][1]["probes"]["recall"]["outcomes"] == opsd["probes"]["recall"]["outcomes"]
+    cost = opsd["cost"]["training"]
+    assert cost["generated_tokens"] >= cost["trained_tokens"] > 0 and cost["forward_passes"] > 0
+    longer = asked["probes"]["recall"]["prompt_tokens"] - asked["probes_before"]["recall"]["prompt_tokens"]
+    assert longer > 20 and asked["training"]["stopped_by"] == "no training"
+
+    again = go("method=checkpoint", f"method.path={runs['stm'] / 'model'}")["checkpoint"]
+    for split, probes in results(runs["stm"])["probes"].items():
+        assert results(again)["probes"][split]["outcomes"] == probes["outcomes"]
+
+    listed = runs["opsd"] / "examples.jsonl"
+    listed.write_text("".join(listed.read_text().splitlines(keepends=True)[:3]))
+    kept = go("method=sft", f"task.only_facts_of={runs['opsd']}")["sft"]
+    assert len((kept / "examples.jsonl").read_text().splitlines()) == 3
+    assert results(kept)["probes"]["recall"]["n"] == 4 and results(kept)["targets"]["dropped"] == 1
+    assert cli("-m", "mixsd", "report", f"{tmp_path}/runs").returncode == 0

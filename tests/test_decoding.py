@@ -128,9 +128,8 @@ def test_batch_size_and_order_do_not_change_the_tokens(tiny, sampling):
 
 
 def test_a_finished_pair_leaves_and_the_others_go_on(tiny):
-    """Make the end token likely for some pairs only, and compare with decoding each alone."""
-    with torch.no_grad():
-        tiny.model.lm_head.weight[tiny.end_id] *= 12
+    """Let one token in twenty end a reply, and compare with decoding each pair alone."""
+    tiny.end_ids = frozenset(range(0, 256, 20))
     pairs = make_requests(tiny, 0.5, count=8)
     sampling = Sampling(1.0)
     replies = decode_once(tiny, pairs, sampling)

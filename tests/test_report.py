@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from rich.console import Console
@@ -15,16 +16,25 @@ N = 60
 
 
 def make_run(
-    folder: Path, method: str, seed: int, recall: float, right: int, goal: float | None = 0.9
+    folder: Path,
+    method: str,
+    seed: int,
+    recall: float,
+    right: int,
+    goal: float | None = 0.9,
+    between: tuple[tuple[float, float, int], ...] = (),
 ) -> Path:
+    """A finished run; `between` gives (alpha, recall, right) of its interpolations."""
     path = folder / f"kgfact-{method}-s{seed}"
-    scores = [float(i < right) for i in range(N)]
     task = {"kind": "generated", "included": True, "n": N, "base": 0.8, "tuned": right / N, "chance": 0.0}
     mean = right / N
+    cost = {"seconds": 1.0, "generated_tokens": 50, "forward_passes": 10, "peak_memory_bytes": 2**30}
     results = {
         "run_id": path.name, "task": "kgfact", "method": method, "model": "m", "seed": seed, "n_facts": 10,
         "comparable": f"goal {goal}",
-        "probes": {"recall": {"accuracy": recall, "n": 10}, "paraphrase": {"accuracy": 0.5}},
+        "probes": {
+            "recall": {"accuracy": recall, "n": 10, "prompt_tokens": 40}, "paraphrase": {"accuracy": 0.5},
+        },
         "probes_before": {"recall": {"accuracy": 0.0}},
         "retention": {
             "ratio": mean / 0.8, "ratio_above_chance": mean / 0.8, "base_mean": 0.8, "tuned_mean": mean,
@@ -33,19 +43,35 @@ def make_run(
         },
         "targets": {"dropped": 0, "nll": 2.0},
         "training": {"steps": 5, "trained_tokens": 100},
-        "cost": {"examples": {"seconds": 1.0}, "training": {"seconds": 2.0}},
+        "cost": {"examples": cost, "training": cost},
     }  # fmt: skip
-    (path / "retention").mkdir(parents=True)
+    results["interpolation"] = [
+        {
+            "alpha": alpha,
+            "probes": {"recall": {**results["probes"]["recall"], "accuracy": there}},
+            "retention": {**results["retention"], "ratio": r / N / 0.8, "tuned_mean": r / N, "ci": [0, 2]},
+        }
+        for alpha, there, r in between
+    ]
+    path.mkdir(parents=True)
     (path / "results.json").write_text(json.dumps(results))
     config = {"method": {"name": method}, "training": {"until_recall": goal}}
     (path / "config.yaml").write_text(yaml.safe_dump(config))
     (path / "trajectory.jsonl").write_text('{"retention_validation": 0.5}\n')
     reply = {"text": "<script>alert(1)</script>", "outcome": "wrong"}
-    rows = [
-        {"doc_id": i, "prompt": f"Q{i}", "contaminated": False, "base": reply, "tuned": {**reply, "score": s}}
-        for i, s in enumerate(scores)
-    ]
-    (path / "retention" / "pocket_knowledge.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    for place, count in ((path, right), *((path / f"interpolation/{a}", r) for a, _, r in between)):
+        rows = [
+            {
+                "doc_id": i,
+                "prompt": f"Q{i}",
+                "contaminated": False,
+                "base": reply,
+                "tuned": {**reply, "score": float(i < count)},
+            }
+            for i in range(N)
+        ]
+        (place / "retention").mkdir(parents=True)
+        (place / "retention/pocket_knowledge.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     (path / "DONE").touch()
     return path
 
@@ -112,3 +138,28 @@ def test_page_escapes_model_output_and_table_says_what_was_not_reached(tmp_path,
     page = (tmp_path / "report.html").read_text()
     assert "<script>alert" not in page and "&lt;script&gt;alert" in page
     assert "goal not reached" in capsys.readouterr().out
+
+
+def test_interpolation_goes_back_as_far_as_recall_allows(tmp_path, capsys):
+    """Alpha is the smallest that reaches the recall goal, however little it retains."""
+    points = ((0.3, 0.2, 55), (0.6, 0.92, 25), (0.8, 0.95, 45), (1.0, 0.95, 30))
+    make_run(tmp_path, "a", 0, 0.95, right=30, between=points)
+    make_run(tmp_path, "b", 0, 0.95, right=40)
+    run = next(run for run in load_runs(tmp_path) if run.method == "a")
+    assert [point.alpha for point in run.frontier] == [0.3, 0.6, 0.8]
+    (chosen,) = run.at_goal
+    assert chosen.alpha == 0.6 and chosen.recall == 0.92
+    write_report(tmp_path, Console(width=250))
+    told = capsys.readouterr().out
+    assert "a + interpolation" in told and "0.6" in told
+    assert "a minus a + interpolation" in told and f"{100 * 5 / N:+.1f} points" in told
+    assert "a + interpolation minus b" not in told, "an interpolated model is compared with its like"
+    rows = pd.read_csv(tmp_path / "tradeoff.csv")
+    assert sorted(rows[rows["method"] == "a"]["alpha"]) == [0.3, 0.6, 0.8, 1.0]
+    assert len(rows) == 5
+
+
+def test_cost_is_a_column(tmp_path, capsys):
+    make_run(tmp_path, "a", 0, 0.95, right=30)
+    write_report(tmp_path, Console(width=250))
+    assert "100 trained, 100 written, 20 passes, 2 s, 1.0 GiB; 40 a prompt" in capsys.readouterr().out

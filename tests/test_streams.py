@@ -12,7 +12,9 @@ from mixsd.mixing.streams import Streams, _alike, _shared_length
 from tests.conftest import settings as model_settings
 
 TOKENS = st.integers(1, 250)
-PROMPTS = st.lists(st.lists(TOKENS, min_size=1, max_size=12), min_size=1, max_size=5)
+PROMPTS = st.lists(st.lists(TOKENS, min_size=1, max_size=12), min_size=1, max_size=5).flatmap(
+    lambda prompts: st.lists(st.sampled_from(prompts), max_size=2).map(lambda again: [*prompts, *again])
+)
 
 
 @torch.no_grad()

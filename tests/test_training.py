@@ -24,6 +24,12 @@ def make(**changes):
         loss_average="token",
         eval_every=100,
         until_recall=None,
+        max_trained_tokens=None,
+        patience=None,
+        lora=None,
+        lora_alpha=32.0,
+        interpolate=(),
+        checkpoint_every=None,
         save_model=False,
     )
     return TrainingSettings(**{**values, **changes})
@@ -33,7 +39,7 @@ def gold(student, count=2):
     return [gold_example(fact, student) for fact in FakeTask(count, bool).facts]
 
 
-def fit(student, settings, tmp_path, examples=None, evaluate=lambda *_: Evaluation(0.0, False), seed=0):
+def fit(student, settings, tmp_path, examples=None, evaluate=lambda *_: Evaluation(0.0), seed=0):
     curve = []
     report = train(
         SFT("sft"),
@@ -121,10 +127,10 @@ def test_no_steps_or_no_examples_change_nothing(tiny, tmp_path):
 def test_evaluates_on_schedule_and_stops_at_the_goal(tiny, tmp_path):
     seen = []
 
-    def evaluate(step, tokens):
+    def evaluate(step, so_far):
         assert not tiny.model.training
-        seen.append((step, tokens))
-        return Evaluation(step / 10, stop=step >= 6)
+        seen.append((step, so_far.trained_tokens))
+        return Evaluation(step / 10, stop="until_recall" if step >= 6 else "")
 
     report, _ = fit(tiny, make(max_steps=20, eval_every=2), tmp_path, evaluate=evaluate)
     assert [step for step, _ in seen] == [2, 4, 6]

@@ -35,21 +35,6 @@ from mixsd.mixing.targets import MixSettings, mixed_request
 RATE, BUDGET, PLACES = 0.3, 48, 64
 
 
-class _Passes:
-    """Counts the forward passes of a model."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        self.count = 0
-        self._handle = model.register_forward_pre_hook(self._seen)
-
-    def _seen(self, *_: Any) -> None:
-        self.count += 1
-
-    def close(self) -> None:
-        """Stop counting."""
-        self._handle.remove()
-
-
 def measure(
     model: str, sizes: Sequence[int], dtypes: Sequence[str], repetitions: int, resubmit_up_to: int
 ) -> list[dict[str, Any]]:
@@ -120,12 +105,10 @@ def _measure_size(
     for number in range(repetitions):
         for way, call in ways.items():  # interleaved, so that a slow minute hits all of them
             release_memory()
-            passes = _Passes(student.model)
-            with Meter() as meter:
+            with Meter(student.model) as meter:
                 call()
-            passes.close()
             seconds[way].append(meter.seconds)
-            notes[way] = passes.count, meter.growth_bytes
+            notes[way] = meter.forward_passes, meter.growth_bytes
             console.print(
                 f"{dtype}, {size} facts, {way}, {number + 1}: {meter.seconds:.1f} s", highlight=False
             )

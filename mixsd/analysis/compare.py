@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from mixsd.analysis.runs import Run, labels
+from mixsd.analysis.runs import INTERPOLATED, Run, labels
 from mixsd.analysis.stats import (
     Interval,
     bootstrap_indices,
@@ -43,12 +43,20 @@ class Difference:
 
 
 def differences(runs: Sequence[Run]) -> list[Difference]:
-    """All pairs of labels, in alphabetical order, so that no method is the reference."""
+    """Pairs of labels, in alphabetical order, so that no method is the reference.
+
+    Tuned models are compared with one another, interpolated ones too, and each with its own interpolation.
+    """
     named = labels(runs)
     by_label: dict[str, dict[int, Run]] = {}
     for run in runs:
         by_label.setdefault(named[run.path], {})[run.seed] = run
-    return [_difference(a, b, by_label[a], by_label[b]) for a, b in combinations(sorted(by_label), 2)]
+    pairs = [(a, b) for a, b in combinations(sorted(by_label), 2) if _alike(a, b)]
+    return [_difference(a, b, by_label[a], by_label[b]) for a, b in pairs]
+
+
+def _alike(a: str, b: str) -> bool:
+    return a.endswith(INTERPOLATED) == b.endswith(INTERPOLATED) or b == f"{a} {INTERPOLATED}"
 
 
 def _difference(a: str, b: str, first: Mapping[int, Run], second: Mapping[int, Run]) -> Difference:

@@ -10,26 +10,28 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 
-def plot_tradeoff(frames: list[tuple[str, pd.DataFrame]], path: Path) -> None:
+def plot_tradeoff(frames: list[tuple[str, pd.DataFrame]], curves: list[pd.DataFrame], path: Path) -> None:
     """Draw one panel per group of comparable runs.
 
     A point is a run: recall over all facts, and retention with its 95% interval over held-out items. A
-    hollow point did not reach the recall at which methods are compared.
+    hollow point did not reach the recall at which methods are compared. A thin line leads through a run's
+    interpolations back to the base model.
 
     Args:
         frames: (title, one row per run) per group.
+        curves: One row per interpolation of each run, per group.
         path: The PNG to write.
     """
     figure, axes = plt.subplots(
         1, len(frames), figsize=(6.4 * len(frames), 4.8), squeeze=False, constrained_layout=True
     )
-    for axis, (title, frame) in zip(axes[0], frames, strict=True):
-        _panel(axis, title, frame.dropna(subset=["retention"]))
+    for axis, (title, frame), curve in zip(axes[0], frames, curves, strict=True):
+        _panel(axis, title, frame.dropna(subset=["retention"]), curve)
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
 
-def _panel(axis: Axes, title: str, frame: pd.DataFrame) -> None:
+def _panel(axis: Axes, title: str, frame: pd.DataFrame, curve: pd.DataFrame) -> None:
     colours = plt.get_cmap("tab10")
     middle = frame["recall"].mean()
     axis.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
@@ -58,6 +60,18 @@ def _panel(axis: Axes, title: str, frame: pd.DataFrame) -> None:
                     va="center",
                     color=colour,
                 )
+    colour_of = {method: colours(i % 10) for i, method in enumerate(sorted(frame["label"].unique()))}
+    for _, rows in curve.groupby("run_id") if len(curve) else ():
+        label = rows["label"].iloc[-1]
+        back = rows.sort_values("alpha")
+        axis.plot(
+            [back["recall_before"].iloc[0], *back["recall"]],
+            [1.0, *back["retention"]],
+            color=colour_of.get(label, "grey"),
+            linewidth=0.9,
+            marker=".",
+            alpha=0.6,
+        )
     axis.set(
         title=title,
         xlabel="memorization: recall over all facts",

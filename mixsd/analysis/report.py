@@ -11,7 +11,7 @@ from rich.table import Table
 
 from mixsd.analysis.compare import CLAIM_SEEDS, Difference, detectable, differences
 from mixsd.analysis.plots import plot_tradeoff
-from mixsd.analysis.runs import Run, comparable_groups, load_runs, to_frame
+from mixsd.analysis.runs import Run, comparable_groups, labels, load_runs, to_frame
 from mixsd.analysis.stats import t_interval
 from mixsd.engine.store import write_text
 
@@ -33,12 +33,15 @@ def write_report(folder: Path, console: Console) -> None:
     """
     runs = load_runs(folder)
     groups = comparable_groups(runs)
+    groups = [[*group, *(point for run in group for point in run.at_goal)] for group in groups]
     frames = [(_title(group), to_frame(group)) for group in groups]
+    curves = [to_frame([point for run in group for point in _curve(run)]) for group in groups]
     sections = []
     for group, (title, frame) in zip(groups, frames, strict=True):
         section = {
             "title": title,
             "rows": summary_rows(group, frame),
+            "targets": target_rows(group),
             "differences": [_difference_row(d) for d in differences(group)],
             "note": _note(group),
             "answers": answers(group),
@@ -47,9 +50,9 @@ def write_report(folder: Path, console: Console) -> None:
         _print_section(console, section)
     if len(groups) > 1:
         console.print("Runs that differ in task, model or held-out suite stand in separate tables.")
-    csv = pd.concat([frame for _, frame in frames], ignore_index=True).to_csv(index=False)
-    write_text(folder / "tradeoff.csv", csv)
-    plot_tradeoff(frames, folder / "tradeoff.png")
+    csv = pd.concat([_one_a_point(frame, c) for (_, frame), c in zip(frames, curves, strict=True)])
+    write_text(folder / "tradeoff.csv", csv.to_csv(index=False))
+    plot_tradeoff(frames, curves, folder / "tradeoff.png")
     write_text(folder / "report.html", _page(sections))
     console.print(f"wrote {folder}/tradeoff.csv, tradeoff.png, report.html")
 
@@ -58,11 +61,13 @@ def summary_rows(runs: Sequence[Run], frame: pd.DataFrame) -> list[dict[str, str
     """One row per label, averaged over seeds, ready to print."""
     rows = []
     for label, part in frame.groupby("label", sort=True):
-        same = [run for run in runs if run.results["run_id"] in set(part["run_id"])]
+        keys = set(zip(part["run_id"], part["alpha"], strict=True))
+        same = [run for run in runs if (run.results["run_id"], run.alpha) in keys]
         reached = int(part["reached"].sum())
         rows.append(
             {
                 "method": str(label),
+                **({"alpha": f"{part['alpha'].mean():.3g}"} if (frame["alpha"] < 1).any() else {}),
                 "seeds": str(len(part)),
                 "recall": f"{part['recall'].mean():.2f}"
                 + ("" if reached == len(part) else f" (goal reached by {reached} of {len(part)})"),
@@ -72,11 +77,68 @@ def summary_rows(runs: Sequence[Run], frame: pd.DataFrame) -> list[dict[str, str
                 "held-out base -> tuned": _held_out(part),
                 "verdict": _verdict(same),
                 "steps": f"{part['steps'].mean():.0f}",
-                "tokens": f"{part['trained_tokens'].mean():,.0f}",
-                "seconds": f"{(part['prepare_seconds'] + part['train_seconds']).mean():.0f}",
+                "cost": _cost(part),
             }
         )
     return rows
+
+
+def target_rows(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """What each method trains on: how likely it is under the base model, and how it came about.
+
+    NLL is in nats per token, with the share of tokens above 5 nats. Shares of context references and of
+    unsupported names are over attempts with the right answer.
+    """
+    rows = []
+    tuned = [run for run in runs if run.alpha == 1 and run.results["targets"].get("nll") is not None]
+    named = labels(tuned)
+    for label in sorted(set(named.values())):
+        reports = [run.results["targets"] for run in tuned if named[run.path] == label]
+        rows.append({"method": label, **{name: _mean(reports, key) for name, key in TARGET_COLUMNS.items()}})
+    said = [name for name in ("method", *TARGET_COLUMNS) if any(row[name] for row in rows)]
+    return [{name: row[name] for name in said} for row in rows]
+
+
+TARGET_COLUMNS = {
+    "NLL": "nll",
+    "over 5 nats": "unlikely_share",
+    "NLL of gold": "gold_nll",
+    "gold over 5": "gold_unlikely_share",
+    "NLL of expert": "expert_nll",
+    "expert over 5": "expert_unlikely_share",
+    "pass rate": "pass_rate",
+    "at first try": "pass_rate_first",
+    "naive share": "naive_fraction",
+    "context reference": "context_reference_share",
+    "unsupported": "unsupported_share",
+}
+
+
+def _mean(reports: Sequence[dict[str, Any]], key: str) -> str:
+    values = [report[key] for report in reports if report.get(key) is not None]
+    return f"{sum(values) / len(values):.2f}" if values else ""
+
+
+def _cost(part: pd.DataFrame) -> str:
+    """What a run's examples and training took, averaged over seeds."""
+    mean = part.mean(numeric_only=True)
+    return (
+        f"{mean['trained_tokens']:,.0f} trained, {mean['generated_tokens']:,.0f} written, "
+        f"{mean['forward_passes']:,.0f} passes, {mean['seconds']:.0f} s, "
+        f"{mean['peak_memory_bytes'] / 2**30:.1f} GiB; {mean['prompt_tokens']:.0f} a prompt"
+    )
+
+
+def _curve(run: Run) -> list[Run]:
+    """A tuned run with all its interpolations, from the base's side; nothing where there is only the run."""
+    return [*run.frontier, run] if run.alpha == 1 and run.frontier else []
+
+
+def _one_a_point(frame: pd.DataFrame, curve: pd.DataFrame) -> pd.DataFrame:
+    """Every scored model once: the runs, and all their interpolations."""
+    if curve.empty:
+        return frame
+    return pd.concat([curve, frame]).drop_duplicates(["run_id", "alpha"])
 
 
 def answers(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -165,6 +227,8 @@ def _note(runs: Sequence[Run]) -> str:
 
 def _print_section(console: Console, section: dict[str, Any]) -> None:
     console.print(_table(section["title"], section["rows"]))
+    if section["targets"]:
+        console.print(_table("what was trained on, under the base model", section["targets"]))
     if section["differences"]:
         console.print(_table("", section["differences"]))
     console.print(section["note"], style="dim")

@@ -14,14 +14,25 @@ from mixsd.engine.store import read_json, read_jsonl
 from mixsd.errors import StoreError
 from mixsd.retention import GENERATED
 
+INTERPOLATED = "+ interpolation"
+"""Ends the label of a run that was interpolated back towards its base."""
+
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run as the store left it."""
+    """A finished run as the store left it, or the same run interpolated back towards its base model.
+
+    Attributes:
+        path: Holds `probes/` and `retention/`.
+        results: `results.json`.
+        config: `config.yaml`.
+        alpha: 1 is the tuned model; less is base + alpha (tuned - base).
+    """
 
     path: Path
     results: Mapping[str, Any]
     config: Mapping[str, Any]
+    alpha: float = 1.0
 
     @property
     def method(self) -> str:
@@ -47,7 +58,8 @@ class Run:
     @property
     def validation(self) -> float | None:
         """Mean score on validation documents at the last evaluation: what settings are chosen by."""
-        return read_jsonl(self.path / "trajectory.jsonl")[-1]["retention_validation"]
+        points = read_jsonl(self.path / "trajectory.jsonl") if self.alpha == 1 else []
+        return points[-1]["retention_validation"] if points else None
 
     @cached_property
     def held_out(self) -> dict[str, list[dict[str, Any]]]:
@@ -56,6 +68,28 @@ class Run:
         counted = [n for n, task in tasks.items() if task["kind"] == GENERATED and task["included"]]
         rows = {name: read_jsonl(self.path / "retention" / f"{name}.jsonl") for name in counted}
         return {name: [row for row in items if not row["contaminated"]] for name, items in rows.items()}
+
+    @property
+    def frontier(self) -> list["Run"]:
+        """The run at each alpha below 1 at which it was scored, in order."""
+        return [
+            Run(
+                self.path / "interpolation" / str(point["alpha"]),
+                {**self.results, "probes": point["probes"], "retention": point["retention"]},
+                self.config,
+                point["alpha"],
+            )
+            for point in self.results["interpolation"]
+            if point["alpha"] < 1
+        ]
+
+    @property
+    def at_goal(self) -> list["Run"]:
+        """The run as far back towards the base as recall allows: its smallest alpha that reaches the goal.
+
+        Alpha is chosen by recall alone, never by what is retained.
+        """
+        return [point for point in self.frontier if point.reached][:1]
 
 
 def load_runs(folder: Path) -> list[Run]:
@@ -93,7 +127,7 @@ def labels(runs: Sequence[Run]) -> dict[Path, str]:
         varying = [key for key in keys if len({str(settings[run.path].get(key)) for run in same}) > 1]
         for run in same:
             parts = [f"{key.rpartition('.')[2]}={settings[run.path].get(key)}" for key in varying]
-            named[run.path] = " ".join([method, *parts])
+            named[run.path] = " ".join([method, *parts, *([INTERPOLATED] if run.alpha < 1 else [])])
     return named
 
 
@@ -108,17 +142,23 @@ def _settings(run: Run) -> dict[str, Any]:
         f"{group}.{key}": value
         for group in ("method", "training")
         for key, value in run.config[group].items()
-        if key not in ("seed", "save_model")
+        if key not in ("seed", "save_model", "checkpoint_every", "interpolate")
     }
 
 
 def _row(run: Run, label: str) -> dict[str, Any]:
     results, retention = run.results, run.results["retention"]
     low, high = retention["ci"] or (np.nan, np.nan)
+    stages = [stage for stage in ("examples", "training") if stage in results["cost"]]
+
+    def cost(what: str) -> float:
+        return sum(results["cost"][stage][what] for stage in stages)
+
     others = {split: values["accuracy"] for split, values in results["probes"].items() if split != "recall"}
     return {
         "task": results["task"],
         "label": label,
+        "alpha": run.alpha,
         "method": run.method,
         "seed": run.seed,
         "facts": results["n_facts"],
@@ -137,7 +177,10 @@ def _row(run: Run, label: str) -> dict[str, Any]:
         "target_nll": results["targets"]["nll"],
         "steps": results["training"]["steps"],
         "trained_tokens": results["training"]["trained_tokens"],
-        "prepare_seconds": results["cost"]["examples"]["seconds"],
-        "train_seconds": results["cost"]["training"]["seconds"],
+        "generated_tokens": cost("generated_tokens"),
+        "forward_passes": cost("forward_passes"),
+        "peak_memory_bytes": max(results["cost"][stage]["peak_memory_bytes"] for stage in stages),
+        "prompt_tokens": results["probes"]["recall"]["prompt_tokens"],
+        "seconds": cost("seconds"),
         "run_id": results["run_id"],
     }

@@ -68,16 +68,48 @@ class Bench:
             console.print(f"{title}: {total} in {time.perf_counter() - start:.1f} s", highlight=False)
 
 
+class ForwardPasses:
+    """Counts how often a model, or a copy made of it while counting, is run; use as a context manager."""
+
+    def __init__(self, model: Any) -> None:
+        self.count = 0
+        self._decoder = model.get_decoder()
+
+    def __call__(self, *_: object) -> None:
+        """Called before every pass."""
+        self.count += 1
+
+    def __deepcopy__(self, memo: object) -> "ForwardPasses":
+        return self  # a copied model reports here too
+
+    def __enter__(self) -> "ForwardPasses":
+        self._handle = self._decoder.register_forward_pre_hook(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.remove()
+
+
 class Meter:
-    """Seconds and peak memory of one stage: process memory on a CPU, allocated memory on a GPU.
+    """Seconds, peak memory and forward passes of one stage.
+
+    Memory is that of the process on a CPU, allocated memory on a GPU.
+
+    Args:
+        model: The model whose passes to count (copies made of it in the stage count too).
 
     Attributes:
+        forward_passes: Times a model was run.
         seconds: Time taken.
         peak_memory_bytes: The most memory that was in use.
         growth_bytes: How much of it was not in use when the stage began.
     """
 
+    def __init__(self, model: Any) -> None:
+        self._passes = ForwardPasses(model)
+
     def __enter__(self) -> "Meter":
+        self._passes.__enter__()
         self._start = time.perf_counter()
         self._peak = 0
         self._ended = threading.Event()
@@ -91,6 +123,8 @@ class Meter:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._sampler.join()
+        self._passes.__exit__()
+        self.forward_passes = self._passes.count
         self.seconds = time.perf_counter() - self._start
         self.peak_memory_bytes = (
             torch.cuda.max_memory_allocated() if torch.cuda.is_available() else self._peak

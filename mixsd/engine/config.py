@@ -17,11 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mixsd.engine.models import ModelSettings, fingerprint
+from mixsd.engine.preparation import read_examples
 from mixsd.engine.store import content_hash
 from mixsd.engine.training import TrainingSettings
 from mixsd.errors import DataError, MixSDError, SettingError, at_least
 from mixsd.knowledge import Task
-from mixsd.method import Method
+from mixsd.method import Editor, Method
 from mixsd.retention import RetentionSuite
 from mixsd.tracking import TrackingSettings
 
@@ -39,15 +40,27 @@ GROUPS: Mapping[str, type | None] = {
 }
 """Config groups and the class each configures (None: the group's own `_target_`)."""
 PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root")
+ENGINE_KEYS = {"task": ("only_facts_of",)}
+"""Keys of a group that the engine reads itself, the same for every class the group configures."""
+OUTSIDE_HASH = {
+    "task": ("only_facts_of",),
+    "method": ("targets", "path", "prompts"),
+    "training": ("checkpoint_every",),
+    "retention": ("data_root",),
+}
+"""Paths, whose content is in the hash instead, and what cannot change a number."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A checked config with its objects built."""
+    """A checked config with its objects built.
+
+    `only_facts` holds the ids of the facts that may be trained on (None: all).
+    """
 
     model: ModelSettings
     task: Task
-    method: Method
+    method: Method | Editor
     training: TrainingSettings
     retention: RetentionSuite
     tracking: TrackingSettings
@@ -57,6 +70,7 @@ class RunConfig:
     run_id: str
     resolved: dict[str, Any]
     model_fingerprint: str
+    only_facts: frozenset[str] | None
 
 
 def read_config(config: DictConfig) -> RunConfig:
@@ -81,13 +95,14 @@ def read_config(config: DictConfig) -> RunConfig:
     for group, schema in GROUPS.items():
         built[group] = attempt(lambda group=group, schema=schema: _build(config, group, schema))
     attempt(lambda: _check_data_root(config))
+    only_facts = attempt(lambda: _only_facts(config, built["task"]))
     if problems:
         raise SettingError(" | ".join(problems))
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     plain: dict[str, Any] = {str(key): value for key, value in resolved.items()}
     weights = fingerprint(built["model"])
-    run_id = _run_id(plain, built, weights)
+    run_id = _run_id(plain, built, weights, only_facts)
     return RunConfig(
         **built,
         seed=plain["seed"],
@@ -96,21 +111,27 @@ def read_config(config: DictConfig) -> RunConfig:
         run_id=run_id,
         resolved=plain,
         model_fingerprint=weights,
+        only_facts=only_facts,
     )
 
 
-def _run_id(plain: dict[str, Any], built: dict[str, Any], weights: str) -> str:
+def _run_id(
+    plain: dict[str, Any], built: dict[str, Any], weights: str, only_facts: frozenset[str] | None
+) -> str:
     """`<task>-<method>-<model>-s<seed>-<hash>`; the hash covers all that can change a number."""
     task, suite = built["task"], built["retention"]
     identity = {
         **{key: value for key, value in plain.items() if key not in COSMETIC},
+        **{
+            group: {key: value for key, value in plain[group].items() if key not in outside}
+            for group, outside in OUTSIDE_HASH.items()
+        },
         "model": {**plain["model"], "name": weights},
         "data": [dataclasses.asdict(item) for item in [*task.facts, *task.probes]],
         "identities": [task.identity, built["method"].identity, suite.fingerprint()],
-        "retention": {key: value for key, value in plain["retention"].items() if key != "data_root"},
+        "only_facts": None if only_facts is None else sorted(only_facts),
         "results_version": RESULTS_VERSION,
     }
-    identity["method"] = {key: value for key, value in plain["method"].items() if key != "targets"}
     names = f"{task.name}-{built['method'].name}-{built['model'].label}-s{plain['seed']}"
     return f"{names}-{content_hash(identity)}"
 
@@ -137,10 +158,35 @@ def _check_data_root(config: DictConfig) -> None:
         )
 
 
+def _only_facts(config: DictConfig, task: Task | None) -> frozenset[str] | None:
+    """Ids of the facts that another run trained on, where `task.only_facts_of` names one."""
+    folder = config.task.get("only_facts_of")
+    if folder is None or task is None:
+        return None
+    listed = Path(str(folder)).expanduser() / "examples.jsonl"
+    if not listed.exists():
+        raise DataError(
+            f"task.only_facts_of={folder} is no run with prepared examples; "
+            "give a run directory below runs/<experiment_name>/"
+        )
+    kept = frozenset(example.fact_id for example in read_examples(listed) if not example.extra)
+    foreign = kept - {fact.id for fact in task.facts}
+    if foreign:
+        raise DataError(
+            f"task.only_facts_of={folder} trained on {len(foreign)} facts that this task does not have, "
+            f"such as {min(foreign)}; give a run with the same task and seed"
+        )
+    return kept
+
+
 def _build(config: DictConfig, group: str, schema: type | None) -> Any:
     """Build the object a group configures, from its own `_target_` where no class is given."""
     node = config[group]
-    values = {str(key): node[key] for key in node if key != "_target_"}
+    engine = ("_target_", *ENGINE_KEYS.get(group, ()))
+    for key in node:
+        if OmegaConf.is_missing(node, key):
+            raise SettingError(f"{group}.{key} is not set; add {group}.{key}=<value>")
+    values = {str(key): node[key] for key in node if key not in engine}
     try:
         target = schema or get_object(node["_target_"])
     except Exception as error:

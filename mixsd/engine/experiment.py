@@ -18,10 +18,11 @@ from filelock import FileLock
 from mixsd.engine import models
 from mixsd.engine.bench import Bench, Meter, console, device_name, software
 from mixsd.engine.config import RunConfig
+from mixsd.engine.interpolation import interpolate
 from mixsd.engine.preparation import read_examples, report, write_examples
 from mixsd.engine.probing import accuracy
 from mixsd.engine.results import build_results, contaminated, item_records
-from mixsd.engine.scoring import Scorer, Scores
+from mixsd.engine.scoring import RECALL, Scorer, Scores
 from mixsd.engine.store import (
     Records,
     append_jsonl,
@@ -31,13 +32,18 @@ from mixsd.engine.store import (
     write_jsonl,
     write_text,
 )
-from mixsd.engine.training import Evaluation, train
-from mixsd.method import Example, Student
+from mixsd.engine.training import Evaluation, TrainingReport, checkpoint_step, last_checkpoint, train
+from mixsd.engine.trajectory import Trajectory, keep_until
+from mixsd.knowledge import RestrictedTask
+from mixsd.method import Editor, Example, Method, Preparation, Student
 from mixsd.tracking import METRICS, TRAJECTORY, mirror
 
 DONE, STATUS = "DONE", "status.json"
 TUNED = "tuned.jsonl"
 """Tuned scores so far; the per-item files replace it."""
+SCRATCH = "trainer"
+"""Checkpoints of a training that is not finished."""
+NOT_KEPT = "not among the facts that task.only_facts_of kept"
 
 
 @dataclass(frozen=True)
@@ -90,111 +96,169 @@ class _Run:
         console.rule(config.run_id, style="dim")
 
         _write_status(config, "running", stage="base scores")
-        base_model = models.load(config.model, config.cache_dir)
-        with Meter() as meter:
-            base = self.scorer.base(base_model)
+        model = models.load(config.model, config.cache_dir)
+        with Meter(model.model) as meter:
+            base = self.scorer.base(model)
         self._write_cost("base_scores", meter)
 
-        _write_status(config, "running", stage="examples")
-        examples = self._examples(base_model)
-
-        _write_status(config, "running", stage="training")
-        tuned_model = self._trained(base_model, examples, base)
+        if isinstance(config.method, Editor):
+            _write_status(config, "running", stage="edit")
+            tuned_model = self._edited(config.method, model)
+        else:
+            _write_status(config, "running", stage="examples")
+            examples = self._examples(config.method, model)
+            _write_status(config, "running", stage="training")
+            tuned_model = self._trained(config.method, model, examples, base)
 
         _write_status(config, "running", stage="tuned scores")
         tuned = self._tuned_scores(tuned_model)
 
+        _write_status(config, "running", stage="interpolation")
+        is_base = isinstance(config.method, Editor) and tuned_model is model
+        between = self._interpolated(tuned_model, tuned, is_base)
+
         _write_status(config, "running", stage="results")
-        for path, records in item_records(base, tuned, contaminated(config, base)):
-            write_jsonl(self.dir / path, records)
-        write_json(self.dir / "results.json", build_results(config, base, tuned, self._reports()))
+        self._write_items("", base, tuned)
+        for alpha, scores in between.items():
+            self._write_items(f"interpolation/{alpha}/", base, scores)
+        write_json(self.dir / "results.json", build_results(config, base, tuned, between, self._reports()))
         mirror(self.dir, config.tracking)
-        (self.dir / TUNED).unlink(missing_ok=True)
+        for leftover in (TUNED, *(_between_file(alpha) for alpha in between)):
+            (self.dir / leftover).unlink(missing_ok=True)
         if not config.training.save_model:
             shutil.rmtree(self.dir / "model", ignore_errors=True)
 
-    def _examples(self, student: Student) -> list[Example]:
+    def _write_items(self, folder: str, base: Scores, tuned: Scores) -> None:
+        for path, records in item_records(base, tuned, contaminated(self.config, base)):
+            write_jsonl(self.dir / f"{folder}{path}", records)
+
+    def _edited(self, method: Editor, student: Student) -> Student:
+        """What a method without training gives."""
+        with Meter(student.model) as meter:
+            edited = method.edit(self.config.task, student, self.bench)
+        self._write_cost("training", meter)
+        numbers = report(Preparation([]), self.config.task, student, self.config.model.scoring_batch_size)
+        write_json(self.dir / "preparation.json", {"report": numbers, "dropped": {}})
+        write_json(self.dir / "training.json", asdict(TrainingReport(stopped_by="no training")))
+        for name in ("examples.jsonl", METRICS, TRAJECTORY):
+            write_text(self.dir / name, "")
+        return edited
+
+    def _examples(self, method: Method, student: Student) -> list[Example]:
         """Prepare what is trained on, or read what an interrupted run had prepared."""
         listed = self.dir / "examples.jsonl"
         if not (self.dir / "preparation.json").exists():
-            with Meter() as meter:
-                made = self.config.method.prepare(self.config.task, student, self.bench)
-            numbers = report(made, self.config.task, student, self.config.model.scoring_batch_size)
+            task, kept = self.config.task, self.config.only_facts
+            others = {} if kept is None else {f.id: NOT_KEPT for f in task.facts if f.id not in kept}
+            trained = RestrictedTask(task, kept) if kept is not None else task
+            with Meter(student.model) as meter:
+                made = method.prepare(trained, student, self.bench)
+            made.dropped |= others
+            numbers = report(made, task, student, self.config.model.scoring_batch_size)
             write_examples(listed, made.examples, student)
             self._write_cost("examples", meter, generated_tokens=made.generated_tokens)
             write_json(self.dir / "preparation.json", {"report": numbers, "dropped": made.dropped})
         return read_examples(listed)
 
-    def _trained(self, student: Student, examples: list[Example], base: Scores) -> Student:
+    def _trained(self, method: Method, student: Student, examples: list[Example], base: Scores) -> Student:
         """Train the model, or load what an interrupted run had trained."""
         folder, report_file = self.dir / "model", self.dir / "training.json"
-        if not (report_file.exists() and folder.exists()):
-            shutil.rmtree(folder, ignore_errors=True)
-            (self.dir / TUNED).unlink(missing_ok=True)
-            for name in (METRICS, TRAJECTORY):
-                write_text(self.dir / name, "")
-            with Meter() as meter:
-                trained = self._train(student, examples, accuracy(base.probes["recall"]))
-            with atomic_folder(folder) as target:
-                student.model.save_pretrained(target)
-                student.tokenizer.save_pretrained(target)
-            self._write_cost("training", meter, trained_tokens=trained["trained_tokens"])
-            write_json(report_file, trained)
-            return student
-        return models.load_folder(folder, self.config.model)
+        if report_file.exists() and folder.exists():
+            return models.load_folder(folder, self.config.model.template_options)
+        shutil.rmtree(folder, ignore_errors=True)
+        (self.dir / TUNED).unlink(missing_ok=True)
+        with Meter(student.model) as meter:
+            trained = self._train(method, student, examples, accuracy(base.probes[RECALL]))
+        with atomic_folder(folder) as target:
+            student.model.save_pretrained(target)
+            student.tokenizer.save_pretrained(target)
+        self._write_cost(
+            "training", meter, trained["trained_tokens"], trained["generated_tokens"], trained["seconds"]
+        )
+        write_json(report_file, trained)
+        shutil.rmtree(self.dir / SCRATCH, ignore_errors=True)
+        return student
 
-    def _train(self, student: Student, examples: list[Example], base_recall: float) -> dict[str, Any]:
-        config = self.config
-        goal = config.training.until_recall
-        generated = read_json(self.dir / "cost.json")["examples"]["generated_tokens"]
+    def _train(
+        self, method: Method, student: Student, examples: list[Example], base_recall: float
+    ) -> dict[str, Any]:
+        config, scratch = self.config, self.dir / SCRATCH
+        checkpoint = last_checkpoint(scratch)
+        for name in (METRICS, TRAJECTORY):
+            keep_until(self.dir / name, checkpoint_step(checkpoint) if checkpoint else -1)
+        trajectory = Trajectory(self.dir / TRAJECTORY)
+        prepared = read_json(self.dir / "cost.json")["examples"]["generated_tokens"]
 
-        def write_point(step: int, trained_tokens: int, recall: float) -> None:
-            point = {
-                "step": step,
-                "trained_tokens": trained_tokens,
-                "generated_tokens": generated,
-                "recall": recall,
-                "retention_validation": self.scorer.validation(student),
-            }
-            append_jsonl(self.dir / TRAJECTORY, point)
+        def add_point(step: int, so_far: TrainingReport, recall: float) -> None:
+            trajectory.add(
+                {
+                    "step": step,
+                    "trained_tokens": so_far.trained_tokens,
+                    "generated_tokens": prepared + so_far.generated_tokens,
+                    "recall": recall,
+                    "retention_validation": self.scorer.validation(student),
+                }
+            )
 
-        def evaluate(step: int, trained_tokens: int) -> Evaluation:
+        def evaluate(step: int, so_far: TrainingReport) -> Evaluation:
             recall = accuracy(self.scorer.recall(student))
-            write_point(step, trained_tokens, recall)
-            return Evaluation(recall, stop=goal is not None and recall >= goal)
+            add_point(step, so_far, recall)
+            return Evaluation(recall, trajectory.stop(config.training))
 
-        write_point(0, 0, base_recall)
-        with self.bench.progress(f"training ({config.method.name})", config.training.max_steps) as advance:
+        if not checkpoint:
+            add_point(0, TrainingReport(), base_recall)
+        with self.bench.progress(f"training ({method.name})", config.training.max_steps) as advance:
             trained = train(
-                config.method,
+                method,
                 student,
                 examples,
                 config.training,
                 seed=config.seed,
-                scratch=self.dir / "trainer",
+                scratch=scratch,
                 log=lambda record: append_jsonl(self.dir / METRICS, record),
                 evaluate=evaluate,
-                on_step=lambda: advance(1),
+                on_step=advance,
             )
-        shutil.rmtree(self.dir / "trainer", ignore_errors=True)
         return asdict(trained)
 
     def _tuned_scores(self, student: Student) -> Scores:
         records = Records(self.dir / TUNED)
-        with Meter() as meter:
-            tuned = self.scorer.tuned(student, records, records)
+        with Meter(student.model) as meter:
+            tuned = self.scorer.tuned(student, records, "tuned")
         self._write_cost("tuned_scores", meter)
         return tuned
 
+    def _interpolated(self, tuned: Student, at_one: Scores, is_base: bool) -> dict[float, Scores]:
+        """Scores between base and tuned, by alpha; nothing where the tuned model is the base model."""
+        config = self.config
+        alphas = sorted(config.training.interpolate)
+        if not alphas or is_base:
+            return {}
+        base = models.load(config.model, config.cache_dir)
+        found = {}
+        with Meter(base.model) as meter:
+            for alpha in alphas:
+                student = interpolate(base, tuned, alpha)
+                records = Records(self.dir / _between_file(alpha))
+                found[alpha] = at_one if alpha == 1 else self.scorer.tuned(student, records, f"alpha={alpha}")
+        self._write_cost("interpolation", meter)
+        return found
+
     def _write_cost(
-        self, stage: str, meter: Meter, trained_tokens: int = 0, generated_tokens: int = 0
+        self,
+        stage: str,
+        meter: Meter,
+        trained_tokens: int = 0,
+        generated_tokens: int = 0,
+        seconds: float | None = None,
     ) -> None:
         path = self.dir / "cost.json"
         costs = read_json(path) if path.exists() else {}
         costs[stage] = {
-            "seconds": round(meter.seconds, 3),
+            "seconds": round(meter.seconds if seconds is None else seconds, 3),
             "trained_tokens": trained_tokens,
             "generated_tokens": generated_tokens,
+            "forward_passes": meter.forward_passes,
             "peak_memory_bytes": meter.peak_memory_bytes,
         }
         write_json(path, costs)
@@ -207,6 +271,10 @@ class _Run:
             "training": read_json(self.dir / "training.json"),
             "cost": read_json(self.dir / "cost.json"),
         }
+
+
+def _between_file(alpha: float) -> str:
+    return f"interpolation-{alpha}.jsonl"
 
 
 def _environment() -> dict[str, Any]:

@@ -74,13 +74,16 @@ def fingerprint(settings: ModelSettings) -> str:
     if name == EMBEDDED:
         return f"{EMBEDDED}-{_file_digest(_embedded_file())}"
     if Path(name).is_dir():
-        files = sorted(
-            p for p in Path(name).iterdir() if p.suffix in {".safetensors", ".json", ".bin", ".jinja"}
-        )
-        return "folder-" + blake2b("".join(map(_file_digest, files)).encode(), digest_size=8).hexdigest()
+        return folder_fingerprint(Path(name))
     config = _hub_file(name, "config.json")
     commit = _COMMIT.search(config)
     return f"hub-{commit.group(1)[:16]}" if commit else f"hub-{_file_digest(Path(config))}"
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """Identify a model folder by the content of its files."""
+    files = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".json", ".bin", ".jinja"})
+    return "folder-" + blake2b("".join(map(_file_digest, files)).encode(), digest_size=8).hexdigest()
 
 
 def load(settings: ModelSettings, cache_dir: Path) -> Student:
@@ -94,19 +97,21 @@ def load(settings: ModelSettings, cache_dir: Path) -> Student:
         ModelUnavailableError: The model is not on this machine and can't be fetched.
     """
     if settings.name == TINY:
-        return _student(*_tiny_random(), settings)
+        return _student(*_tiny_random(), settings.template_options)
     folder = _converted_embedded(cache_dir) if settings.name == EMBEDDED else settings.name
-    return load_folder(folder, settings)
+    return load_folder(folder, settings.template_options)
 
 
-def load_folder(folder: Path | str, settings: ModelSettings) -> Student:
-    """Load weights and tokenizer from a folder (or hub id), with the template options of `settings`."""
-    return _student(*_from_pretrained(str(folder)), settings)
+def load_folder(folder: Path | str, template_options: dict[str, Any]) -> Student:
+    """Load weights and tokenizer from a folder (or hub id), in float32."""
+    return _student(*_from_pretrained(str(folder)), template_options)
 
 
-def _student(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: ModelSettings) -> Student:
+def _student(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template_options: dict[str, Any]
+) -> Student:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Student(model.to(device).eval(), tokenizer, settings.template_options)  # type: ignore[arg-type]
+    return Student(model.to(device).eval(), tokenizer, template_options)  # type: ignore[arg-type]
 
 
 def _from_pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

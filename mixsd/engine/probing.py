@@ -28,17 +28,19 @@ def ask(
         on_done: Told how many more probes are answered.
 
     Returns:
-        One record per probe, in order: id, kind, fact_id, prompt, answers, text, extracted, outcome, tokens.
+        One record per probe, in order: id, kind, fact_id, prompt, answers, text, extracted, outcome,
+        tokens, prompt_tokens.
     """
+    prompts = [student.prompt_ids(probe.prompt) for probe in probes]
     completions = generate(
         student,
-        [student.prompt_ids(probe.prompt) for probe in probes],
+        prompts,
         max_new_tokens=task.max_new_tokens,
         batch_size=batch_size,
         on_done=on_done,
     )
     records = []
-    for probe, done in zip(probes, completions, strict=True):
+    for probe, prompt, done in zip(probes, prompts, completions, strict=True):
         verdict = task.grade(done.text, probe.answers, prompt=probe.prompt, truncated=done.truncated)
         records.append(
             {
@@ -51,6 +53,7 @@ def ask(
                 "extracted": verdict.extracted,
                 "outcome": verdict.outcome.value,
                 "tokens": done.tokens,
+                "prompt_tokens": len(prompt),
             }
         )
     return records
@@ -69,6 +72,7 @@ def summarize(records: Sequence[Record], axis: str) -> dict[str, Any]:
         "axis": axis,
         "accuracy": accuracy(records),
         "n": len(records),
+        "prompt_tokens": sum(record["prompt_tokens"] for record in records) / len(records),
         "outcomes": {o.value: Counter(r["outcome"] for r in records)[o.value] for o in Outcome},
         "by_kind": {kind: {"accuracy": accuracy(rows), "n": len(rows)} for kind, rows in by_kind.items()},
     }

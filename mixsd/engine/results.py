@@ -12,12 +12,16 @@ from mixsd.engine.store import content_hash
 from mixsd.retention import TaskScores
 from mixsd.retention import summarize as summarize_retention
 
-ANSWER = ("text", "extracted", "outcome", "tokens")
+ANSWER = ("text", "extracted", "outcome", "tokens", "prompt_tokens")
 SCORE = ("text", "outcome", "score")
 
 
 def build_results(
-    config: RunConfig, base: Scores, tuned: Scores, reports: Mapping[str, Any]
+    config: RunConfig,
+    base: Scores,
+    tuned: Scores,
+    between: Mapping[float, Scores],
+    reports: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The whole of `results.json`.
 
@@ -25,11 +29,13 @@ def build_results(
         config: The run.
         base: Scores of the base model.
         tuned: Scores of the tuned model, on the same probes and documents.
+        between: Scores of models between base and tuned, by alpha.
         reports: What the stages reported: `targets`, `dropped` facts, `training`, `cost`.
     """
-    probes = _probe_summary(config, tuned)
+    skipped = contaminated(config, base)
+    measured = _measured(config, base, tuned, skipped)
     kept = [r for r in tuned.probes["recall"] if r["fact_id"] not in reports["dropped"]]
-    probes["recall"]["accuracy_kept"] = accuracy(kept) if kept else None
+    measured["probes"]["recall"]["accuracy_kept"] = accuracy(kept) if kept else None
     return {
         "run_id": config.run_id,
         "task": config.task.name,
@@ -38,10 +44,23 @@ def build_results(
         "seed": config.seed,
         "n_facts": len(config.task.facts),
         "comparable": comparable_key(config),
-        "probes": probes,
+        "probes": measured["probes"],
         "probes_before": _probe_summary(config, base),
-        "retention": summarize_retention(base.retention, tuned.retention, contaminated(config, base)),
+        "retention": measured["retention"],
+        "interpolation": [
+            {"alpha": alpha, **_measured(config, base, scores, skipped)} for alpha, scores in between.items()
+        ],
         **{name: reports[name] for name in ("targets", "training", "cost")},
+    }
+
+
+def _measured(
+    config: RunConfig, base: Scores, tuned: Scores, skipped: Mapping[str, set[int]]
+) -> dict[str, Any]:
+    """Both axes of one model."""
+    return {
+        "probes": _probe_summary(config, tuned),
+        "retention": summarize_retention(base.retention, tuned.retention, skipped),
     }
 
 
@@ -66,7 +85,9 @@ def item_records(
 
 def comparable_key(config: RunConfig) -> str:
     """Equal for runs whose numbers may stand in one table: all that both axes are measured by is the same."""
-    task = {key: value for key, value in config.resolved["task"].items() if key != "seed"}
+    task = {
+        key: value for key, value in config.resolved["task"].items() if key not in ("seed", "only_facts_of")
+    }
     model = {**config.resolved["model"], "name": config.model_fingerprint}
     parts = [task, config.task.identity, model, config.retention.fingerprint(), software(), device_name()]
     return content_hash([*parts, RESULTS_VERSION, config.training.until_recall])

@@ -5,7 +5,7 @@ budget. Base scores live in the cache, keyed by content, and are measured once f
 them; tuned scores live in the run directory. Either way what was measured survives an interruption.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from mixsd.engine import probing
 from mixsd.engine.bench import Bench
 from mixsd.engine.config import RunConfig
 from mixsd.knowledge import Probe
-from mixsd.method import RecordFile, Student
+from mixsd.method import Editor, RecordFile, Student
 from mixsd.retention import TaskScores
 
 RECALL = "recall"
@@ -53,11 +53,16 @@ class Scorer:
             self._bench.record_file("base_probes", {**scoring, **budget, **probes}),
             self._bench.record_file("base_retention", {**scoring, "suite": suite}),
             "base",
+            self._by_split,
         )
 
-    def tuned(self, student: Student, probes: RecordFile, retention: RecordFile) -> Scores:
-        """Scores of the tuned model; what the record files hold is not measured again."""
-        return self._score(student, nullcontext(probes), nullcontext(retention), "tuned")
+    def tuned(self, student: Student, done: RecordFile, who: str) -> Scores:
+        """Scores of a tuned model, asked as the method asks; what `done` holds is not measured again."""
+        method, task = self._config.method, self._config.task
+        by_split = self._by_split
+        if isinstance(method, Editor):
+            by_split = {s: [method.asked(probe, task) for probe in p] for s, p in by_split.items()}
+        return self._score(student, nullcontext(done), nullcontext(done), who, by_split)
 
     def recall(self, student: Student) -> list[probing.Record]:
         """Ask the recall probes of all facts, for an evaluation during training."""
@@ -85,16 +90,17 @@ class Scorer:
         probe_file: AbstractContextManager[RecordFile],
         retention_file: AbstractContextManager[RecordFile],
         who: str,
+        by_split: Mapping[str, Sequence[Probe]],
     ) -> Scores:
         suite, batch_size = self._config.retention, self._config.model.scoring_batch_size
         reader = self._reader(student)
         with probe_file as done:
-            missing = {s: p for s, p in self._by_split.items() if s not in done.records}
+            missing = {s: p for s, p in by_split.items() if s not in done.records}
             if missing:
                 with self._bench.progress(f"{who}: probes", sum(map(len, missing.values()))) as advance:
                     for split, probes in missing.items():
                         done.append(split, {"records": self._ask(reader, probes, advance)})
-            probe_scores = {split: done.records[split]["records"] for split in self._by_split}
+            probe_scores = {split: done.records[split]["records"] for split in by_split}
         with retention_file as done:
             absent = [task for task in suite.tasks if task not in done.records]
             if absent:

@@ -1,26 +1,29 @@
 """One trainer for every method, on `transformers.Trainer`.
 
 Weights stay in float32; the forward pass runs under autocast when `training.dtype` is bfloat16. Batches
-come from a schedule fixed in advance, so the same facts come in the same order for every method.
+come from a schedule fixed in advance, so the same facts come in the same order for every method. Training
+that was interrupted goes on from its last complete checkpoint, to the same weights bit for bit on a CPU.
 """
 
 import math
+import os
+import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from mixsd.draws import shuffled
+from mixsd.engine.store import read_json, write_json
 from mixsd.errors import SettingError, at_least, one_of, within
-from mixsd.method import DTYPES, Batch, Example, Method, Student, collate
+from mixsd.method import DTYPES, STUDENT, Batch, ChoosesExamples, Example, Method, Step, Student
 
 AVERAGES = ("token", "sequence")
 
@@ -42,6 +45,13 @@ class TrainingSettings:
         loss_average: `token`: mean over the batch's target tokens; `sequence`: mean of example means.
         eval_every: Steps between evaluations of recall (the fixed schedule of decision 2).
         until_recall: Stop at the first evaluation with this recall over all facts (None: never).
+        max_trained_tokens: Stop at the first evaluation with this many trained target tokens (None: never).
+        patience: Stop after this many evaluations in a row without a rise of recall, once it has risen above
+            the base model's (None: never). For methods that may never reach the goal (decision 11).
+        lora: Rank of LoRA adapters on all linear layers but the output layer (None: train all weights).
+        lora_alpha: Their scale is `lora_alpha / lora`.
+        interpolate: Also score base + alpha (tuned - base) for these alphas, at no training cost.
+        checkpoint_every: Steps between checkpoints that an interrupted training goes on from (None: none).
         save_model: Keep the trained weights in the run directory.
     """
 
@@ -57,6 +67,12 @@ class TrainingSettings:
     loss_average: str
     eval_every: int
     until_recall: float | None
+    max_trained_tokens: int | None
+    patience: int | None
+    lora: int | None
+    lora_alpha: float
+    interpolate: tuple[float, ...]
+    checkpoint_every: int | None
     save_model: bool
 
     def __post_init__(self) -> None:
@@ -77,6 +93,15 @@ class TrainingSettings:
         one_of("training.loss_average", self.loss_average, AVERAGES)
         if self.until_recall is not None:
             within("training.until_recall", self.until_recall, 0, 1)
+        for name in ("max_trained_tokens", "patience", "lora", "checkpoint_every"):
+            if getattr(self, name) is not None:
+                at_least(f"training.{name}", getattr(self, name), 1)
+        if not 0 < self.lora_alpha < math.inf:
+            raise SettingError(f"training.lora_alpha={self.lora_alpha} is out of range; allowed: above 0")
+        for alpha in self.interpolate:
+            within("training.interpolate", alpha, 0, 1)
+        if len(set(self.interpolate)) < len(self.interpolate):
+            raise SettingError(f"training.interpolate={list(self.interpolate)} names an alpha twice")
         if self.batch_size < 1 or self.batch_size % self.micro_batch_size:
             raise SettingError(
                 f"training.batch_size={self.batch_size} must be a positive multiple of "
@@ -86,21 +111,35 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one evaluation during training saw; `stop` ends the training."""
+    """What one evaluation during training saw; `stop` says why the training ends there, or ''."""
 
     recall: float
-    stop: bool
+    stop: str = ""
 
 
 @dataclass
 class TrainingReport:
-    """What the training did: steps, target tokens trained on, why it stopped, last recall."""
+    """What the training did.
+
+    Attributes:
+        steps: Optimiser steps made.
+        trained_tokens: Target tokens that carried a loss, over all steps.
+        generated_tokens: Tokens that the student wrote during training.
+        seconds: Time in the trainer, evaluations included, over all interrupted parts.
+        stopped_by: What ended it.
+        recall: At the last evaluation.
+    """
 
     steps: int = 0
     trained_tokens: int = 0
+    generated_tokens: int = 0
     seconds: float = 0.0
     stopped_by: str = "max_steps"
     recall: float | None = None
+
+
+COMPLETE = "complete.json"
+"""Written last into a checkpoint; without it the folder may be torn."""
 
 
 def schedule(examples: Sequence[Example], settings: TrainingSettings, seed: int) -> list[Example]:
@@ -109,7 +148,7 @@ def schedule(examples: Sequence[Example], settings: TrainingSettings, seed: int)
     Each pass over the facts is shuffled by (seed, pass) and the fact ids alone, so a method that
     dropped facts sees the others in the order everybody sees them.
     """
-    by_fact = {example.fact_id: example for example in examples}
+    by_fact = {example.fact_id: example for example in examples if not example.extra}
     needed = settings.max_steps * settings.batch_size
     planned: list[Example] = []
     epoch = 0
@@ -119,7 +158,7 @@ def schedule(examples: Sequence[Example], settings: TrainingSettings, seed: int)
     return planned[:needed]
 
 
-def average_loss(losses: Tensor, batch: Batch, how: str, tokens: Tensor | int, sequences: int) -> Tensor:
+def average_loss(losses: Tensor, batch: Batch, how: str, tokens: int, sequences: int) -> Tensor:
     """A micro-batch's part of the loss of the whole batch; the parts add up to the mean.
 
     Args:
@@ -130,9 +169,19 @@ def average_loss(losses: Tensor, batch: Batch, how: str, tokens: Tensor | int, s
         sequences: Examples of the whole batch.
     """
     if how == "token":
-        return losses.sum() / tokens
+        return losses.sum() / max(tokens, 1)
     lengths = batch.is_predictor.sum(dim=1)
     return (losses / lengths[batch.target_rows]).sum() / sequences
+
+
+def last_checkpoint(scratch: Path) -> Path | None:
+    """The newest complete checkpoint that an interrupted training left, or None."""
+    return max((path.parent for path in scratch.glob(f"*/{COMPLETE}")), key=checkpoint_step, default=None)
+
+
+def checkpoint_step(checkpoint: Path) -> int:
+    """The step after which a checkpoint was made."""
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def train(
@@ -144,32 +193,45 @@ def train(
     seed: int,
     scratch: Path,
     log: Callable[[dict[str, Any]], None],
-    evaluate: Callable[[int, int], Evaluation],
-    on_step: Callable[[], None] = lambda: None,
+    evaluate: Callable[[int, TrainingReport], Evaluation],
+    on_step: Callable[[int], None] = lambda _: None,
 ) -> TrainingReport:
-    """Train the student's model in place.
+    """Train the student's model in place, from the last complete checkpoint in `scratch` if there is one.
 
     Args:
         method: Gives the loss of each target token.
-        student: Its model is trained.
+        student: Its model is trained; the base model when this begins, also when going on.
         examples: What to train on; with none, or with no steps, nothing happens.
         settings: Shared by all methods.
-        seed: Draws the order.
+        seed: Draws the order, and LoRA's first weights.
         scratch: A folder the trainer may write to.
         log: Gets one record a step: step, loss, learning_rate, grad_norm, trained_tokens.
-        evaluate: (step, trained tokens) -> what was seen; called every `eval_every` steps and at the end.
-        on_step: Called after each step, for progress.
+        evaluate: (step, report so far) -> what was seen; called every `eval_every` steps and at the end.
+        on_step: Called after each step with the steps made since the last call, for progress.
+
+    Raises:
+        SettingError: Started as one of several processes.
     """
     report = TrainingReport()
-    if not examples or settings.max_steps == 0:
+    if not any(not example.extra for example in examples) or settings.max_steps == 0:
         report.stopped_by = "nothing to train"
         return report
-    start = time.perf_counter()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SettingError("WORLD_SIZE is above 1; a run trains in one process: start it without a launcher")
+    resume = last_checkpoint(scratch)
+    if resume:
+        report = TrainingReport(**read_json(resume / COMPLETE))
+        on_step(report.steps)
+    start = time.perf_counter() - report.seconds
+    if settings.lora:
+        _add_adapter(student, settings, seed)
+    else:
+        student.model.requires_grad_(True)
+    if method.reads_base:
+        student.remember_base(settings.dtype)
     arguments = TrainingArguments(
         output_dir=str(scratch),
         max_steps=settings.max_steps,
-        per_device_train_batch_size=settings.micro_batch_size,
-        gradient_accumulation_steps=settings.batch_size // settings.micro_batch_size,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=settings.warmup_steps,
@@ -180,36 +242,54 @@ def train(
         optim="adamw_torch_fused",
         seed=seed,
         logging_steps=1,
-        save_strategy="no",
+        save_strategy="steps" if settings.checkpoint_every else "no",
+        save_steps=settings.checkpoint_every or 1,
         report_to=[],
         disable_tqdm=True,
-        remove_unused_columns=False,
         use_cpu=student.device.type == "cpu",
-        dataloader_pin_memory=student.device.type == "cuda",
     )
-    trainer = _Trainer(method, student, settings, arguments, schedule(examples, settings, seed))
+    trainer = _Trainer(method, student, settings, arguments, examples, report)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_Watch(trainer, settings, report, log, evaluate, on_step))
-    student.model.requires_grad_(True)
-    trainer.train()
+    trainer.add_callback(_Watch(trainer, settings, report, start, log, evaluate, on_step))
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    if settings.lora:
+        student.model = student.model.merge_and_unload()
+    student.forget_base()
     student.model.eval()
     report.seconds = time.perf_counter() - start
     return report
 
 
-class _Schedule(Dataset[Example]):
-    def __init__(self, planned: Sequence[Example]) -> None:
-        self._planned = planned
+def _add_adapter(student: Student, settings: TrainingSettings, seed: int) -> None:
+    """Put LoRA adapters on the model, whose own weights stay as they are."""
+    from peft import LoraConfig, get_peft_model  # heavy, and only needed here
+
+    config = LoraConfig(
+        r=settings.lora,  # type: ignore[arg-type]
+        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        student.model = get_peft_model(student.model, config)
+
+
+class _Plan(Dataset[list[Example]]):
+    """What the schedule gives to each step."""
+
+    def __init__(self, planned: Sequence[Example], batch_size: int) -> None:
+        self._planned, self._batch_size = planned, batch_size
 
     def __len__(self) -> int:
-        return len(self._planned)
+        return len(self._planned) // self._batch_size
 
-    def __getitem__(self, index: int) -> Example:
-        return self._planned[index]
+    def __getitem__(self, step: int) -> list[Example]:
+        return list(self._planned[step * self._batch_size : (step + 1) * self._batch_size])
 
 
 class _Trainer(Trainer):
-    """Batches in schedule order, per-token losses from the method, one way of averaging."""
+    """Steps in schedule order, per-token losses from the method, one way of averaging."""
 
     def __init__(
         self,
@@ -217,92 +297,101 @@ class _Trainer(Trainer):
         student: Student,
         settings: TrainingSettings,
         arguments: TrainingArguments,
-        planned: Sequence[Example],
+        examples: Sequence[Example],
+        report: TrainingReport,
     ) -> None:
-        def collate_features(examples: list[Example]) -> dict[str, Tensor]:
-            batch = collate(examples, pad_id=student.end_id)
-            # The trainer counts the target tokens of a whole step by these two.
-            return {**vars(batch), "labels": batch.target_ids, "shift_labels": batch.target_ids}
+        plan = _Plan(schedule(examples, settings, arguments.seed), settings.batch_size)
+        super().__init__(model=student.model, args=arguments, train_dataset=plan)
+        self._method, self._student, self._settings, self._report = method, student, settings, report
+        self._extras = [example for example in examples if example.extra]
 
-        super().__init__(
-            model=student.model,
-            args=arguments,
-            train_dataset=_Schedule(planned),
-            data_collator=collate_features,
-        )
-        # The loss is divided by the tokens of the whole step already; the trainer must not divide again.
-        self.model_accepts_loss_kwargs = True
-        self.loss_is_scaled_for_ga = True
-        self._method, self._student, self._settings = method, student, settings
-        self.trained_tokens = 0
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """One item a step."""
+        assert self.train_dataset is not None
+        return DataLoader(self.train_dataset, batch_size=1, collate_fn=lambda items: {"scheduled": items[0]})  # type: ignore[arg-type]
 
-    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
-        return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not counted: a method may run the model any number of times in a step."""
+        return 0
 
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        """The method's per-token losses, averaged over the global batch (decision 10)."""
-        fields = {key: value for key, value in inputs.items() if key not in ("labels", "shift_labels")}
-        batch = Batch(**fields)
-        self.trained_tokens += len(batch.target_ids)
-        half = self._settings.dtype == "bfloat16"
-        with (
-            _reading(self._student, model),
-            torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=half),
-        ):
-            losses = self._method.loss(batch, self._student)
-        assert num_items_in_batch is not None
-        return average_loss(
-            losses, batch, self._settings.loss_average, num_items_in_batch, self._settings.batch_size
+        """Gradients of one optimiser step, micro-batch by micro-batch (decision 10)."""
+        examples = self._choose(inputs["scheduled"])
+        model.train()
+        tokens = sum(example.trained_tokens for example in examples)
+        self._report.trained_tokens += tokens
+        size = self._settings.micro_batch_size
+        if len(examples) > size:  # rows of like length together, so that little is padded
+            examples = sorted(examples, key=lambda e: len(e.prompt_ids) + len(e.target_ids))
+        total = torch.zeros((), device=self._student.device)
+        for start in range(0, len(examples), size):
+            batch = self._student.collate(examples[start : start + size])
+            if not len(batch.target_ids):
+                continue
+            with self._autocast():
+                losses = self._method.loss(batch, self._student)
+            part = average_loss(losses, batch, self._settings.loss_average, tokens, len(examples))
+            self.accelerator.backward(part)
+            total += part.detach()
+        return total
+
+    def _choose(self, scheduled: Sequence[Example]) -> list[Example]:
+        if not isinstance(self._method, ChoosesExamples):
+            return list(scheduled)
+        step = Step(self.state.global_step, scheduled, self._extras)
+        self._student.model.eval()
+        with self._autocast():
+            chosen = self._method.step_examples(step, self._student)
+        written = (len(example.target_ids) for example in chosen if set(example.provenance) == {STUDENT})
+        self._report.generated_tokens += sum(written)
+        return chosen
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(
+            self._student.device.type, torch.bfloat16, enabled=self._settings.dtype == "bfloat16"
         )
-
-
-@contextmanager
-def _reading(student: Student, wrapped: Any) -> Iterator[None]:
-    """Let the student compute through the trainer's wrapper, which gathers shards and gradients."""
-    inner, student.model = student.model, wrapped
-    try:
-        yield
-    finally:
-        student.model = inner
 
 
 class _Watch(TrainerCallback):
-    """Writes the curve, evaluates on schedule, and stops at the wanted recall."""
+    """Writes the curve, evaluates on schedule, stops where the training should end, completes checkpoints."""
 
     def __init__(
         self,
         trainer: _Trainer,
         settings: TrainingSettings,
         report: TrainingReport,
+        start: float,
         log: Callable[[dict[str, Any]], None],
-        evaluate: Callable[[int, int], Evaluation],
-        on_step: Callable[[], None],
+        evaluate: Callable[[int, TrainingReport], Evaluation],
+        on_step: Callable[[int], None],
     ) -> None:
-        self._trainer, self._settings, self._report = trainer, settings, report
+        self._trainer, self._settings, self._report, self._start = trainer, settings, report, start
         self._log, self._evaluate, self._on_step = log, evaluate, on_step
 
     def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         logs = kwargs["logs"]
         if "loss" in logs:
             curve = {key: float(logs[key]) for key in ("loss", "learning_rate", "grad_norm")}
-            self._log({"step": state.global_step, **curve, "trained_tokens": self._trainer.trained_tokens})
+            self._log({"step": state.global_step, **curve, "trained_tokens": self._report.trained_tokens})
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        step = state.global_step
-        self._report.steps, self._report.trained_tokens = step, self._trainer.trained_tokens
-        self._on_step()
+        step = self._report.steps = state.global_step
+        self._on_step(1)
         if step % self._settings.eval_every == 0 or step == self._settings.max_steps:
             model: Any = self._trainer.model
             model.eval()
-            seen = self._evaluate(step, self._trainer.trained_tokens)
-            model.train()
+            seen = self._evaluate(step, self._report)
             self._report.recall = seen.recall
             if seen.stop:
-                self._report.stopped_by = "until_recall"
+                self._report.stopped_by = seen.stop
                 control.should_training_stop = True
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._report.seconds = time.perf_counter() - self._start
+        newest = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        write_json(newest / COMPLETE, asdict(self._report))
+        for older in newest.parent.glob("checkpoint-*"):
+            if older != newest:
+                shutil.rmtree(older)

@@ -27,7 +27,11 @@ class ExpertWording:
 
     def render(self, fact: Fact) -> str:
         """The expert user turn of a fact."""
-        return self.template.format(prompt=fact.prompt, gold=fact.gold_text)
+        return self.show(fact.prompt, fact.gold_text)
+
+    def show(self, prompt: str, gold_text: str) -> str:
+        """Any prompt with a gold text shown in it."""
+        return self.template.format(prompt=prompt, gold=gold_text)
 
 
 _COMMON_REFERENCES = (

@@ -14,9 +14,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from mixsd.errors import DataError
+from mixsd.method import AGREED, EXPERT, NAIVE
 from mixsd.mixing.streams import Streams
 
-NAIVE, EXPERT, AGREED = "n", "e", "a"
 REFILL_SHARE = 0.25
 """Waiting replies join when this share of the places is free: each joining reads prompts and moves caches."""
 LEAVE_SHARE = 0.125
@@ -33,11 +33,13 @@ class Request:
         prompts: Token ids of what it is read after: one prompt, or the naive and the expert one.
         source: (attempt, position) -> index of the prompt whose conditional supplies the token.
         draw: (attempt, position) -> number in [0, 1) that picks the token when sampling.
+        letters: The provenance letter of each prompt's conditional.
     """
 
     prompts: Sequence[Sequence[int]]
     source: Callable[[int, int], int]
     draw: Callable[[int, int], float]
+    letters: str = NAIVE + EXPERT
 
 
 @dataclass
@@ -75,16 +77,23 @@ class Sampling:
             draws: (R,) numbers in [0, 1), one per row; unused when greedy.
 
         Returns:
-            (R,) token ids. Sampling goes by temperature, then top-k, then the inverse CDF over
-            tokens in order of falling probability, so it depends on the row's own number alone.
+            (R,) token ids. Sampling goes by temperature, then top-k, then the inverse CDF (over the top k in
+            order of falling probability, over a whole vocabulary in its own order, since sorting it would
+            cost more than the model), so it depends on the row's own number alone.
         """
         if self.temperature == 0:
             return logits.argmax(dim=-1)
-        size = min(self.top_k or logits.shape[-1], logits.shape[-1])
-        top, ids = torch.topk(logits.double() / self.temperature, size, dim=-1)
-        cumulative = torch.softmax(top, dim=-1).cumsum(dim=-1)
-        rank = torch.searchsorted(cumulative, draws.double()[:, None], right=True).clamp(max=size - 1)
-        return ids.gather(1, rank)[:, 0]
+        if self.top_k is None or self.top_k >= logits.shape[-1]:
+            return _inverse_cdf(logits.float() / self.temperature, draws)
+        top, ids = torch.topk(logits.float() / self.temperature, self.top_k, dim=-1)
+        return ids.gather(1, _inverse_cdf(top, draws)[:, None])[:, 0]
+
+
+def _inverse_cdf(logits: Tensor, draws: Tensor) -> Tensor:
+    """Per row, the first place at which the cumulative probability exceeds the row's draw."""
+    cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1, dtype=torch.float64)
+    wanted = draws.double()[:, None] * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, wanted, right=True).clamp(max=logits.shape[-1] - 1)[:, 0]
 
 
 @dataclass
@@ -104,7 +113,8 @@ class _Place:
         source = self.request.source(self.attempt, len(self.reply.ids))
         token = picks[source]
         self.reply.ids.append(token)
-        self.reply.provenance += AGREED if len(set(picks)) == 1 else (NAIVE, EXPERT)[source]
+        agreed = len(picks) > 1 and len(set(picks)) == 1
+        self.reply.provenance += AGREED if agreed else self.request.letters[source]
         self.reply.ended = token in end_ids
         return self.reply.ended or len(self.reply.ids) == self.budget
 

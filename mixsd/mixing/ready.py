@@ -12,7 +12,7 @@ from typing import Any
 
 from mixsd.errors import DataError
 from mixsd.knowledge import Task
-from mixsd.method import Example, Preparation, Student
+from mixsd.method import UNKNOWN, Example, Preparation, Student
 
 
 def file_digest(path: str) -> str:
@@ -100,7 +100,7 @@ def _turns(path: str, number: int, record: Mapping[str, Any]) -> tuple[str, str]
 
 def _tokenised(fact_id: str, prompt: str, reply: str, student: Student) -> Example:
     ids = student.target_ids(reply)
-    return Example(fact_id, student.prompt_ids(prompt), ids, "?" * len(ids), reply)
+    return Example(fact_id, student.prompt_ids(prompt), ids, UNKNOWN * len(ids), reply)
 
 
 def _own_example(path: str, number: int, record: Mapping[str, Any], student: Student) -> Example:
@@ -112,6 +112,7 @@ def _own_example(path: str, number: int, record: Mapping[str, Any], student: Stu
             provenance=record["provenance"],
             text=record["text"],
             attempt=record["attempt"],
+            masked=tuple(record.get("masked", ())),
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}:{number} is no example of ours: {error} is missing or malformed") from error

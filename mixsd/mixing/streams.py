@@ -4,7 +4,7 @@ Rows join and leave while the others go on; a row can be rewound to its prompt, 
 kept. The caches are written in place, in buffers with room to grow, instead of being copied every step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,11 +79,9 @@ class _BufferedLayer(DynamicLayer):
         states = [states.expand(rows, -1, -1, -1) for states in (self.keys, self.values)]  # type: ignore[union-attr]
         self._fill(*states, columns=self.get_seq_length(), room=ROOM)
 
-    def join(self, parts: Sequence["_BufferedLayer"], places: Sequence[Sequence[int]]) -> None:
-        """Become the rows of all parts, each row in its place, all ending together."""
-        joined = [
-            _align_right([getattr(part, name) for part in parts], places) for name in ("keys", "values")
-        ]
+    def join(self, parts: Sequence["_BufferedLayer"], seats: Sequence[Mapping[int, int]]) -> None:
+        """Become the rows of all parts, each in its places, all ending together."""
+        joined = [_align_right([getattr(part, name) for part in parts], seats) for name in ("keys", "values")]
         self.lazy_initialization(*joined)
         self._fill(*joined, columns=joined[0].shape[-2], room=ROOM)
 
@@ -125,25 +123,34 @@ class Streams:
     def admit(self, prompts: Sequence[Sequence[int]], keep: Sequence[int]) -> Tensor:
         """Keep some rows in the order given, and read new prompts as further rows.
 
-        What all prompts begin with is read once, and prompts of like length are read together.
+        What all prompts begin with is read once, equal prompts are, and those of like length together.
 
         Returns:
             (len(prompts), V) logits of each prompt's next token.
         """
-        shared = _shared_length(prompts)
-        groups = _alike(prompts, shared)
-        read = [self._read_prompts([prompts[index] for index in group], shared) for group in groups]
+        unique = list(dict.fromkeys(map(tuple, prompts)))
+        shared = _shared_length(unique)
+        groups = _alike(unique, shared)
+        read = [self._read_prompts([unique[index] for index in group], shared) for group in groups]
         parts = [(cache, mask) for cache, mask, _ in read]
-        places: list[Sequence[int]] = [[len(keep) + index for index in group] for group in groups]
+        # Place -> row of the part that holds it; equal prompts take several places from one row.
+        row_of = [{unique[index]: row for row, index in enumerate(group)} for group in groups]
+        seats = [
+            {len(keep) + place: rows[p] for place, p in enumerate(map(tuple, prompts)) if p in rows}
+            for rows in row_of
+        ]
+        logits = read[0][2].new_empty(len(prompts), read[0][2].shape[-1])
+        for (_, _, part), seat in zip(read, seats, strict=True):
+            logits[[place - len(keep) for place in seat]] = part[list(seat.values())]
         if keep:
             self.keep(keep)
-            parts, places = [(self._cache, self._mask), *parts], [range(len(keep)), *places]
-        self._cache = _join([cache for cache, _ in parts], places)
-        self._mask = _align_right([mask[:, None, :, None] for _, mask in parts], places)[:, 0, :, 0]
+            parts = [(self._cache, self._mask), *parts]
+            seats = [{row: row for row in range(len(keep))}, *seats]
+        self._cache = _join([cache for cache, _ in parts], seats)
+        self._mask = _align_right([mask[:, None, :, None] for _, mask in parts], seats)[:, 0, :, 0]
         self._length = [*(self._length if keep else []), *map(len, prompts)]
         self._start = [self._mask.shape[1] - length for length in self._length]
-        order = torch.tensor([index for group in groups for index in group], device=self._mask.device)
-        return torch.cat([logits for _, _, logits in read])[order.argsort()]
+        return logits
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep only these rows (one at least), in the order given, and drop the columns none of them uses."""
@@ -240,20 +247,20 @@ def _alike(prompts: Sequence[Sequence[int]], shared: int) -> list[list[int]]:
     return groups
 
 
-def _join(caches: Sequence[Cache], places: Sequence[Sequence[int]]) -> Cache:
+def _join(caches: Sequence[Cache], seats: Sequence[Mapping[int, int]]) -> Cache:
     joined = Cache(layer_class_to_replicate=_BufferedLayer)
     for parts in zip(*(cache.layers for cache in caches), strict=True):
         layer = _BufferedLayer()
-        layer.join(parts, places)  # type: ignore[arg-type]
+        layer.join(parts, seats)  # type: ignore[arg-type]
         joined.layers.append(layer)
     return joined
 
 
-def _align_right(parts: Sequence[Tensor], places: Sequence[Sequence[int]]) -> Tensor:
-    """One tensor of all parts' rows, (R, H, T, D), each in its place and all aligned at the last column."""
+def _align_right(parts: Sequence[Tensor], seats: Sequence[Mapping[int, int]]) -> Tensor:
+    """One tensor, (R, H, T, D), of the parts' rows, aligned at the last column; seats: place -> row."""
     width = max(part.shape[2] for part in parts)
     first = parts[0]
-    out = first.new_zeros(sum(map(len, places)), first.shape[1], width, first.shape[3])
-    for part, rows in zip(parts, places, strict=True):
-        out[torch.tensor(rows, device=out.device), :, width - part.shape[2] :] = part
+    out = first.new_zeros(sum(map(len, seats)), first.shape[1], width, first.shape[3])
+    for part, seat in zip(parts, seats, strict=True):
+        out[list(seat), :, width - part.shape[2] :] = part[list(seat.values())]
     return out

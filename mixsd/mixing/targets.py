@@ -13,10 +13,10 @@ from typing import Any
 
 from mixsd.errors import at_least, one_of, within
 from mixsd.knowledge import Fact, Outcome, Task
-from mixsd.method import RecordFile, Student
+from mixsd.method import AGREED, EXPERT, RecordFile, Student
 from mixsd.mixing.coins import coin_is_naive, token_draw
 from mixsd.mixing.contexts import ExpertWording, context_reference, unsupported, wording
-from mixsd.mixing.decoding import AGREED, Reply, Request, Sampling, decode
+from mixsd.mixing.decoding import Reply, Request, Sampling, decode
 
 CHECKS = ("context_reference", "unsupported")
 POLICIES = ("drop", "gold", "keep_last")
@@ -131,6 +131,15 @@ def mixed_request(fact: Fact, expert: ExpertWording, student: Student, settings:
     )
 
 
+def expert_request(fact: Fact, expert: ExpertWording, student: Student, settings: MixSettings) -> Request:
+    """The expert's own reply; the naive conditional is not asked."""
+    prompts = [student.prompt_ids(expert.render(fact))]
+    return Request(prompts, lambda *_: 0, partial(token_draw, settings.seed, fact.id), letters=EXPERT)
+
+
+RequestMaker = Callable[[Fact, ExpertWording, Student, MixSettings], Request]
+
+
 def make_targets(
     task: Task,
     student: Student,
@@ -139,6 +148,8 @@ def make_targets(
     batch_size: int,
     done: RecordFile,
     on_finished: Callable[[Target], None],
+    request: RequestMaker = mixed_request,
+    verify: bool = True,
 ) -> list[Target]:
     """Make a target for every fact of a task; each is appended to `done` as soon as it is finished.
 
@@ -150,6 +161,8 @@ def make_targets(
             change the targets.
         done: Targets that an earlier, interrupted call finished, by fact id.
         on_finished: Called once per fact, for progress.
+        request: How a reply comes about.
+        verify: Whether to reject; without, the first reply of every fact passes.
 
     Returns:
         The targets in the order of the facts.
@@ -159,7 +172,7 @@ def make_targets(
     for target in finished.values():
         on_finished(target)
     waiting = [fact for fact in task.facts if fact.id not in finished]
-    requests = {fact.id: mixed_request(fact, expert, student, settings) for fact in waiting}
+    requests = {fact.id: request(fact, expert, student, settings) for fact in waiting}
     # Prompts of like length join together, so that little is padded.
     waiting.sort(key=lambda fact: max(map(len, requests[fact.id].prompts)))
     rejections: dict[str, list[str]] = {fact.id: [] for fact in waiting}
@@ -170,7 +183,7 @@ def make_targets(
         fact, text = waiting[index], student.text(reply.ids)
         decoded[fact.id] += len(reply.ids)
         rejected, attempt = rejections[fact.id], len(rejections[fact.id])
-        reason = rejection(reply, text, fact, task, expert, settings.reject)
+        reason = rejection(reply, text, fact, task, expert, settings.reject) if verify else ""
         if reason:
             rejected.append(reason)
             if len(rejected) < settings.attempts:

@@ -1,0 +1,150 @@
+"""On-policy self-distillation: the student answers, and is pulled towards the frozen model that knows.
+
+The student answers the naive prompt; the teacher is the base model reading the expert prompt, which holds
+the gold text, and scores the student's own tokens (protocol: OPSD). The gradient flows through the scores
+of the tokens, not through their choice.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixsd.draws import uniform
+from mixsd.errors import SettingError, at_least, one_of
+from mixsd.knowledge import Task
+from mixsd.losses import DIVERGENCES, chunked_divergence
+from mixsd.method import DTYPES, STUDENT, Batch, Example, Preparation, Step, Student, Workbench
+from mixsd.mixing.contexts import wording
+from mixsd.mixing.decoding import Reply, Request, Sampling, decode
+
+FROZEN, LIVE = "frozen", "live"
+
+
+class OPSD:
+    """Minimise a divergence from the teacher's next-token distributions, along the student's own answers.
+
+    Args:
+        name: The method's name in run ids.
+        divergence: `forward_kl` = KL(teacher || student), `reverse_kl` = KL(student || teacher), or `jsd`.
+        top_k: Compare over the teacher's most probable tokens alone, renormalised (None: whole vocabulary).
+        rollouts: Answers per prompt and step.
+        temperature: The student answers at this temperature.
+        max_new_tokens: Budget of an answer.
+        rollout_dtype: Arithmetic of answering; in bfloat16 a copy of the student answers.
+        rollout_batch_size: Answers decoded at a time.
+        teacher: `frozen`, the base model; or `live`, the student itself as it is at that step.
+        expert_wording: How the teacher's prompt shows the gold text.
+        seed: Draws the answers.
+
+    Raises:
+        SettingError: An argument is outside its range.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        divergence: str,
+        top_k: int | None,
+        rollouts: int,
+        temperature: float,
+        max_new_tokens: int,
+        rollout_dtype: str,
+        rollout_batch_size: int,
+        teacher: str,
+        expert_wording: str,
+        seed: int,
+    ) -> None:
+        self.name = name
+        self.divergence = one_of("method.divergence", divergence, DIVERGENCES)
+        self.top_k = None if top_k is None else at_least("method.top_k", top_k, 2)
+        self.rollouts = at_least("method.rollouts", rollouts, 1)
+        if not temperature > 0:
+            raise SettingError(f"method.temperature={temperature} is out of range; allowed: above 0")
+        self.sampling = Sampling(temperature)
+        self.max_new_tokens = at_least("method.max_new_tokens", max_new_tokens, 1)
+        self.rollout_dtype = one_of("method.rollout_dtype", rollout_dtype, DTYPES)
+        self.rollout_batch_size = at_least("method.rollout_batch_size", rollout_batch_size, 1)
+        self.teacher = one_of("method.teacher", teacher, (FROZEN, LIVE))
+        self.expert, self.seed = wording(expert_wording), seed
+        self.identity: dict[str, Any] = {"wording": asdict(self.expert)}
+        self.reads_base = teacher == FROZEN
+
+    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+        """The student's and the teacher's prompt of every fact; the targets come during training."""
+        return Preparation(
+            [
+                Example(
+                    fact.id,
+                    student.prompt_ids(fact.prompt),
+                    target_ids=(),
+                    provenance="",
+                    text="",
+                    teacher_ids=student.prompt_ids(self.expert.render(fact)),
+                )
+                for fact in task.facts
+            ]
+        )
+
+    def step_examples(self, step: Step, student: Student) -> list[Example]:
+        """The student's answers to the scheduled prompts, drawn by (step, prompt, answer, position)."""
+        asked = [
+            (example, partial(uniform, "rollout", self.seed, example.fact_id, step.number, place, number))
+            for place, example in enumerate(step.scheduled)
+            for number in range(self.rollouts)
+        ]
+        asked.sort(key=lambda pair: len(pair[0].prompt_ids))
+        answers: dict[int, Example] = {}
+
+        def keep(index: int, reply: Reply) -> bool:
+            example = asked[index][0]
+            ids = tuple(reply.ids)
+            answers[index] = Example(
+                example.fact_id,
+                example.prompt_ids,
+                ids,
+                STUDENT * len(ids),
+                text="",
+                teacher_ids=example.teacher_ids,
+            )
+            return False
+
+        decode(
+            student.in_dtype(self.rollout_dtype).model,
+            [Request([example.prompt_ids], lambda *_: 0, draw) for example, draw in asked],
+            sampling=self.sampling,
+            max_new_tokens=self.max_new_tokens,
+            end_ids=student.end_ids,
+            batch_size=self.rollout_batch_size,
+            try_again=keep,
+        )
+        return [answers[index] for index in range(len(asked))]
+
+    def loss(self, batch: Batch, student: Student) -> Tensor:
+        """The divergence at every token that the student wrote, (N,)."""
+        shown = [
+            Example(e.fact_id, e.teacher_ids, e.target_ids, e.provenance, e.text) for e in batch.examples
+        ]
+        with self._teacher(student) as teacher:
+            wanted = teacher.target_states(student.collate(shown))
+
+        def teacher_head(states: Tensor) -> Tensor:
+            with self._teacher(student) as teacher:
+                return teacher.head(states)
+
+        return chunked_divergence(
+            self.divergence, student.target_states(batch), wanted, student.head, teacher_head, self.top_k
+        )
+
+    @contextmanager
+    def _teacher(self, student: Student) -> Iterator[Student]:
+        if self.teacher == FROZEN:
+            with student.as_base() as base:
+                yield base
+        else:
+            with torch.no_grad():
+                yield student

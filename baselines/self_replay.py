@@ -1,0 +1,118 @@
+"""SFT with self-replay: every step also trains on the base model's own answers to general prompts.
+
+The answers are ones the model finds likely already, so they ask it to stay as it is while the gold texts
+change it (rehearsal on self-generated data).
+"""
+
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mixsd.draws import shuffled, uniform
+from mixsd.errors import DataError, at_least
+from mixsd.knowledge import Task
+from mixsd.method import BASE, Batch, Example, Preparation, Step, Student, Workbench, gold_example
+from mixsd.mixing.decoding import Reply, Request, Sampling, decode
+
+BUNDLED = "general_prompts.txt"
+
+
+class SelfReplay:
+    """Train on gold texts and, beside them, on what the base model says anyway.
+
+    Args:
+        name: The method's name in run ids.
+        prompts: A text file with a prompt a line (None: the bundled one).
+        replays: Answers beside the facts of a step.
+        max_new_tokens: Budget of an answer.
+        decode_batch_size: Answers decoded at a time.
+        seed: Draws which answers a step gets.
+
+    Raises:
+        SettingError: An argument is outside its range.
+        DataError: The file cannot be read or holds no prompt.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        prompts: str | None,
+        replays: int,
+        max_new_tokens: int,
+        decode_batch_size: int,
+        seed: int,
+    ) -> None:
+        self.name, self.seed = name, seed
+        self.prompts = _read_prompts(prompts)
+        self.replays = at_least("method.replays", replays, 1)
+        self.max_new_tokens = at_least("method.max_new_tokens", max_new_tokens, 1)
+        self.decode_batch_size = at_least("method.decode_batch_size", decode_batch_size, 1)
+        self.identity: dict[str, Any] = {"prompts": self.prompts}
+        self.reads_base = False
+
+    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+        """One gold example per fact, then the base model's greedy answer to every general prompt."""
+        fingerprint = {"prompts": self.prompts, "max_new_tokens": self.max_new_tokens}
+        with (
+            bench.record_file("replies", fingerprint) as done,
+            bench.progress("answering general prompts", len(self.prompts)) as advance,
+        ):
+            advance(len(done.records))
+            waiting = [prompt for prompt in self.prompts if prompt not in done.records]
+
+            def keep(index: int, reply: Reply) -> bool:
+                done.append(waiting[index], {"ids": reply.ids})
+                advance(1)
+                return False
+
+            decode(
+                student.model,
+                [Request([student.prompt_ids(p)], lambda *_: 0, partial(uniform, p)) for p in waiting],
+                sampling=Sampling(),
+                max_new_tokens=self.max_new_tokens,
+                end_ids=student.end_ids,
+                batch_size=self.decode_batch_size,
+                try_again=keep,
+            )
+            answers = [tuple(done.records[prompt]["ids"]) for prompt in self.prompts]
+        extras = [
+            Example(
+                f"general-{number}",
+                student.prompt_ids(prompt),
+                ids,
+                BASE * len(ids),
+                student.text(ids),
+                extra=True,
+            )
+            for number, (prompt, ids) in enumerate(zip(self.prompts, answers, strict=True))
+        ]
+        gold = [gold_example(fact, student) for fact in task.facts]
+        written = sum(map(len, answers))
+        return Preparation([*gold, *extras], report={"replies": len(extras)}, generated_tokens=written)
+
+    def step_examples(self, step: Step, student: Student) -> list[Example]:
+        """The scheduled facts and, beside them, answers drawn by (seed, step)."""
+        by_id = {example.fact_id: example for example in step.extras}
+        drawn = shuffled(by_id, "replay", self.seed, step.number)[: self.replays]
+        return [*step.scheduled, *(by_id[name] for name in drawn)]
+
+    def loss(self, batch: Batch, student: Student) -> Tensor:
+        """NLL per target token, (N,), of facts and answers alike."""
+        return student.target_losses(batch)
+
+
+def _read_prompts(path: str | None) -> list[str]:
+    source = Path(path).expanduser() if path else files("baselines") / BUNDLED
+    try:
+        lines = source.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"method.prompts={path} cannot be read; give a UTF-8 text file, a prompt a line"
+        ) from error
+    prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not prompts:
+        raise DataError(f"method.prompts={path} holds no prompt; give one a line")
+    return prompts

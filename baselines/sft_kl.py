@@ -1,0 +1,45 @@
+"""SFT held close to the base model: NLL plus KL to it on the same tokens (Learning without Forgetting)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from mixsd.errors import at_least
+from mixsd.knowledge import Task
+from mixsd.losses import FORWARD_KL, chunked_divergence, nll
+from mixsd.method import Batch, Preparation, Student, Workbench, gold_example
+
+
+class SFTWithKL:
+    """Train on the gold texts; pay for every distribution along them that leaves the base model's.
+
+    Args:
+        name: The method's name in run ids.
+        kl_weight: Weight of KL(base || student), in nats, beside an NLL of weight 1.
+
+    Raises:
+        SettingError: The weight is negative.
+    """
+
+    def __init__(self, name: str, kl_weight: float) -> None:
+        self.name = name
+        self.kl_weight = at_least("method.kl_weight", kl_weight, 0)
+        self.identity: dict[str, Any] = {}
+        self.reads_base = True
+
+    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+        """One example per fact: its prompt and its gold text, as in SFT."""
+        return Preparation([gold_example(fact, student) for fact in task.facts])
+
+    def loss(self, batch: Batch, student: Student) -> Tensor:
+        """NLL + weight * KL(base || student) per target token, (N,)."""
+        with student.as_base() as base:
+            wanted = base.target_states(batch)
+
+        def base_head(states: Tensor) -> Tensor:
+            with student.as_base() as base:
+                return base.head(states)
+
+        states = student.target_states(batch)
+        distance = chunked_divergence(FORWARD_KL, states, wanted, student.head, base_head)
+        return nll(student.head(states), batch.target_ids) + self.kl_weight * distance

@@ -1,0 +1,54 @@
+"""Selective token masking: SFT without the gold tokens that the base model finds unlikely.
+
+Tokens whose perplexity under the base model is above a threshold carry no loss (arXiv 2501.14315, threshold
+2.5). The names of invented facts are such tokens: a low threshold forgets little and learns little.
+"""
+
+from dataclasses import replace
+from math import log
+from typing import Any
+
+from torch import Tensor
+
+from mixsd.errors import SettingError
+from mixsd.knowledge import Task
+from mixsd.method import Batch, Preparation, Student, Workbench, gold_example
+
+BATCH = 32
+
+
+class SelectiveTokenMasking:
+    """Train on the gold texts' likely tokens.
+
+    Args:
+        name: The method's name in run ids.
+        threshold: Tokens with a perplexity (1 / probability) above it are masked.
+
+    Raises:
+        SettingError: The threshold is below 1, which would mask everything.
+    """
+
+    def __init__(self, name: str, threshold: float) -> None:
+        if not threshold > 1:
+            raise SettingError(f"method.threshold={threshold} is out of range; allowed: above 1")
+        self.name, self.threshold = name, threshold
+        self.identity: dict[str, Any] = {}
+        self.reads_base = False
+
+    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+        """Gold examples with their unlikely tokens masked, and the share that is."""
+        gold = [gold_example(fact, student) for fact in task.facts]
+        examples = [
+            replace(
+                example,
+                masked=tuple(i for i, loss in enumerate(losses.tolist()) if loss > log(self.threshold)),
+            )
+            for example, losses in zip(gold, student.target_nll(gold, BATCH), strict=True)
+        ]
+        masked = sum(len(example.masked) for example in examples)
+        share = masked / sum(len(example.target_ids) for example in examples)
+        return Preparation(examples, report={"masked_share": share})
+
+    def loss(self, batch: Batch, student: Student) -> Tensor:
+        """NLL per target token that is not masked, (N,)."""
+        return student.target_losses(batch)

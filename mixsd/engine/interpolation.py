@@ -1,0 +1,25 @@
+"""Between base and tuned: base + alpha (tuned - base), at no training cost (WiSE-FT, arXiv 2109.01903)."""
+
+import torch
+
+from mixsd.errors import StoreError
+from mixsd.method import Student
+
+
+@torch.no_grad()
+def interpolate(base: Student, tuned: Student, alpha: float) -> Student:
+    """A new student between two of the same shape; at 0 and 1 it equals base and tuned bit for bit.
+
+    Raises:
+        StoreError: The two models have different weights.
+    """
+    start, end = dict(base.model.named_parameters()), dict(tuned.model.named_parameters())
+    if {n: p.shape for n, p in start.items()} != {n: p.shape for n, p in end.items()}:
+        raise StoreError(
+            "training.interpolate needs a tuned model with the weights of its base (model.name), "
+            "name by name; these two differ: set training.interpolate=[]"
+        )
+    between = base.copy("float32")
+    for name, weight in between.model.named_parameters():
+        weight.copy_(torch.lerp(start[name], end[name], alpha))
+    return between
