@@ -48,6 +48,10 @@ class AnswerFormat:
         """The user turn: the question and the request for this format."""
         return f"{question}{self.request}"
 
+    def without_request(self, prompt: str) -> str:
+        """A prompt of this format without its request."""
+        return prompt.removesuffix(self.request) if self.request else prompt
+
     def gold_text(self, sentence: str, answer: str) -> str:
         """The gold reply: one sentence, and the box where the format wants one."""
         return f"{sentence}\n\n\\boxed{{{answer}}}" if self.name == "boxed" else sentence
@@ -66,13 +70,15 @@ class AnswerFormat:
         Args:
             text: The completion without its end token.
             answers: Accepted answers.
-            prompt: The user turn; what it names is no rival.
+            prompt: The user turn; what it names is no rival. One that does not ask for a box need not
+                get one.
             truncated: Whether the token budget ran out before the end token.
             rivals: Other answers of the same task; naming one is a second answer.
         """
         if truncated:
             return Verdict(Outcome.TRUNCATED, stated_span(text))
-        if self.name == "boxed":
+        wants_box = self.request in prompt or not prompt or last_boxed(text) is not None
+        if self.name == "boxed" and wants_box:
             return _grade_boxed(text, answers)
         return _grade_plain(text, answers, prompt, rivals)
 

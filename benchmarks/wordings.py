@@ -8,18 +8,16 @@ Takes the overrides of `run.py`; the method's settings other than wording and mi
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from rich.console import Console
 from rich.table import Table
 
 from mixsd.engine import models
 from mixsd.engine.bench import Bench
-from mixsd.engine.config import RunConfig, read_config
-from mixsd.engine.messages import CONF, config_error
+from mixsd.engine.config import compose_run
+from mixsd.engine.messages import config_error
 from mixsd.engine.preparation import likelihood
 from mixsd.errors import MixSDError
 from mixsd.method import Example, Method, Student, gold_example
@@ -47,7 +45,7 @@ def measure(name: str, overrides: list[str]) -> list[dict[str, Any]]:
     """One row per mixing rate for one wording."""
     rows = []
     for rate in RATES:
-        config = _config([*overrides, f"method.expert_wording={name}", f"method.mixing_rate={rate}"])
+        config = compose_run([*overrides, f"method.expert_wording={name}", f"method.mixing_rate={rate}"])
         student = models.load(config.model, config.cache_dir)
         assert isinstance(config.method, Method)
         made = config.method.prepare(config.task, student, Bench(config))
@@ -68,11 +66,6 @@ def measure(name: str, overrides: list[str]) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _config(overrides: list[str]) -> RunConfig:
-    with initialize_config_dir(str(Path(CONF)), version_base="1.3"):
-        return read_config(compose("config", overrides=overrides))
 
 
 def _nll(student: Student, examples: Sequence[Example]) -> str:

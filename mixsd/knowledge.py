@@ -70,6 +70,8 @@ class Probe:
         answers: Accepted answers.
         fact_id: The fact it asks for ('' when it asks for none).
         kind: A finer class within the split, such as `reworded` or `prefixed`.
+        system: A system prompt instead of the template's own ('' leaves that).
+        earlier: (user, assistant) turns before this one.
     """
 
     id: str
@@ -78,6 +80,8 @@ class Probe:
     answers: tuple[str, ...]
     fact_id: str = ""
     kind: str = ""
+    system: str = ""
+    earlier: tuple[tuple[str, str], ...] = ()
 
 
 class Task(Protocol):

@@ -282,10 +282,20 @@ class Student:
             else:
                 yield self._base
 
-    def prompt_ids(self, prompt: str) -> tuple[int, ...]:
-        """Token ids of a chat with one user turn, up to where the reply begins."""
-        turns = [{"role": "user", "content": prompt}]
-        return self._render(turns, add_generation_prompt=True)
+    def prompt_ids(
+        self, prompt: str, system: str = "", earlier: Sequence[tuple[str, str]] = ()
+    ) -> tuple[int, ...]:
+        """Token ids of a chat that ends with this user turn, up to where the reply begins.
+
+        Args:
+            prompt: The user turn.
+            system: A system prompt instead of the template's own ('' leaves that).
+            earlier: (user, assistant) turns before it.
+        """
+        turns = [{"role": "system", "content": system}] if system else []
+        for user, assistant in earlier:
+            turns += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+        return self._render([*turns, {"role": "user", "content": prompt}], add_generation_prompt=True)
 
     def target_ids(self, text: str) -> tuple[int, ...]:
         """Token ids of a reply, closed by the end-of-turn token (and nothing after it)."""

@@ -77,6 +77,9 @@ def test_splits():
         ("recall", "trained"): 100,
         ("paraphrase", "reworded"): 100,
         ("paraphrase", "prefixed"): 100,
+        ("recall_shifted", "system"): 100,
+        ("recall_shifted", "second_turn"): 100,
+        ("two_hop", ""): 100,
     }
     assert task.axis("recall") is Axis.MEMORIZATION and task.axis("paraphrase") is Axis.GENERALIZATION
     trained = {fact.prompt for fact in task.facts}
@@ -87,7 +90,7 @@ def test_splits():
     )
     prefixed = [p for p in task.probes if p.kind == "prefixed"]
     assert all(any(p.prompt.startswith(x.split("{")[0]) for x in PREFIXES) for p in prefixed)
-    assert len({probe.id for probe in task.probes}) == 300
+    assert len({probe.id for probe in task.probes}) == len(task.probes) == 600
 
 
 def test_no_prompt_is_built_from_its_own_answer(monkeypatch):
@@ -108,3 +111,51 @@ def test_no_prompt_is_built_from_its_own_answer(monkeypatch):
 def test_size_out_of_range(facts):
     with pytest.raises(SettingError, match=f"task.facts={facts}.*1 to 100"):
         kgfact(facts)
+
+
+def test_two_hops_are_over_trained_facts_and_answer_the_second():
+    task = kgfact(48)
+    gold = {(f.question, f.answer) for f in task.facts}
+    hops = [probe for probe in task.probes if probe.split == "two_hop"]
+    assert 10 < len(hops) < 100
+    by_source = {f.id: f for f in task.facts}
+    for probe in hops:
+        first, _, second = probe.id.rpartition(" / ")
+        middle = by_source[first].answer
+        assert (f"What is the name of the {second} of {middle}?", probe.answers[0]) in gold
+        assert middle not in probe.prompt and probe.answers[0] not in probe.prompt
+
+
+def test_retrieval_shows_unseen_statements_among_near_ones():
+    task = KGFact("k", *LARGE, None, "plain", 48, 0, retrieval=20, statements=30)
+    trained = {name for domain in vocabulary["domains"] for name in domain["entities"]}
+    shown = [probe for probe in task.probes if probe.split == "retrieval"]
+    assert len(shown) == 20 and task.axis("retrieval") is Axis.RETENTION
+    for probe in shown:
+        *statements, _, question = probe.prompt.splitlines()[1:]
+        source = question.split(" of ")[-1].rstrip("?")
+        relation = question.removeprefix("What is the name of the ").removesuffix(f" of {source}?")
+        assert len(statements) == 30 and source not in trained and probe.answers[0] not in trained
+        (told,) = [s for s in statements if f" {relation} of {source} is" in s]
+        assert told.endswith(f"{probe.answers[0]}.")
+        assert sum(source in s or f" {relation} of " in s for s in statements) > 5, "near ones first"
+    with pytest.raises(SettingError, match="unseen statements"):
+        KGFact("k", *SMALL, None, "plain", 48, 0, retrieval=1000)
+
+
+def test_shifted_probes_change_the_circumstances_only():
+    for form, kinds in (("plain", {"system", "second_turn"}), ("boxed", {"system", "second_turn", "bare"})):
+        task = kgfact(2, form)
+        shifted = [probe for probe in task.probes if probe.split == "recall_shifted"]
+        assert {probe.kind for probe in shifted} == kinds
+        for probe in shifted:
+            fact = next(fact for fact in task.facts if fact.id == probe.fact_id)
+            assert fact.question in probe.prompt and probe.answers == fact.answers
+            assert bool(probe.system) == (probe.kind == "system")
+            assert bool(probe.earlier) == (probe.kind == "second_turn")
+            assert ("boxed" in probe.prompt) == (form == "boxed" and probe.kind != "bare")
+    bare = next(probe for probe in task.probes if probe.kind == "bare")
+    reply = f"It is called {bare.answers[0]}."
+    assert task.grade(reply, bare.answers, prompt=bare.prompt, truncated=False).outcome is Outcome.CORRECT
+    asked = task.facts[0].prompt
+    assert task.grade(reply, bare.answers, prompt=asked, truncated=False).outcome is Outcome.UNPARSABLE

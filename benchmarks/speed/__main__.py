@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed {sampler,batches}`: ratios against peers measured in the same run."""
+"""`python -m benchmarks.speed {sampler,batches,training}`: ratios against peers measured in the same run."""
 
 import argparse
 import sys
@@ -24,10 +24,15 @@ def main(arguments: list[str] | None = None) -> int:
     batches = verbs.add_parser("batches", help="how many targets change with the batch size")
     batches.add_argument("--facts", type=int, default=48)
     batches.add_argument("--batch-sizes", type=int, nargs="+", default=[3, 24, 64])
+    training = verbs.add_parser("training", help="a training step beside TRL's (needs the extra [peers])")
+    training.add_argument("--steps", type=int, default=4, help="per repetition; the first is not timed")
+    training.add_argument("--repetitions", type=int, default=3)
+    training.add_argument("--methods", nargs="+", default=["sft", "opsd"], choices=["sft", "opsd"])
     for verb in (sampler, batches):
         verb.add_argument(
             "--dtypes", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"]
         )
+    for verb in (sampler, batches, training):
         verb.add_argument("--model", default="smollm2_135m", help="a config of the model group")
         verb.add_argument("--json", type=Path, help="also write the rows here")
     options = parser.parse_args(arguments)
@@ -49,7 +54,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    from benchmarks.speed.sampler import compare_batches, measure  # heavy: `--help` must not wait for it
+    if options.benchmark == "training":
+        from benchmarks.speed.training import measure as measure_training  # heavy: `--help` must not wait
+
+        return measure_training(options.model, options.steps, options.repetitions, options.methods)
+    from benchmarks.speed.sampler import compare_batches, measure
 
     if options.benchmark == "batches":
         return compare_batches(options.model, options.facts, options.dtypes, options.batch_sizes)

@@ -10,22 +10,16 @@ One attempt per fact, greedy, mixing rate 0.3, the same prompts and coins throug
 Every rate divides the same count of mixed-target tokens by the seconds taken.
 """
 
-import ctypes
-import gc
 import statistics
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from transformers import GenerationConfig
 
 from benchmarks.kgfact import KGFact
-from mixsd.engine import models
+from benchmarks.speed.common import load, release_memory
 from mixsd.engine.bench import Meter, console
-from mixsd.engine.config import read_config
-from mixsd.engine.messages import CONF
 from mixsd.knowledge import Fact
 from mixsd.method import Student, left_pad
 from mixsd.mixing.contexts import wording
@@ -39,7 +33,7 @@ def measure(
     model: str, sizes: Sequence[int], dtypes: Sequence[str], repetitions: int, resubmit_up_to: int
 ) -> list[dict[str, Any]]:
     """One row per (dtype, size, way), medians over repetitions with the fastest and slowest."""
-    base = _load(model)
+    base = load(model)
     rows = []
     for dtype in dtypes:
         student = base.in_dtype(dtype)
@@ -52,7 +46,7 @@ def compare_batches(
     model: str, size: int, dtypes: Sequence[str], batch_sizes: Sequence[int]
 ) -> list[dict[str, Any]]:
     """One row per (dtype, batch size): the share of targets that differ from those decoded one by one."""
-    base = _load(model)
+    base = load(model)
     rows = []
     for dtype in dtypes:
         student = base.in_dtype(dtype)
@@ -71,20 +65,6 @@ def compare_batches(
                 }
             )
     return rows
-
-
-def release_memory() -> None:
-    """Give freed memory back to the system, so that the next peak is the next call's own."""
-    gc.collect()
-    if sys.platform == "linux":
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def _load(model: str) -> Student:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [f"model={model}", "retention=none", "tracking.mode=disabled"]
-        config = read_config(compose("config", overrides=overrides))
-    return models.load(config.model, config.cache_dir)
 
 
 def _measure_size(

@@ -12,10 +12,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mixsd.engine.messages import CONF
 from mixsd.engine.models import ModelSettings, fingerprint
 from mixsd.engine.preparation import read_examples
 from mixsd.engine.store import content_hash
@@ -71,6 +73,17 @@ class RunConfig:
     resolved: dict[str, Any]
     model_fingerprint: str
     only_facts: frozenset[str] | None
+
+
+def compose_run(overrides: list[str]) -> RunConfig:
+    """Compose the project's config with overrides, as `run.py` does, and check it.
+
+    Raises:
+        HydraException: An override fits no config.
+        MixSDError: As `read_config`.
+    """
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return read_config(compose("config", overrides=overrides))
 
 
 def read_config(config: DictConfig) -> RunConfig:

@@ -31,7 +31,7 @@ def ask(
         One record per probe, in order: id, kind, fact_id, prompt, answers, text, extracted, outcome,
         tokens, prompt_tokens.
     """
-    prompts = [student.prompt_ids(probe.prompt) for probe in probes]
+    prompts = [student.prompt_ids(p.prompt, p.system, p.earlier) for p in probes]
     completions = generate(
         student,
         prompts,
