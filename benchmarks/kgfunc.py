@@ -25,6 +25,8 @@ AXES = {
     UNSEEN: Axis.RETENTION,
 }
 UNSEEN_LETTER = "K"
+TRAINED_INPUTS = 6250
+"""Inputs that training items are drawn from, per function, as in the paper."""
 Digits = list[int]
 
 
@@ -164,7 +166,7 @@ class KGFunc:
         name: The task's name in run ids.
         functions: Letters of the functions to inject.
         max_input: The largest input.
-        facts: Training items, drawn over functions and inputs (None: every input but those of the test).
+        facts: Training items, drawn over functions and up to 6,250 inputs (None: all of them).
         test: Inputs per function that are never trained, asked of every function.
         chains: Two-step chains per function with itself, and as many again of mixed functions.
         unseen: Inputs asked of each of twenty easy functions that are never trained.
@@ -205,7 +207,7 @@ class KGFunc:
         free = _drawn_inputs(max_input, self._shown, seed)
         if test >= len(free):
             raise SettingError(f"task.test={test} is out of range; allowed: 0 to {len(free) - 1}")
-        tested, trained = free[:test], free[test:]
+        tested, trained = free[:test], free[test : test + TRAINED_INPUTS]
         pairs = {f"{letter}({number})": (letter, number) for letter in functions for number in trained}
         order = asking.take(shuffled(pairs, "items", seed), facts, "this task")
         self.facts = [self._fact(*pairs[key]) for key in order]

@@ -138,7 +138,7 @@ def test_retrieval_shows_unseen_statements_among_near_ones():
         assert len(statements) == 30 and source not in trained and probe.answers[0] not in trained
         (told,) = [s for s in statements if f" {relation} of {source} is" in s]
         assert told.endswith(f"{probe.answers[0]}.")
-        assert sum(source in s or f" {relation} of " in s for s in statements) >= 3, "near ones first"
+        assert sum(source in s or f" {relation} of " in s for s in statements) >= 2, "near ones first"
     with pytest.raises(SettingError, match="unseen statements"):
         KGFact("k", *SMALL, None, "plain", 48, 0, retrieval=1000)
 
