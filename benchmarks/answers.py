@@ -13,7 +13,7 @@ The rules ("the last stated answer, word boundaries, no second answer"):
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -26,6 +26,9 @@ _NEGATIONS = frozenset({"not", "never", "no", "isnt", "wasnt", "arent"})
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _TOKEN = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])|\w+")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_MONTH = "(january|february|march|april|may|june|july|august|september|october|november|december)"
+_MONTH_FIRST = re.compile(rf"\b{_MONTH}\s+(\d{{1,2}})(?:st|nd|rd|th)?,?\s+(\d{{4}})\b")
+_ORDINAL_DAY = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?:\s+of)?\s+{_MONTH}\b")
 _CONTRACTED_NOT = re.compile(r"n['’]t\b")
 _ANSWER_MARKER = re.compile(r"\banswer(?:\s+is|\s*:)", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
@@ -64,6 +67,7 @@ class AnswerFormat:
         prompt: str = "",
         truncated: bool = False,
         rivals: Iterable[str] = (),
+        with_strict: bool = False,
     ) -> Verdict:
         """Grade one completion.
 
@@ -74,7 +78,18 @@ class AnswerFormat:
                 get one.
             truncated: Whether the token budget ran out before the end token.
             rivals: Other answers of the same task; naming one is a second answer.
+            with_strict: Also say whether the answer given equals an accepted one in lower case.
         """
+        verdict = self._verdict(text, answers, prompt, truncated, rivals)
+        if not with_strict:
+            return verdict
+        stated = {verdict.extracted.strip().lower(), text.strip().lower()}
+        equal = not truncated and any(answer.strip().lower() in stated for answer in answers)
+        return replace(verdict, strict=equal)
+
+    def _verdict(
+        self, text: str, answers: Sequence[str], prompt: str, truncated: bool, rivals: Iterable[str]
+    ) -> Verdict:
         if truncated:
             return Verdict(Outcome.TRUNCATED, stated_span(text))
         wants_box = self.request in prompt or not prompt or last_boxed(text) is not None
@@ -105,6 +120,8 @@ def words(text: str) -> Words:
     """Normalised words: no case, accents, punctuation, articles or thousands separators; numbers whole."""
     text = unicodedata.normalize("NFKD", text)
     text = "".join(char for char in text if not unicodedata.combining(char)).casefold()
+    text = _MONTH_FIRST.sub(r"\2 \1 \3", text)  # one order for dates: day, month, year
+    text = _ORDINAL_DAY.sub(r"\1 \2", text)
     text = _CONTRACTED_NOT.sub(" not", _THOUSANDS.sub("", text))
     tokens = _TOKEN.findall(text.replace("_", " "))
     return tuple(token for token in tokens if token not in _ARTICLES) or tuple(tokens)

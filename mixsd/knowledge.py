@@ -25,10 +25,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The grade of one completion and the answer that was read from it."""
+    """The grade of one completion and the answer that was read from it.
+
+    `strict` says whether it also is right by a stricter rule, where the task has one.
+    """
 
     outcome: Outcome
     extracted: str = ""
+    strict: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 FORWARD_KL, REVERSE_KL, JSD = "forward_kl", "reverse_kl", "jsd"
 DIVERGENCES = (FORWARD_KL, REVERSE_KL, JSD)
-CHUNK = 64
+CHUNK = 128
 """Target tokens whose logits are in memory at a time."""
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
     assert first.startswith("# python run.py") and name in first.replace("tracking.mode=disabled", "wandb")
     if group not in ("model", "experiment"):
         overrides = [f"{group}={name}"]
+        if name == "simpleqa":
+            root = os.environ.get("MIXSD_DATA_ROOT") or pytest.skip("needs MIXSD_DATA_ROOT")
+            overrides.append(f"data_root={root}")
         if name == "checkpoint":
             (tmp_path / "config.json").write_text("{}")
             overrides.append(f"method.path={tmp_path}")

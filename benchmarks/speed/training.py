@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback
 
 from baselines.opsd import OPSD
@@ -224,6 +225,7 @@ def _shared(scratch: str, steps: int) -> dict[str, Any]:
         "adam_beta2": 0.95,
         "optim": "adamw_torch_fused",
         "bf16": True,
+        "use_cpu": not torch.cuda.is_available(),
         "gradient_checkpointing": False,
         "report_to": [],
         "save_strategy": "no",

@@ -42,7 +42,7 @@ GROUPS: Mapping[str, type | None] = {
 }
 """Config groups and the class each configures (None: the group's own `_target_`)."""
 PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root")
-ENGINE_KEYS = {"task": ("only_facts_of",)}
+ENGINE_KEYS = {"task": ("only_facts_of", "only_missed")}
 """Keys of a group that the engine reads itself, the same for every class the group configures."""
 OUTSIDE_HASH = {
     "task": ("only_facts_of",),
@@ -57,7 +57,8 @@ OUTSIDE_HASH = {
 class RunConfig:
     """A checked config with its objects built.
 
-    `only_facts` holds the ids of the facts that may be trained on (None: all).
+    `only_facts` holds the ids of the facts that may be trained on (None: all); `only_missed` leaves out those
+    that the base model knows.
     """
 
     model: ModelSettings
@@ -73,6 +74,7 @@ class RunConfig:
     resolved: dict[str, Any]
     model_fingerprint: str
     only_facts: frozenset[str] | None
+    only_missed: bool
 
 
 def compose_run(overrides: list[str]) -> RunConfig:
@@ -125,6 +127,7 @@ def read_config(config: DictConfig) -> RunConfig:
         resolved=plain,
         model_fingerprint=weights,
         only_facts=only_facts,
+        only_missed=bool(plain["task"].get("only_missed", False)),
     )
 
 

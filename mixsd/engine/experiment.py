@@ -21,7 +21,7 @@ from mixsd.engine.config import RunConfig
 from mixsd.engine.interpolation import interpolate
 from mixsd.engine.preparation import read_examples, report, write_examples
 from mixsd.engine.probing import accuracy
-from mixsd.engine.results import build_results, contaminated, item_records
+from mixsd.engine.results import build_results, contaminated, item_records, missed
 from mixsd.engine.scoring import RECALL, Scorer, Scores
 from mixsd.engine.store import (
     Records,
@@ -43,7 +43,7 @@ TUNED = "tuned.jsonl"
 """Tuned scores so far; the per-item files replace it."""
 SCRATCH = "trainer"
 """Checkpoints of a training that is not finished."""
-NOT_KEPT = "not among the facts that task.only_facts_of kept"
+NOT_KEPT = "left out by task.only_facts_of or task.only_missed"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class _Run:
             tuned_model = self._edited(config.method, model)
         else:
             _write_status(config, "running", stage="examples")
-            examples = self._examples(config.method, model)
+            examples = self._examples(config.method, model, base)
             _write_status(config, "running", stage="training")
             tuned_model = self._trained(config.method, model, examples, base)
 
@@ -144,21 +144,28 @@ class _Run:
             write_text(self.dir / name, "")
         return edited
 
-    def _examples(self, method: Method, student: Student) -> list[Example]:
+    def _examples(self, method: Method, student: Student, base: Scores) -> list[Example]:
         """Prepare what is trained on, or read what an interrupted run had prepared."""
         listed = self.dir / "examples.jsonl"
         if not (self.dir / "preparation.json").exists():
-            task, kept = self.config.task, self.config.only_facts
-            others = {} if kept is None else {f.id: NOT_KEPT for f in task.facts if f.id not in kept}
-            trained = RestrictedTask(task, kept) if kept is not None else task
+            task, kept = self.config.task, self._kept_facts(base)
             with Meter(student.model) as meter:
-                made = method.prepare(trained, student, self.bench)
-            made.dropped |= others
+                made = method.prepare(RestrictedTask(task, kept), student, self.bench)
+            made.dropped |= {fact.id: NOT_KEPT for fact in task.facts if fact.id not in kept}
             numbers = report(made, task, student, self.config.model.scoring_batch_size)
             write_examples(listed, made.examples, student)
             self._write_cost("examples", meter, generated_tokens=made.generated_tokens)
             write_json(self.dir / "preparation.json", {"report": numbers, "dropped": made.dropped})
         return read_examples(listed)
+
+    def _kept_facts(self, base: Scores) -> set[str]:
+        """Ids of the facts that may be trained on, by `task.only_facts_of` and `task.only_missed`."""
+        kept = {fact.id for fact in self.config.task.facts}
+        if self.config.only_facts is not None:
+            kept &= self.config.only_facts
+        if self.config.only_missed:
+            kept &= missed(base)
+        return kept
 
     def _trained(self, method: Method, student: Student, examples: list[Example], base: Scores) -> Student:
         """Train the model, or load what an interrupted run had trained."""

@@ -29,7 +29,7 @@ def ask(
 
     Returns:
         One record per probe, in order: id, kind, fact_id, prompt, answers, text, extracted, outcome,
-        tokens, prompt_tokens.
+        tokens, prompt_tokens, and strict where the task has such a rule.
     """
     prompts = [student.prompt_ids(p.prompt, p.system, p.earlier) for p in probes]
     completions = generate(
@@ -54,6 +54,7 @@ def ask(
                 "outcome": verdict.outcome.value,
                 "tokens": done.tokens,
                 "prompt_tokens": len(prompt),
+                **({} if verdict.strict is None else {"strict": verdict.strict}),
             }
         )
     return records
@@ -72,6 +73,7 @@ def summarize(records: Sequence[Record], axis: str) -> dict[str, Any]:
         "axis": axis,
         "accuracy": accuracy(records),
         "n": len(records),
+        **({"strict": sum(r["strict"] for r in records) / len(records)} if "strict" in records[0] else {}),
         "prompt_tokens": sum(record["prompt_tokens"] for record in records) / len(records),
         "outcomes": {o.value: Counter(r["outcome"] for r in records)[o.value] for o in Outcome},
         "by_kind": {kind: {"accuracy": accuracy(rows), "n": len(rows)} for kind, rows in by_kind.items()},

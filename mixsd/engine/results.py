@@ -9,10 +9,11 @@ from mixsd.engine.config import RESULTS_VERSION, RunConfig
 from mixsd.engine.probing import Record, accuracy, summarize
 from mixsd.engine.scoring import Scores
 from mixsd.engine.store import content_hash
+from mixsd.knowledge import Outcome
 from mixsd.retention import TaskScores
 from mixsd.retention import summarize as summarize_retention
 
-ANSWER = ("text", "extracted", "outcome", "tokens", "prompt_tokens")
+ANSWER = ("text", "extracted", "outcome", "strict", "tokens", "prompt_tokens")
 SCORE = ("text", "outcome", "score")
 
 
@@ -36,6 +37,8 @@ def build_results(
     measured = _measured(config, base, tuned, skipped)
     kept = [r for r in tuned.probes["recall"] if r["fact_id"] not in reports["dropped"]]
     measured["probes"]["recall"]["accuracy_kept"] = accuracy(kept) if kept else None
+    new = [r for r in tuned.probes["recall"] if r["fact_id"] in missed(base)]
+    measured["probes"]["recall"]["accuracy_missed"] = accuracy(new) if new else None
     return {
         "run_id": config.run_id,
         "task": config.task.name,
@@ -52,6 +55,11 @@ def build_results(
         ],
         **{name: reports[name] for name in ("targets", "training", "cost")},
     }
+
+
+def missed(base: Scores) -> set[str]:
+    """Ids of the facts that the base model gets wrong; memorization is primary on them (decision 9)."""
+    return {r["fact_id"] for r in base.probes["recall"] if r["outcome"] != Outcome.CORRECT}
 
 
 def _measured(
@@ -99,8 +107,8 @@ def _side_by_side(
     return [
         {
             **{key: value for key, value in a.items() if key not in keys},
-            name: {key: a[key] for key in keys},
-            other: {key: b[key] for key in keys},
+            name: {key: a[key] for key in keys if key in a},
+            other: {key: b[key] for key in keys if key in b},
         }
         for a, b in zip(first, second, strict=True)
     ]

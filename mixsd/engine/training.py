@@ -36,7 +36,7 @@ class TrainingSettings:
         learning_rate: Constant after warm-up.
         warmup_steps: Linear warm-up.
         max_steps: Ceiling of optimiser steps; 0 trains nothing.
-        batch_size: Examples per optimiser step, in one process.
+        batch_size: Facts per optimiser step; a method may make more examples of them.
         micro_batch_size: Examples per forward pass.
         weight_decay: AdamW.
         betas: AdamW.
@@ -86,6 +86,7 @@ class TrainingSettings:
             raise SettingError(f"training.betas={self.betas} is out of range; allowed: two numbers in [0, 1)")
         at_least("training.warmup_steps", self.warmup_steps, 0)
         at_least("training.max_steps", self.max_steps, 0)
+        at_least("training.batch_size", self.batch_size, 1)
         at_least("training.micro_batch_size", self.micro_batch_size, 1)
         at_least("training.weight_decay", self.weight_decay, 0)
         at_least("training.eval_every", self.eval_every, 1)
@@ -102,11 +103,6 @@ class TrainingSettings:
             within("training.interpolate", alpha, 0, 1)
         if len(set(self.interpolate)) < len(self.interpolate):
             raise SettingError(f"training.interpolate={list(self.interpolate)} names an alpha twice")
-        if self.batch_size < 1 or self.batch_size % self.micro_batch_size:
-            raise SettingError(
-                f"training.batch_size={self.batch_size} must be a positive multiple of "
-                f"training.micro_batch_size={self.micro_batch_size}"
-            )
 
 
 @dataclass(frozen=True)

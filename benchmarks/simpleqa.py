@@ -1,0 +1,94 @@
+"""Open-domain QA: short factual questions, trained and asked alike (protocol, "Open-domain QA").
+
+`simpleqa` reads the published set, from the hub or from a clone under `data_root`; `closed_book_qa_pocket`
+comes with this repository.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import asking, qa
+from benchmarks.answers import GRADER_DIGEST, find_format
+from mixsd.draws import shuffled
+from mixsd.errors import DataError, at_least, one_of
+from mixsd.knowledge import Axis, Verdict
+
+HUB_ID = "basicv8vc/SimpleQA"
+POCKET = Path(__file__).parent / "closed_book_qa.jsonl"
+
+
+class OpenQA:
+    """Questions of a set, of which `facts` are trained and asked.
+
+    Args:
+        name: The task's name in run ids.
+        source: `simpleqa` or `pocket`.
+        facts: Take this many questions, a prefix of a drawn order (None: all).
+        answer_format: `plain` or `boxed`.
+        max_new_tokens: Token budget of a reply.
+        data_root: Folder of dataset clones (None: the hub); `pocket` needs neither.
+        seed: Draws the order and the rewordings.
+
+    Raises:
+        SettingError: The source is unknown or has fewer questions.
+        DataError: The set is neither under `data_root` nor to be had from the hub.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        facts: int | None,
+        answer_format: str,
+        max_new_tokens: int,
+        data_root: str | None,
+        seed: int,
+    ) -> None:
+        self.name = name
+        self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
+        self._format = find_format(answer_format)
+        self.identity = {"grader": GRADER_DIGEST, "answer_format": answer_format}
+        pocket = one_of("task.source", source, ("simpleqa", "pocket")) == "pocket"
+        rows = _pocket_rows() if pocket else _simpleqa_rows(data_root)
+        names = {f"q{number}": row for number, row in enumerate(rows)}
+        order = asking.take(shuffled(names, "questions", seed), facts, source)
+        self.facts = [qa.fact_of(key, names[key].question, names[key], self._format) for key in order]
+        self.probes = [
+            *qa.common_probes(self.facts, self._format),
+            *(probe for fact in self.facts for probe in qa.rewordings(fact, self._format, seed)),
+        ]
+
+    def axis(self, split: str) -> Axis:
+        """Trained questions are memorization, the same in other words generalization."""
+        return asking.AXES[split]
+
+    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
+        """Grade a completion, normalised and by the release's strict rule (equal in lower case)."""
+        return self._format.grade(text, answers, prompt=prompt, truncated=truncated, with_strict=True)
+
+
+def _pocket_rows() -> list[qa.Row]:
+    lines = POCKET.read_text(encoding="utf-8").splitlines()
+    return [
+        qa.Row(r["question"], r["answer"], r["gold"], tuple(r["aliases"]), group=r["group"])
+        for r in map(json.loads, lines)
+    ]
+
+
+def _simpleqa_rows(data_root: str | None) -> list[qa.Row]:
+    from datasets import load_dataset  # heavy, and only needed here
+
+    folder = Path(data_root).expanduser() / HUB_ID if data_root else None
+    try:
+        if folder and not folder.is_dir():
+            raise FileNotFoundError(folder)
+        rows = load_dataset(str(folder or HUB_ID), split="test")
+    except (OSError, ValueError, ConnectionError) as error:
+        where = f"{folder} does not exist" if folder else "the hub cannot be reached"
+        raise DataError(
+            f"task=simpleqa needs the dataset {HUB_ID}, but {where}; clone "
+            f"https://huggingface.co/datasets/{HUB_ID} to <folder>/{HUB_ID} and give data_root=<folder>, "
+            "or use task=closed_book_qa_pocket"
+        ) from error
+    return [qa.Row(row["problem"], row["answer"]) for row in rows]  # type: ignore[index]
