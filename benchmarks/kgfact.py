@@ -191,6 +191,7 @@ class KGFact:
             answer=edge.target,
             gold_text=self._format.gold_text(edge.sentence, edge.target),
             category=edge.relation,
+            subject=edge.source,
         )
 
     def _paraphrases(self, edge: Edge, seed: int) -> list[Probe]:

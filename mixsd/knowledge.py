@@ -46,7 +46,9 @@ class Fact:
         answer: The short gold answer.
         gold_text: The full gold reply (the paper's y*), which ends with the answer.
         aliases: Other spellings accepted as the answer.
-        category: The kind of fact, for break-downs (here: the relation).
+        category: The kind of fact, for break-downs.
+        subject: What it is about; a held-out question about it is contaminated ('' where unknown).
+        replaces: Accepted answers that it replaces, where it is an edit.
     """
 
     id: str
@@ -56,6 +58,8 @@ class Fact:
     gold_text: str
     aliases: tuple[str, ...] = ()
     category: str = ""
+    subject: str = ""
+    replaces: tuple[str, ...] = ()
 
     @property
     def answers(self) -> tuple[str, ...]:

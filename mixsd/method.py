@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from mixsd.knowledge import Fact, Probe, Task
 from mixsd.losses import nll
@@ -322,11 +322,50 @@ class Student:
         return nll(self.target_logits(batch), batch.target_ids)
 
     def target_states(self, batch: Batch) -> Tensor:
-        """Last hidden states (N, D) at the positions that predict target tokens, for `head`."""
+        """Last hidden states (N, D) at the positions that predict target tokens, for `head`.
+
+        Where several examples share a prompt, as the answers to one question do, it is read once for all.
+        """
+        prompts = dict.fromkeys(example.prompt_ids for example in batch.examples)
+        if 2 * len(prompts) <= len(batch.examples):
+            return self._states_after(list(prompts), batch)
         output = self.model.get_decoder()(
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
         )
         return output.last_hidden_state[batch.is_predictor]
+
+    def _states_after(self, prompts: list[tuple[int, ...]], batch: Batch) -> Tensor:
+        """`target_states` by way of a cache: prompts first, then all targets but their last tokens."""
+        place = {prompt: number for number, prompt in enumerate(prompts)}
+        rows = torch.tensor([place[example.prompt_ids] for example in batch.examples], device=self.device)
+        tokens, mask = left_pad(prompts, self.device)
+        cache, decoder = DynamicCache(), self.model.get_decoder()
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        read = decoder(
+            input_ids=tokens, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
+        )
+        states = read.last_hidden_state[rows, -1:]
+        lengths = torch.tensor([len(example.target_ids) for example in batch.examples], device=self.device)
+        width = int(lengths.max()) - 1
+        if width:
+            cache.batch_select_indices(rows)
+            fed = torch.zeros(len(rows), width, dtype=torch.long, device=self.device)
+            for row, example in enumerate(batch.examples):
+                fed[row, : len(example.target_ids) - 1] = torch.tensor(example.target_ids[:-1])
+            columns = torch.arange(width, device=self.device)
+            is_fed = columns < (lengths - 1)[:, None]
+            after = decoder(
+                input_ids=fed,
+                attention_mask=torch.cat([mask[rows], is_fed.long()], dim=1),
+                position_ids=mask.sum(dim=1)[rows][:, None] + columns,
+                cache=cache,
+                use_cache=True,
+            )
+            states = torch.cat([states, after.last_hidden_state], dim=1)
+        trained = torch.arange(width + 1, device=self.device) < lengths[:, None]
+        for row, example in enumerate(batch.examples):
+            trained[row, list(example.masked)] = False
+        return states[trained]
 
     def head(self, states: Tensor) -> Tensor:
         """Logits (n, V) of hidden states (n, D)."""

@@ -26,7 +26,6 @@ OVERRIDES = {
     "opsd": ["method.rollouts=3"],
 }
 NAMES = sorted(path.stem for path in (ROOT / "conf/method").glob("*.yaml"))
-DIVERGENCES = ["forward_kl", "reverse_kl", "jsd"]
 TASK = FakeTask(2, bool)
 
 
@@ -101,7 +100,8 @@ def some_batch(method, student):
 
 @every_method
 def test_a_finite_loss_per_trained_token_and_no_gradient_elsewhere(build, name):
-    method, student = build(name), fresh()
+    # One answer a prompt: what several answers share is read in another way (see test_method).
+    method, student = build(name, *(["method.rollouts=1"] if name == "opsd" else [])), fresh()
     assert isinstance(method, Method) and method.name
     batch = some_batch(method, student)
     seen = []
@@ -167,8 +167,8 @@ class SharpTeacher:
         return states
 
 
-@pytest.mark.parametrize("divergence", DIVERGENCES)
-def test_opsd_follows_a_sharp_teacher(build, tmp_path, monkeypatch, divergence):
+@pytest.mark.parametrize(("divergence", "steps"), [("forward_kl", 150), ("jsd", 250), ("reverse_kl", 400)])
+def test_opsd_follows_a_sharp_teacher(build, tmp_path, monkeypatch, divergence, steps):
     student = fresh()
     teacher = SharpTeacher(student)
 
@@ -179,7 +179,7 @@ def test_opsd_follows_a_sharp_teacher(build, tmp_path, monkeypatch, divergence):
 
     monkeypatch.setattr(Student, "as_base", as_base)
     method = build("opsd", f"method.divergence={divergence}")
-    _, report, curve = fit(method, tmp_path, student, max_steps=400 if divergence == "reverse_kl" else 150)
+    _, report, curve = fit(method, tmp_path, student, max_steps=steps)
     first, last = curve[0]["loss"], sum(point["loss"] for point in curve[-10:]) / 10
     assert last < first / 10
     assert report.generated_tokens == report.trained_tokens > 0, "it is trained on what the student wrote"

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import torch
 
+from mixsd.engine.bench import ForwardPasses
 from mixsd.method import Example, collate, gold_example, left_pad
 from tests.fakes import FakeTask
 
@@ -32,6 +35,31 @@ def test_target_logits_are_those_of_each_example_alone(tiny):
     assert torch.allclose(together, alone, atol=1e-5)
     full = tiny.model(batch.input_ids, attention_mask=batch.attention_mask).logits
     assert torch.allclose(together, full[batch.is_predictor], atol=1e-5)
+
+
+def test_a_prompt_that_several_examples_share_is_read_once_to_the_same_end(tiny):
+    """Values and gradients equal those of reading every row whole, masked tokens included."""
+    rows = [example(5, length, f"f{length}") for length in (1, 4, 6, 3)] + [example(3, 2), example(3, 5)]
+    rows[2] = replace(rows[2], masked=(0, 3))
+    assert len({row.prompt_ids for row in rows}) == 2
+    batch = collate(rows, pad_id=END)
+    results = []
+    for shared in (True, False):
+        tiny.model.zero_grad()
+        passes = ForwardPasses(tiny.model)
+        if shared:
+            with passes:
+                states = tiny.target_states(batch)
+            assert passes.count == 2, "prompts, then targets"
+        else:
+            output = tiny.model.get_decoder()(batch.input_ids, attention_mask=batch.attention_mask)
+            states = output.last_hidden_state[batch.is_predictor]
+        assert torch.allclose(tiny.head(states), tiny.target_logits(batch), atol=1e-5)
+        (states.sin() * torch.arange(len(states))[:, None]).sum().backward()
+        grads = [p.grad.clone() for p in tiny.model.parameters() if p.grad is not None]
+        results.append((states.detach(), torch.cat([grad.flatten() for grad in grads])))
+    assert torch.allclose(results[0][0], results[1][0], atol=1e-5)
+    assert torch.allclose(results[0][1], results[1][1], atol=1e-3)
 
 
 def test_no_gradient_reaches_prompt_or_padding(tiny):

@@ -1,7 +1,7 @@
 """`results.json` and the per-item files of a run, from base and tuned scores."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from mixsd.engine.bench import device_name, software
@@ -9,7 +9,7 @@ from mixsd.engine.config import RESULTS_VERSION, RunConfig
 from mixsd.engine.probing import Record, accuracy, summarize
 from mixsd.engine.scoring import Scores
 from mixsd.engine.store import content_hash
-from mixsd.knowledge import Outcome
+from mixsd.knowledge import Axis, Outcome
 from mixsd.retention import TaskScores
 from mixsd.retention import summarize as summarize_retention
 
@@ -35,10 +35,12 @@ def build_results(
     """
     skipped = contaminated(config, base)
     measured = _measured(config, base, tuned, skipped)
-    kept = [r for r in tuned.probes["recall"] if r["fact_id"] not in reports["dropped"]]
-    measured["probes"]["recall"]["accuracy_kept"] = accuracy(kept) if kept else None
-    new = [r for r in tuned.probes["recall"] if r["fact_id"] in missed(base)]
-    measured["probes"]["recall"]["accuracy_missed"] = accuracy(new) if new else None
+    recall = tuned.probes["recall"]
+    measured["probes"]["recall"] |= {
+        "accuracy_kept": _accuracy_of(recall, {f.id for f in config.task.facts} - set(reports["dropped"])),
+        "accuracy_missed": _accuracy_of(recall, missed(base)),
+        "edit_success": _accuracy_of(recall, _known_before(config, base)),
+    }
     return {
         "run_id": config.run_id,
         "task": config.task.name,
@@ -62,12 +64,38 @@ def missed(base: Scores) -> set[str]:
     return {r["fact_id"] for r in base.probes["recall"] if r["outcome"] != Outcome.CORRECT}
 
 
+def _accuracy_of(records: Sequence[Record], facts: Container[str]) -> float | None:
+    """Accuracy over some facts' records; None where there is none."""
+    chosen = [record for record in records if record["fact_id"] in facts]
+    return accuracy(chosen) if chosen else None
+
+
+def _known_before(config: RunConfig, base: Scores) -> set[str]:
+    """Ids of the edits whose old answer the base model gives: only these count as edits (decision 9)."""
+    old = {fact.id: fact.replaces for fact in config.task.facts if fact.replaces}
+    known = set()
+    for record in base.probes["recall"]:
+        if record["fact_id"] in old:
+            cut = record["outcome"] == Outcome.TRUNCATED
+            answers = old[record["fact_id"]]
+            verdict = config.task.grade(record["text"], answers, prompt=record["prompt"], truncated=cut)
+            if verdict.outcome is Outcome.CORRECT:
+                known.add(record["fact_id"])
+    return known
+
+
 def _measured(
     config: RunConfig, base: Scores, tuned: Scores, skipped: Mapping[str, set[int]]
 ) -> dict[str, Any]:
-    """Both axes of one model."""
+    """Both axes of one model; `kept`: the share still right of what the base had right."""
+    probes = _probe_summary(config, tuned)
+    for split, summary in probes.items():
+        if summary["axis"] == Axis.RETENTION:
+            right = {r["id"] for r in base.probes[split] if r["outcome"] == Outcome.CORRECT}
+            still = [r for r in tuned.probes[split] if r["id"] in right]
+            summary |= {"kept": accuracy(still) if still else None, "n_kept": len(still)}
     return {
-        "probes": _probe_summary(config, tuned),
+        "probes": probes,
         "retention": summarize_retention(base.retention, tuned.retention, skipped),
     }
 
@@ -121,8 +149,14 @@ def _probe_summary(config: RunConfig, scores: Scores) -> dict[str, Any]:
 
 
 def contaminated(config: RunConfig, base: Scores) -> dict[str, set[int]]:
-    """Held-out documents that name an answer of a trained fact; they leave this run's score (decision 9)."""
-    trained = {answer.casefold() for fact in config.task.facts for answer in fact.answers}
+    """Held-out documents that name a subject, question or answer of a trained fact leave this run's score.
+
+    Decision 9. A number or a single letter alone is no such name: it stands in too many documents.
+    """
+    named = (n for f in config.task.facts for n in (*f.answers, f.subject, f.question))
+    trained = {name.casefold() for name in named if any(c.isalpha() for c in name) and len(name) > 1}
+    if not trained:
+        return {task: set() for task in base.retention}
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(trained)))})(?!\w)")
     return {task: _naming(scores, pattern) for task, scores in base.retention.items()}
 

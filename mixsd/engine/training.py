@@ -319,8 +319,8 @@ class _Trainer(Trainer):
         tokens = sum(example.trained_tokens for example in examples)
         self._report.trained_tokens += tokens
         size = self._settings.micro_batch_size
-        if len(examples) > size:  # rows of like length together, so that little is padded
-            examples = sorted(examples, key=lambda e: len(e.prompt_ids) + len(e.target_ids))
+        if len(examples) > size:  # rows of one prompt and of like length together
+            examples = sorted(examples, key=lambda e: (len(e.prompt_ids), e.prompt_ids, len(e.target_ids)))
         total = torch.zeros((), device=self._student.device)
         for start in range(0, len(examples), size):
             batch = self._student.collate(examples[start : start + size])

@@ -1,0 +1,255 @@
+"""Your own facts from a CSV, JSON Lines or Parquet file: policies, product data, anything with an answer.
+
+Columns: `question` and `answer`; optional `answer_text` (the whole reply), `aliases`, `paraphrases`,
+`neighbors` and `group`. In a CSV, lists are separated by `|`.
+
+Whether a fact was learned is never judged by its trained question alone: its paraphrases are asked too, or,
+where the file has none, wordings around the question (marked `synthetic`); and neighbors, questions of the
+same kind about something else, must not be answered with an injected answer.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks import asking, qa
+from benchmarks.answers import GRADER_DIGEST, AnswerFormat, find_format, words
+from mixsd.draws import shuffled, uniform
+from mixsd.errors import DataError, at_least, within
+from mixsd.knowledge import Axis, Fact, Outcome, Probe, Verdict
+
+NEIGHBORS = "neighbors"
+AXES = {**asking.AXES, NEIGHBORS: Axis.RETENTION}
+LISTS, TEXTS = ("aliases", "paraphrases", "neighbors"), ("question", "answer", "answer_text", "group")
+LONGEST = 2000
+"""Characters of a field; more than a prompt of a small model can hold with its answer."""
+SHOWN_PROBLEMS = 5
+STAND_INS = ("Zanbrook", "Orvelle", "Tamriston", "Quillhaven", "Brenvora")
+"""Names of nothing, for neighbors made from a question."""
+_NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w'’-]*(?:\s+[A-Z][\w'’-]*)*")
+
+
+class OwnFacts:
+    """Facts of a user's file.
+
+    Args:
+        name: The task's name in run ids.
+        path: The file: .csv, .jsonl or .parquet.
+        facts: Take the first so many rows (None: all).
+        held_out: Share of each row's paraphrases that is asked and never trained; the others are trained
+            as further questions.
+        answer_format: `plain` or `boxed`.
+        max_new_tokens: Token budget of a reply.
+        seed: Draws which paraphrases are held out, and wordings.
+
+    Raises:
+        SettingError: A setting is out of range.
+        DataError: The file cannot be read or rows are broken; the lines are named.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        facts: int | None,
+        held_out: float,
+        answer_format: str,
+        max_new_tokens: int,
+        seed: int,
+    ) -> None:
+        self.name = name
+        self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
+        within("task.held_out", held_out, 0, 1)
+        self._format = find_format(answer_format)
+        self.identity = {"grader": GRADER_DIGEST, "answer_format": answer_format}
+        rows = asking.take(read_rows(Path(path).expanduser()), facts, path)
+        self._answers = sorted({answer for row in rows for answer in (row.answer, *row.aliases)})
+        self.facts: list[Fact] = []
+        self.probes: list[Probe] = []
+        others: list[Probe] = []
+        for row in rows:
+            trained, held = _split(row, held_out, seed)
+            made = [
+                qa.fact_of(f"row {row.line}" + (f" / {n}" if n else ""), question, row, self._format)
+                for n, question in enumerate([row.question, *trained])
+            ]
+            self.facts += made
+            others += qa.paraphrases(made[0], held, self._format)
+            if not held:
+                others += qa.rewordings(made[0], self._format, seed)
+            others += _neighbors(row, made[0], self._format, seed)
+        self.probes = [*qa.common_probes(self.facts, self._format), *others]
+
+    def axis(self, split: str) -> Axis:
+        """Trained questions are memorization, other wordings generalization, neighbors retention."""
+        return AXES[split]
+
+    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
+        """Grade a completion; the other facts' answers are rivals.
+
+        A neighbor's question has no accepted answers: it is right as long as it names no injected one.
+        """
+        if answers:
+            return self._format.grade(text, answers, prompt=prompt, truncated=truncated, rivals=self._answers)
+        named = next((a for a in self._answers if _names(text, a) and not _names(prompt, a)), "")
+        return Verdict(Outcome.WRONG if named else Outcome.CORRECT, named)
+
+
+def read_rows(path: Path) -> list[qa.Row]:
+    """Rows of a file.
+
+    Raises:
+        DataError: The file is missing, unreadable or of no known kind, lacks a column, or has broken rows:
+            empty or overlong fields, or one question with two answers. Lines are named.
+    """
+    frame = _read_frame(path)
+    missing = [column for column in ("question", "answer") if column not in frame.columns]
+    if missing:
+        raise DataError(
+            f"{path} lacks the column {' and '.join(missing)}; it has {', '.join(map(str, frame.columns))}; "
+            f"needed: question, answer; optional: {', '.join((*TEXTS[2:], *LISTS))}"
+        )
+    unknown = [str(column) for column in frame.columns if column not in (*TEXTS, *LISTS)]
+    if unknown:
+        raise DataError(
+            f"{path} has the unknown column {', '.join(unknown)}; "
+            f"allowed: {', '.join((*TEXTS, *LISTS))}; rename or remove it"
+        )
+    if frame.empty:
+        raise DataError(f"{path} holds no facts; give one a row")
+    records: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
+    first = 2 if path.suffix.lower() == ".csv" else 1
+    problems: list[str] = []
+    rows = []
+    for line, record in enumerate(records, start=first):
+        row = _row(record, line, problems)
+        if row:
+            rows.append(row)
+    problems += _contradictions(rows)
+    if problems:
+        more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        raise DataError(f"{path}: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}; mend the file")
+    # The same question with the same answer twice is one fact.
+    return list({" ".join(words(row.question)): row for row in reversed(rows)}.values())[::-1]
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".jsonl", ".parquet"):
+        raise DataError(f"task.path={path} is of no known kind; allowed: .csv, .jsonl, .parquet")
+    if path.is_dir():
+        raise DataError(f"task.path={path} is a folder; give a file")
+    try:
+        if kind == ".csv":
+            return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        if kind == ".jsonl":
+            text = path.read_text(encoding="utf-8-sig")
+            return _json_lines(path, text)
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise DataError(f"task.path={path} does not exist; give a .csv, .jsonl or .parquet file") from error
+    except PermissionError as error:
+        raise DataError(f"task.path={path} may not be read; change its permissions") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"task.path={path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    except pd.errors.EmptyDataError as error:
+        raise DataError(f"task.path={path} is empty; give a header and one fact a row") from error
+    except (pd.errors.ParserError, ValueError, OSError) as error:
+        said = " ".join(str(error).split())
+        raise DataError(f"task.path={path} cannot be read as {kind[1:]} ({said})") from error
+
+
+def _json_lines(path: Path, text: str) -> pd.DataFrame:
+    import json
+
+    records = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}:{number} is not JSON ({error.msg})") from error
+        if not isinstance(record, dict):
+            raise DataError(f"{path}:{number} is no JSON object; give one with question and answer")
+        records.append(record)
+    if not records:
+        raise DataError(f"task.path={path} is empty; give one fact a line")
+    return pd.DataFrame(records)
+
+
+def _row(record: dict[str, Any], line: int, problems: list[str]) -> qa.Row | None:
+    """A row, or None and what is wrong with it."""
+    values: dict[str, Any] = {}
+    for column, value in record.items():
+        try:
+            values[str(column)] = _list(value) if column in LISTS else _text(value)
+        except TypeError:
+            kind = "a list of texts" if column in LISTS else "text"
+            problems.append(f"line {line}: {column} is not {kind}")
+            return None
+    for column in ("question", "answer"):
+        if not words(values[column]):
+            problems.append(f"line {line}: {column} is empty")
+            return None
+    for column, value in values.items():
+        if any(len(part) > LONGEST for part in ([value] if isinstance(value, str) else value)):
+            problems.append(f"line {line}: {column} is longer than {LONGEST} characters")
+            return None
+    return qa.Row(**values, line=line)
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError
+    return str(value).strip()
+
+
+def _list(value: Any) -> tuple[str, ...]:
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return ()
+    parts = value.split("|") if isinstance(value, str) else value
+    if isinstance(parts, dict) or not hasattr(parts, "__iter__"):
+        raise TypeError
+    return tuple(text for text in map(_text, parts) if text)
+
+
+def _contradictions(rows: Sequence[qa.Row]) -> list[str]:
+    """Questions that have two answers, by line."""
+    first: dict[str, qa.Row] = {}
+    problems = []
+    for row in rows:
+        known = first.setdefault(" ".join(words(row.question)), row)
+        if words(known.answer) != words(row.answer):
+            problems.append(f"lines {known.line} and {row.line} answer one question differently")
+    return problems
+
+
+def _split(row: qa.Row, held_out: float, seed: int) -> tuple[list[str], list[str]]:
+    """Paraphrases to train and to hold out; at least one is held out where a share is asked for."""
+    drawn = shuffled(dict.fromkeys(row.paraphrases), "held out", seed, row.question)
+    count = max(1, round(held_out * len(drawn))) if held_out and drawn else 0
+    return drawn[count:], drawn[:count]
+
+
+def _neighbors(row: qa.Row, fact: Fact, form: AnswerFormat, seed: int) -> list[Probe]:
+    """Given neighbors, or the question about a name of nothing (where it names something)."""
+    given = {f"given {n}": question for n, question in enumerate(row.neighbors)}
+    if not given:
+        stand_in = STAND_INS[int(uniform("stand-in", seed, row.question) * len(STAND_INS))]
+        made = _NAME.sub(stand_in, row.question, count=1)
+        given = {qa.SYNTHETIC: made} if made != row.question else {}
+    return [
+        Probe(f"{fact.id} / neighbor {kind}", NEIGHBORS, form.prompt(question), (), kind=kind.split()[0])
+        for kind, question in given.items()
+    ]
+
+
+def _names(text: str, answer: str) -> bool:
+    said, wanted = words(text), words(answer)
+    return any(said[i : i + len(wanted)] == wanted for i in range(len(said) - len(wanted) + 1))
