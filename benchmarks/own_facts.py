@@ -106,6 +106,8 @@ def read_rows(path: Path) -> list[qa.Row]:
             empty or overlong fields, or one question with two answers. Lines are named.
     """
     frame = _read_frame(path)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise DataError(f"{path} has rows with more fields than its header; put fields with commas in quotes")
     missing = [column for column in ("question", "answer") if column not in frame.columns]
     if missing:
         raise DataError(
@@ -213,7 +215,7 @@ def _text(value: Any) -> str:
 def _list(value: Any) -> tuple[str, ...]:
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return ()
-    parts = value.split("|") if isinstance(value, str) else value
+    parts: Any = value.split("|") if isinstance(value, str) else value
     if isinstance(parts, dict) or not hasattr(parts, "__iter__"):
         raise TypeError
     return tuple(text for text in map(_text, parts) if text)

@@ -14,6 +14,10 @@ class Axis(StrEnum):
     RETENTION = "retention"
 
 
+EARLIER = "earlier"
+"""The split that asks what an earlier run taught the model."""
+
+
 class Outcome(StrEnum):
     """How a completion was graded. Only `CORRECT` counts as right."""
 
@@ -113,6 +117,25 @@ class Task(Protocol):
     def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
         """Grade one completion. The same grader verifies mixed targets."""
         ...
+
+
+class ContinuedTask:
+    """A task on a model that was taught before: what it was taught is asked again, as split `earlier`.
+
+    Args:
+        task: The task now.
+        earlier: Probes of what was taught before.
+    """
+
+    def __init__(self, task: Task, earlier: Sequence[Probe]) -> None:
+        self.name, self.max_new_tokens, self.identity = task.name, task.max_new_tokens, task.identity
+        self.facts, self.grade = task.facts, task.grade
+        self.probes = [*task.probes, *earlier]
+        self._axis = task.axis
+
+    def axis(self, split: str) -> Axis:
+        """What was taught before is to be retained."""
+        return Axis.RETENTION if split == EARLIER else self._axis(split)
 
 
 class RestrictedTask:

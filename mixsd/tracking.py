@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from mixsd.engine.store import read_json, read_jsonl
@@ -13,6 +14,7 @@ from mixsd.errors import one_of
 MODES = ("offline", "online", "disabled")
 METRICS = "metrics.jsonl"
 TRAJECTORY = "trajectory.jsonl"
+SHOWN_ANSWERS = 20
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class TrackingSettings:
         mode: `offline` (files under the run directory), `online`, or `disabled`.
         project: W&B project.
         entity: W&B user or team (None: the default one).
+        log_text: Whether questions and answers are mirrored too; else numbers and hashes only.
     """
 
     mode: str
     project: str
     entity: str | None
+    log_text: bool
 
     def __post_init__(self) -> None:
         one_of("tracking.mode", self.mode, MODES)
@@ -50,7 +54,7 @@ def summary(results: Mapping[str, Any]) -> dict[str, float | int | str]:
         for split, values in results[group].items():
             flat[f"{group}/{split}"] = values["accuracy"]
             flat |= dict(flatten({"outcomes": values["outcomes"]}, f"{group}/{split}/"))
-    for group in ("targets", "cost", "training"):
+    for group in ("targets", "cost", "training", "memorization"):
         flat |= dict(flatten(results[group], f"{group}/"))
     retention = results["retention"]
     scalars = {key: value for key, value in retention.items() if not isinstance(value, Mapping)}
@@ -64,6 +68,16 @@ def summary(results: Mapping[str, Any]) -> dict[str, float | int | str]:
         if point["retention"]["ratio"] is not None:
             flat[f"{name}/retention"] = point["retention"]["ratio"]
     return flat
+
+
+def _answers(run_dir: Path) -> pd.DataFrame:
+    """The first questions of each split, with the answers before and after."""
+    rows = [
+        (path.stem, r["prompt"], r["before"]["text"], r["after"]["text"], r["after"]["outcome"])
+        for path in sorted((run_dir / "probes").glob("*.jsonl"))
+        for r in read_jsonl(path)[:SHOWN_ANSWERS]
+    ]
+    return pd.DataFrame(rows, columns=["split", "prompt", "before", "after", "outcome"])
 
 
 def mirror(run_dir: Path, settings: TrackingSettings) -> None:
@@ -101,5 +115,7 @@ def mirror(run_dir: Path, settings: TrackingSettings) -> None:
                 values = {key: value for key, value in record.items() if value is not None}
                 run.log({"step": step, **{f"{group}/{key}": value for key, value in values.items()}})
         run.summary.update(summary(results))
+        if settings.log_text:
+            run.log({"answers": wandb.Table(dataframe=_answers(run_dir))})
     finally:
         run.finish()

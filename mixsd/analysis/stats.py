@@ -11,9 +11,15 @@ Interval = tuple[float, float]
 RESAMPLES = 10_000
 
 
+def proportion_interval(correct: float, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson interval of a proportion."""
+    interval = stats.binomtest(round(correct), n).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
 def lower_bound(correct: float, n: int, confidence: float = 0.95) -> float:
     """Wilson lower bound of a proportion (two-sided `confidence`)."""
-    return float(stats.binomtest(round(correct), n).proportion_ci(confidence, method="wilson").low)
+    return proportion_interval(correct, n, confidence)[0]
 
 
 def bootstrap_indices(n: int, seed: int = 0) -> NDArray[np.int64]:

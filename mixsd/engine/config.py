@@ -17,13 +17,14 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mixsd.engine.gate import GateSettings
 from mixsd.engine.messages import CONF
 from mixsd.engine.models import ModelSettings, fingerprint
 from mixsd.engine.preparation import read_examples
-from mixsd.engine.store import content_hash
+from mixsd.engine.store import content_hash, read_jsonl
 from mixsd.engine.training import TrainingSettings
 from mixsd.errors import DataError, MixSDError, SettingError, at_least
-from mixsd.knowledge import Task
+from mixsd.knowledge import EARLIER, ContinuedTask, Probe, Task
 from mixsd.method import Editor, Method
 from mixsd.retention import RetentionSuite
 from mixsd.tracking import TrackingSettings
@@ -39,13 +40,14 @@ GROUPS: Mapping[str, type | None] = {
     "training": TrainingSettings,
     "retention": None,
     "tracking": TrackingSettings,
+    "gate": GateSettings,
 }
 """Config groups and the class each configures (None: the group's own `_target_`)."""
 PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root")
-ENGINE_KEYS = {"task": ("only_facts_of", "only_missed")}
+ENGINE_KEYS = {"task": ("only_facts_of", "only_missed", "log_text")}
 """Keys of a group that the engine reads itself, the same for every class the group configures."""
 OUTSIDE_HASH = {
-    "task": ("only_facts_of",),
+    "task": ("only_facts_of", "log_text", "path", "data_root"),
     "method": ("targets", "path", "prompts"),
     "training": ("checkpoint_every",),
     "retention": ("data_root",),
@@ -67,6 +69,7 @@ class RunConfig:
     training: TrainingSettings
     retention: RetentionSuite
     tracking: TrackingSettings
+    gate: GateSettings
     seed: int
     cache_dir: Path
     run_dir: Path
@@ -117,6 +120,9 @@ def read_config(config: DictConfig) -> RunConfig:
     assert isinstance(resolved, dict)
     plain: dict[str, Any] = {str(key): value for key, value in resolved.items()}
     weights = fingerprint(built["model"])
+    before = built["model"].saved_run
+    if before:
+        built["task"] = ContinuedTask(built["task"], earlier_probes(before))
     run_id = _run_id(plain, built, weights, only_facts)
     return RunConfig(
         **built,
@@ -172,6 +178,18 @@ def _check_data_root(config: DictConfig) -> None:
             f"data_root={root} is not a folder; give the folder that holds the dataset clones "
             "(<data_root>/openai/gsm8k ...), or leave data_root out to use the hub"
         )
+
+
+def earlier_probes(run_dir: Path) -> list[Probe]:
+    """What a run and those before it taught, as probes of split `earlier`."""
+    files = [run_dir / "probes" / f"{split}.jsonl" for split in ("recall", EARLIER)]
+    records = [record for file in files if file.exists() for record in read_jsonl(file)]
+    return [
+        Probe(
+            f"{EARLIER} {run_dir.name} / {r['id']}", EARLIER, r["prompt"], tuple(r["answers"]), kind=r["kind"]
+        )
+        for r in records
+    ]
 
 
 def _only_facts(config: DictConfig, task: Task | None) -> frozenset[str] | None:

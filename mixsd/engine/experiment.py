@@ -17,7 +17,9 @@ from filelock import FileLock
 
 from mixsd.engine import models
 from mixsd.engine.bench import Bench, Meter, console, device_name, software
+from mixsd.engine.card import model_card
 from mixsd.engine.config import RunConfig
+from mixsd.engine.gate import misses
 from mixsd.engine.interpolation import interpolate
 from mixsd.engine.preparation import read_examples, report, write_examples
 from mixsd.engine.probing import accuracy
@@ -48,10 +50,11 @@ NOT_KEPT = "left out by task.only_facts_of or task.only_missed"
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended: `done`, or `skipped` because it had been done before."""
+    """How a run ended: `done`, or `skipped` because it was done before; and what it misses of its gate."""
 
     run_id: str
     state: str
+    missed: list[str]
 
 
 def run_experiment(config: RunConfig) -> RunOutcome:
@@ -62,7 +65,7 @@ def run_experiment(config: RunConfig) -> RunOutcome:
     config.run_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(config.run_dir / ".lock"):
         if (config.run_dir / DONE).exists():
-            return RunOutcome(config.run_id, "skipped")
+            return _outcome(config, "skipped")
         try:
             _Run(config).run()
         except BaseException as error:
@@ -72,7 +75,11 @@ def run_experiment(config: RunConfig) -> RunOutcome:
         (config.run_dir / "error.txt").unlink(missing_ok=True)
         _write_status(config, "done")
         write_text(config.run_dir / DONE, "")
-    return RunOutcome(config.run_id, "done")
+    return _outcome(config, "done")
+
+
+def _outcome(config: RunConfig, state: str) -> RunOutcome:
+    return RunOutcome(config.run_id, state, misses(read_json(config.run_dir / "results.json"), config.gate))
 
 
 def _write_status(config: RunConfig, state: str, **more: str) -> None:
@@ -125,8 +132,20 @@ class _Run:
         mirror(self.dir, config.tracking)
         for leftover in (TUNED, *(_between_file(alpha) for alpha in between)):
             (self.dir / leftover).unlink(missing_ok=True)
-        if not config.training.save_model:
-            shutil.rmtree(self.dir / "model", ignore_errors=True)
+        self._keep_or_drop_model(tuned_model, is_base)
+
+    def _keep_or_drop_model(self, tuned: Student, is_base: bool) -> None:
+        """The trained model stays, with its card, where that is asked for and the gate is met."""
+        folder, results = self.dir / "model", read_json(self.dir / "results.json")
+        missed_gate = misses(results, self.config.gate)
+        if is_base or missed_gate or not self.config.training.save_model:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        if not folder.exists():  # an editor's model
+            with atomic_folder(folder) as target:
+                tuned.model.save_pretrained(target)
+                tuned.tokenizer.save_pretrained(target)
+        write_text(folder / "README.md", model_card(self.config, results, missed_gate))
 
     def _write_items(self, folder: str, base: Scores, tuned: Scores) -> None:
         for path, records in item_records(base, tuned, contaminated(self.config, base)):

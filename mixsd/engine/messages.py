@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from hydra.errors import MissingConfigException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from mixsd.engine.store import read_json
 
@@ -39,7 +39,10 @@ def config_error(error: Exception) -> str:
 
 def known_keys() -> list[str]:
     """Every key that some config file sets, with its group: `method.mixing_rate`, `seed`, ..."""
-    keys = {str(key) for key in OmegaConf.load(CONF / "config.yaml") if key not in ("defaults", "hydra")}
+    keys = set()
+    for key, value in OmegaConf.load(CONF / "config.yaml").items():
+        if key not in ("defaults", "hydra"):
+            keys |= {f"{key}.{inner}" for inner in value} if isinstance(value, DictConfig) else {str(key)}
     for folder in CONF.iterdir():
         if folder.is_dir() and folder.name != "experiment":
             for file in folder.glob("*.yaml"):

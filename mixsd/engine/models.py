@@ -37,7 +37,8 @@ class ModelSettings:
     """Which model, and how it is read.
 
     Attributes:
-        name: `smollm2_135m` (embedded), `tiny_random`, a folder, or a hub id.
+        name: `smollm2_135m` (embedded), `tiny_random`, a folder, a hub id, or the directory of a run that
+            kept its model.
         answer_format: `plain` or `boxed`: what this model can follow.
         expert_wording: How MixSD shows this model the gold text (a name in `contexts.WORDINGS`).
         template_options: Extra arguments of its chat template.
@@ -57,8 +58,21 @@ class ModelSettings:
         at_least("model.scoring_batch_size", self.scoring_batch_size, 1)
 
     @property
+    def saved_run(self) -> Path | None:
+        """The run directory that `name` is, where it is one that kept its model."""
+        folder = Path(self.name).expanduser()
+        return folder if (folder / "model/config.json").exists() and (folder / "DONE").exists() else None
+
+    @property
+    def source(self) -> str:
+        """What to load: the name, or the model folder of a saved run."""
+        return str(self.saved_run / "model") if self.saved_run else self.name
+
+    @property
     def label(self) -> str:
         """A short name for run ids."""
+        if self.saved_run:
+            return f"after_{self.saved_run.name.rpartition('-')[2]}"
         return re.sub(r"[^A-Za-z0-9.]+", "_", Path(self.name).name).strip("_").lower()
 
 
@@ -68,7 +82,7 @@ def fingerprint(settings: ModelSettings) -> str:
     Raises:
         ModelUnavailableError: The model is not on this machine and can't be fetched.
     """
-    name = settings.name
+    name = settings.source
     if name == TINY:
         return f"{TINY}-1"
     if name == EMBEDDED:
@@ -98,7 +112,7 @@ def load(settings: ModelSettings, cache_dir: Path) -> Student:
     """
     if settings.name == TINY:
         return _student(*_tiny_random(), settings.template_options)
-    folder = _converted_embedded(cache_dir) if settings.name == EMBEDDED else settings.name
+    folder = _converted_embedded(cache_dir) if settings.name == EMBEDDED else settings.source
     return load_folder(folder, settings.template_options)
 
 

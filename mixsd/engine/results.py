@@ -4,6 +4,7 @@ import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
+from mixsd.analysis.stats import proportion_interval
 from mixsd.engine.bench import device_name, software
 from mixsd.engine.config import RESULTS_VERSION, RunConfig
 from mixsd.engine.probing import Record, accuracy, summarize
@@ -52,6 +53,7 @@ def build_results(
         "probes": measured["probes"],
         "probes_before": _probe_summary(config, base),
         "retention": measured["retention"],
+        "memorization": _learned(config, tuned),
         "interpolation": [
             {"alpha": alpha, **_measured(config, base, scores, skipped)} for alpha, scores in between.items()
         ],
@@ -68,6 +70,31 @@ def _accuracy_of(records: Sequence[Record], facts: Container[str]) -> float | No
     """Accuracy over some facts' records; None where there is none."""
     chosen = [record for record in records if record["fact_id"] in facts]
     return accuracy(chosen) if chosen else None
+
+
+def _learned(config: RunConfig, tuned: Scores) -> dict[str, Any]:
+    """How many facts were learned, and how often neighbors got an injected answer, with 95% intervals.
+
+    A fact is learned where its trained question is right and at least half of its other wordings are;
+    the trained question alone says nothing.
+    """
+    by_fact: dict[str, list[bool]] = {}
+    for split, records in tuned.probes.items():
+        if config.task.axis(split) is Axis.GENERALIZATION:
+            for record in records:
+                if record["fact_id"]:
+                    by_fact.setdefault(record["fact_id"], []).append(record["outcome"] == Outcome.CORRECT)
+    recalled = {r["fact_id"] for r in tuned.probes["recall"] if r["outcome"] == Outcome.CORRECT}
+    judged = {f.id: by_fact[f.id] for f in config.task.facts if f.id in by_fact}
+    learned = sum(id in recalled and 2 * sum(right) >= len(right) for id, right in judged.items())
+    neighbors = tuned.probes.get("neighbors", [])
+    intruded = sum(record["outcome"] != Outcome.CORRECT for record in neighbors)
+    return {"learned": _share(learned, len(judged)), "intrusion": _share(intruded, len(neighbors))}
+
+
+def _share(count: int, n: int) -> dict[str, Any] | None:
+    """A share with its Wilson interval; None of nothing."""
+    return {"share": count / n, "n": n, "ci": list(proportion_interval(count, n))} if n else None
 
 
 def _known_before(config: RunConfig, base: Scores) -> set[str]:

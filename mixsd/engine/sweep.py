@@ -6,8 +6,7 @@ Imported by Hydra before the command is known, so everything heavy is imported w
 import sys
 import traceback
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,15 +18,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from mixsd.errors import MixSDError
 
+if TYPE_CHECKING:
+    from mixsd.engine.config import RunConfig
+
 
 def run_job(config: DictConfig) -> str:
     """Run one experiment and say how it ended.
 
-    A user's mistake prints one line and exits 2. In a sweep a failure of either kind is told and the
-    next job goes on; the sweep's exit status tells that there was one.
+    A user's mistake prints one line and exits 2, a missed gate exits 3. In a sweep a failure of any kind is
+    told and the next job goes on; the sweep's exit status tells that there was one.
     """
     from mixsd.engine.config import read_config
     from mixsd.engine.experiment import run_experiment
+    from mixsd.engine.gate import EXIT_STATUS
     from mixsd.engine.messages import describe_run
 
     in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
@@ -45,6 +48,10 @@ def run_job(config: DictConfig) -> str:
         traceback.print_exc()
         return "failed"
     print(describe_run(run.run_dir, outcome.state))
+    for missed in outcome.missed:
+        print(f"gate missed: {missed}; no model is kept", file=sys.stderr)
+    if outcome.missed and not in_sweep:
+        sys.exit(EXIT_STATUS)
     return outcome.state
 
 
@@ -52,7 +59,7 @@ class SweepCallback(Callback):
     """Checks all jobs of a sweep first and lists how they ended last."""
 
     def __init__(self) -> None:
-        self._jobs: list[tuple[Path, bool]] = []
+        self._jobs: list[tuple[RunConfig, bool]] = []
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Compose and check every job's config; nothing is run if one is wrong."""
@@ -67,24 +74,29 @@ class SweepCallback(Callback):
             except (MixSDError, HydraException) as error:
                 problems.append(f"{' '.join(overrides)}: {config_error(error)}")
                 continue
-            self._jobs.append((run.run_dir, (run.run_dir / DONE).exists()))
+            self._jobs.append((run, (run.run_dir / DONE).exists()))
         if problems:
             print("\n".join(problems), file=sys.stderr)
             sys.exit(2)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """List every run as done, skipped or failed; exit 1 if one failed."""
+        """List every run as done, skipped or failed; exit 1 if one failed, 3 if one missed its gate."""
         from mixsd.engine.experiment import DONE
+        from mixsd.engine.gate import EXIT_STATUS, misses
+        from mixsd.engine.store import read_json
 
-        failed = False
+        failed = missed = False
         print("\nsweep:")
-        for run_dir, was_done in self._jobs:
-            done = (run_dir / DONE).exists()
+        for run, was_done in self._jobs:
+            done = (run.run_dir / DONE).exists()
             failed |= not done
-            print(f"  {'skipped' if was_done else 'done' if done else 'failed':<8} {run_dir}")
+            missed |= done and bool(misses(read_json(run.run_dir / "results.json"), run.gate))
+            print(f"  {'skipped' if was_done else 'done' if done else 'failed':<8} {run.run_dir}")
         if failed:
             print("Run the same command again to finish the failed ones.", file=sys.stderr)
             sys.exit(1)
+        if missed:
+            sys.exit(EXIT_STATUS)
 
 
 def job_overrides(config: DictConfig) -> Iterator[list[str]]:
