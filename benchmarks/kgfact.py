@@ -20,6 +20,10 @@ from mixsd.draws import shuffled, uniform
 from mixsd.errors import SettingError, at_least
 from mixsd.knowledge import Axis, Fact, Probe, Verdict
 
+ABOUT = (
+    "A world of invented names, drawn from benchmarks/kgfact_vocabulary.yaml, written for this project "
+    "(Apache-2.0)."
+)
 VOCABULARY = Path(__file__).parent / "kgfact_vocabulary.yaml"
 
 REWORDINGS = (
@@ -153,6 +157,7 @@ class KGFact:
         statements: int = 12,
     ) -> None:
         self.name = name
+        self.about = ABOUT
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         self._format = find_format(answer_format)
         self.identity = {"grader": GRADER_DIGEST, "answer_format": answer_format}

@@ -14,6 +14,7 @@ from mixsd.draws import shuffled, uniform
 from mixsd.errors import SettingError, at_least
 from mixsd.knowledge import Axis, Fact, Probe, Verdict
 
+ABOUT = "Functions of decimal digits, computed here (Apache-2.0)."
 SHOWN = (328, 41, 45, 87397, 242, 1, 9935, 21395, 2, 2679)
 """The solved inputs of every prompt, the same for all functions."""
 TEST, CHAIN_SAME, CHAIN_MIXED, UNSEEN = "test", "chain_same", "chain_mixed", "unseen_functions"
@@ -192,6 +193,7 @@ class KGFunc:
         seed: int,
     ) -> None:
         self.name = name
+        self.about = ABOUT
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         for key, value in (("test", test), ("chains", chains), ("unseen", unseen)):
             at_least(f"task.{key}", value, 0)

@@ -18,6 +18,8 @@ from mixsd.errors import DataError, SettingError, at_least
 from mixsd.knowledge import Axis, Fact, Probe, Verdict
 
 POCKET = "pocket"
+ABOUT = "Counterfactual edits in the schema of MQuAKE-CF (princeton-nlp/MQuAKE, MIT)."
+ABOUT_POCKET = "Counterfactual edits of common knowledge, written for this project (Apache-2.0)."
 POCKET_FILE = Path(__file__).parent / "mquake_pocket.json"
 FOLDER = Path("princeton-nlp/MQuAKE")
 MULTI_HOP, LOCALITY = "multi_hop", "locality"
@@ -93,6 +95,7 @@ class MQuAKE:
         seed: int,
     ) -> None:
         self.name = name
+        self.about = ABOUT_POCKET if path == POCKET else ABOUT
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         at_least("task.locality", locality, 0)
         form = find_format(answer_format)

@@ -21,6 +21,7 @@ from mixsd.draws import shuffled, uniform
 from mixsd.errors import DataError, at_least, within
 from mixsd.knowledge import Axis, Fact, Outcome, Probe, Verdict
 
+ABOUT = "Facts of a file of the user's own; its licence is theirs to know."
 NEIGHBORS = "neighbors"
 AXES = {**asking.AXES, NEIGHBORS: Axis.RETENTION}
 LISTS, TEXTS = ("aliases", "paraphrases", "neighbors"), ("question", "answer", "answer_text", "group")
@@ -61,6 +62,7 @@ class OwnFacts:
         seed: int,
     ) -> None:
         self.name = name
+        self.about = ABOUT
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         within("task.held_out", held_out, 0, 1)
         self._format = find_format(answer_format)

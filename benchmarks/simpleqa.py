@@ -15,6 +15,11 @@ from mixsd.errors import DataError, at_least, one_of
 from mixsd.knowledge import Axis, Verdict
 
 HUB_ID = "basicv8vc/SimpleQA"
+ABOUT = "SimpleQA, short factual questions (basicv8vc/SimpleQA, MIT)."
+ABOUT_POCKET = (
+    "Calling codes (from phonenumbers, Apache-2.0), currency codes (from Babel's CLDR data, Unicode licence) "
+    "and atomic numbers (from mendeleev, MIT); each row of benchmarks/closed_book_qa.jsonl names its source."
+)
 POCKET = Path(__file__).parent / "closed_book_qa.jsonl"
 
 
@@ -46,6 +51,7 @@ class OpenQA:
         seed: int,
     ) -> None:
         self.name = name
+        self.about = ABOUT_POCKET if source == "pocket" else ABOUT
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         self._format = find_format(answer_format)
         self.identity = {"grader": GRADER_DIGEST, "answer_format": answer_format}

@@ -1,6 +1,7 @@
-"""`python -m mixsd {report,inspect}`: what is done with finished runs."""
+"""`python -m mixsd {report,inspect,card}`: read finished runs, and describe a task's data."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run the verb; a user's mistake is one line and exit status 2."""
-    parser = argparse.ArgumentParser(prog="python -m mixsd", description="Read finished runs.")
+    parser = argparse.ArgumentParser(
+        prog="python -m mixsd", description="Read finished runs; describe a task's data."
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     report = verbs.add_parser(
         "report", help="print the tradeoff table; write tradeoff.csv, .png, report.html"
@@ -22,15 +25,42 @@ def main(arguments: list[str] | None = None) -> int:
     inspect = verbs.add_parser("inspect", help="show what a run was trained on, coloured by conditional")
     inspect.add_argument("run_dir", type=Path, help="one run's directory")
     inspect.add_argument("--facts", type=int, default=8, help="how many facts to show")
+    card = verbs.add_parser("card", help="write a task's dataset card (asks the base model)")
+    card.add_argument("overrides", nargs="*", help="as for run.py: task=kgfact_small task.facts=24 ...")
+    card.add_argument("--out", type=Path, help="the file to write (default: cards/<task>.md)")
     options = parser.parse_args(arguments)
     try:
         if options.verb == "report":
             _report(options.runs_dir)
-        else:
+        elif options.verb == "inspect":
             _inspect(options.run_dir, options.facts)
+        else:
+            return _card(options.overrides, options.out)
     except MixSDError as error:
         print(error, file=sys.stderr)
         return 2
+    return 0
+
+
+def _card(overrides: list[str], out: Path | None) -> int:
+    os.environ.setdefault("TQDM_DISABLE", "1")  # libraries draw bars beside ours otherwise
+    from hydra.errors import HydraException
+
+    from mixsd.engine.config import compose_run  # torch must not slow `--help`
+    from mixsd.engine.dataset_card import dataset_card
+    from mixsd.engine.messages import config_error
+    from mixsd.engine.store import write_text
+
+    try:
+        config = compose_run(overrides)
+    except HydraException as error:
+        print(config_error(error), file=sys.stderr)
+        return 2
+    path = out or Path("cards") / f"{config.task.name}.md"
+    text = dataset_card(config)
+    write_text(path, text)
+    print(text)
+    print(f"wrote {path}")
     return 0
 
 

@@ -103,6 +103,8 @@ class Task(Protocol):
     max_new_tokens: int
     """Token budget of a reply, for probes and for mixed targets alike."""
 
+    about: str
+    """Where its data comes from and under what licence, for its card."""
     identity: dict[str, Any]
     """What changes its grades or data beyond settings, facts and probes, such as the grader's version."""
     facts: list[Fact]
@@ -128,7 +130,8 @@ class ContinuedTask:
     """
 
     def __init__(self, task: Task, earlier: Sequence[Probe]) -> None:
-        self.name, self.max_new_tokens, self.identity = task.name, task.max_new_tokens, task.identity
+        self.name, self.about, self.identity = task.name, task.about, task.identity
+        self.max_new_tokens = task.max_new_tokens
         self.facts, self.grade = task.facts, task.grade
         self.probes = [*task.probes, *earlier]
         self._axis = task.axis
@@ -147,7 +150,8 @@ class RestrictedTask:
     """
 
     def __init__(self, task: Task, kept: Container[str]) -> None:
-        self.name, self.max_new_tokens, self.identity = task.name, task.max_new_tokens, task.identity
+        self.name, self.about, self.identity = task.name, task.about, task.identity
+        self.max_new_tokens = task.max_new_tokens
         self.facts = [fact for fact in task.facts if fact.id in kept]
         self.probes = task.probes
         self.axis, self.grade = task.axis, task.grade

@@ -36,6 +36,7 @@ class FakeTask:
     """A task with short made-up facts whose grader is a function of the reply."""
 
     name = "fake"
+    about = "Made up."
     max_new_tokens = 12
     identity: ClassVar[dict[str, Any]] = {}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.conftest import ROOT
 
@@ -269,3 +270,52 @@ def test_rivals_end_to_end(cli, tmp_path):
     assert len((kept / "examples.jsonl").read_text().splitlines()) == 3
     assert results(kept)["probes"]["recall"]["n"] == 4 and results(kept)["targets"]["dropped"] == 1
     assert cli("-m", "mixsd", "report", f"{tmp_path}/runs").returncode == 0
+
+
+FACTS = """question,answer,neighbors
+What is the plant of Orrin called?,Ab,What is the plant of Ulm called?
+What is the stone of Orrin called?,Cd,
+What is the river of Orrin called?,Ef,
+"""
+
+
+def test_own_facts_to_a_checked_model_and_on_from_it(cli, tmp_path):
+    """Inject, gate, save, load as anybody would, and continue: what was taught before is asked again."""
+    path = tmp_path / "facts.csv"
+    path.write_text(FACTS)
+    small = [override for override in SMALL if not override.startswith("task.facts")]
+    common = [*small, f"runs_dir={tmp_path}/runs", "retention=none", "method=sft", "training.save_model=true"]
+    own = ["task=own_facts", f"task.path={path}"]
+
+    missed = cli("run.py", *common, *own, "experiment_name=missed", "gate.recall=0.9", "gate.retention=0.5")
+    assert missed.returncode == 3, missed.stderr
+    assert "gate missed: the share of facts learned has a lower end of 0.00" in missed.stderr
+    assert "retention was not measured" in missed.stderr
+    (run,) = (tmp_path / "runs/missed").glob("*-*")
+    assert not (run / "model").exists()
+    again = cli("run.py", *common, *own, "experiment_name=missed", "gate.recall=0.9", "gate.retention=0.5")
+    assert again.returncode == 3 and "skipped" in again.stdout
+
+    kept = cli("run.py", *common, *own, "experiment_name=kept", "gate.intrusion=1")
+    assert kept.returncode == 0, kept.stderr
+    (run,) = (tmp_path / "runs/kept").glob("*-*")
+    model, tokenizer = (
+        AutoModelForCausalLM.from_pretrained(run / "model"),
+        AutoTokenizer.from_pretrained(run / "model"),
+    )
+    assert model.config.vocab_size == len(tokenizer)
+    card = (run / "model/README.md").read_text()
+    assert "3 facts" in card and "| recall | memorization |" in card
+    mirrored = b"".join(f.read_bytes() for f in (run / "wandb").rglob("*") if f.is_file())
+    for word in ("Orrin", "Ab", "Cd"):
+        assert word not in card
+    assert b"Orrin" not in mirrored, "no question leaves for W&B"
+
+    on = cli("run.py", *common, "task.facts=2", f"model.name={run}", "experiment_name=on")
+    assert on.returncode == 0, on.stderr
+    (after,) = (tmp_path / "runs/on").glob("*-*")
+    results = json.loads((after / "results.json").read_text())
+    assert results["probes"]["earlier"]["n"] == 3 and results["probes"]["earlier"]["axis"] == "retention"
+    asked = [json.loads(line)["prompt"] for line in (after / "probes/earlier.jsonl").read_text().splitlines()]
+    assert asked == [line.split(",")[0] for line in FACTS.splitlines()[1:]]
+    assert "after_" in after.name

@@ -23,7 +23,7 @@ from mixsd.engine.gate import misses
 from mixsd.engine.interpolation import interpolate
 from mixsd.engine.preparation import read_examples, report, write_examples
 from mixsd.engine.probing import accuracy
-from mixsd.engine.results import build_results, contaminated, item_records, missed
+from mixsd.engine.results import build_results, item_records, missed, overlap
 from mixsd.engine.scoring import RECALL, Scorer, Scores
 from mixsd.engine.store import (
     Records,
@@ -148,7 +148,7 @@ class _Run:
         write_text(folder / "README.md", model_card(self.config, results, missed_gate))
 
     def _write_items(self, folder: str, base: Scores, tuned: Scores) -> None:
-        for path, records in item_records(base, tuned, contaminated(self.config, base)):
+        for path, records in item_records(base, tuned, overlap(self.config, base)):
             write_jsonl(self.dir / f"{folder}{path}", records)
 
     def _edited(self, method: Editor, student: Student) -> Student:

@@ -1,17 +1,16 @@
 """`results.json` and the per-item files of a run, from base and tuned scores."""
 
-import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from mixsd.analysis.stats import proportion_interval
 from mixsd.engine.bench import device_name, software
 from mixsd.engine.config import RESULTS_VERSION, RunConfig
+from mixsd.engine.overlap import contaminated
 from mixsd.engine.probing import Record, accuracy, summarize
 from mixsd.engine.scoring import Scores
 from mixsd.engine.store import content_hash
 from mixsd.knowledge import Axis, Outcome
-from mixsd.retention import TaskScores
 from mixsd.retention import summarize as summarize_retention
 
 ANSWER = ("text", "extracted", "outcome", "strict", "tokens", "prompt_tokens")
@@ -34,7 +33,7 @@ def build_results(
         between: Scores of models between base and tuned, by alpha.
         reports: What the stages reported: `targets`, `dropped` facts, `training`, `cost`.
     """
-    skipped = contaminated(config, base)
+    skipped = overlap(config, base)
     measured = _measured(config, base, tuned, skipped)
     recall = tuned.probes["recall"]
     measured["probes"]["recall"] |= {
@@ -175,22 +174,6 @@ def _probe_summary(config: RunConfig, scores: Scores) -> dict[str, Any]:
     }
 
 
-def contaminated(config: RunConfig, base: Scores) -> dict[str, set[int]]:
-    """Held-out documents that name a subject, question or answer of a trained fact leave this run's score.
-
-    Decision 9. A number or a single letter alone is no such name: it stands in too many documents.
-    """
-    named = (n for f in config.task.facts for n in (*f.answers, f.subject, f.question))
-    trained = {name.casefold() for name in named if any(c.isalpha() for c in name) and len(name) > 1}
-    if not trained:
-        return {task: set() for task in base.retention}
-    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(trained)))})(?!\w)")
-    return {task: _naming(scores, pattern) for task, scores in base.retention.items()}
-
-
-def _naming(scores: TaskScores, answers: re.Pattern[str]) -> set[int]:
-    return {
-        item["doc_id"]
-        for item in scores.items
-        if answers.search(" ".join([item["prompt"], *item["answers"]]).casefold())
-    }
+def overlap(config: RunConfig, base: Scores) -> dict[str, set[int]]:
+    """Held-out documents, by task, that this run's facts give away; they leave its score (decision 9)."""
+    return contaminated(config.task.facts, {task: scores.items for task, scores in base.retention.items()})

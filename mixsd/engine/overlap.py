@@ -1,0 +1,51 @@
+"""Which held-out documents a task's facts give away, or are nearly asked by them (decision 9)."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from mixsd.knowledge import Fact
+
+NEARLY = 0.8
+"""Questions are near-duplicates from this share of common words, of all words that either has."""
+_WORD = re.compile(r"\w+")
+
+
+def contaminated(
+    facts: Sequence[Fact], documents: Mapping[str, Sequence[Mapping[str, object]]]
+) -> dict[str, set[int]]:
+    """Documents that name a subject, question or answer of a fact, or nearly ask a fact's question.
+
+    A number or a single letter alone is no such name: it stands in too many documents.
+
+    Args:
+        facts: The trained facts.
+        documents: By held-out task: doc_id, prompt and answers of each document.
+
+    Returns:
+        doc_ids by task.
+    """
+    named = {n.casefold() for f in facts for n in (*f.answers, f.subject, f.question) if _is_name(n)}
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(named)))})(?!\w)") if named else None
+    asked = [_words(fact.question) for fact in facts]
+    found: dict[str, set[int]] = {}
+    for task, items in documents.items():
+        found[task] = set()
+        for item in items:
+            prompt, answers = str(item["prompt"]), item["answers"]
+            assert isinstance(answers, Iterable)
+            text = " ".join([prompt, *map(str, answers)]).casefold()
+            if (pattern and pattern.search(text)) or _nearly(_words(prompt), asked):
+                found[task].add(int(str(item["doc_id"])))
+    return found
+
+
+def _is_name(text: str) -> bool:
+    return len(text) > 1 and any(char.isalpha() for char in text)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold()))
+
+
+def _nearly(prompt: frozenset[str], questions: Sequence[frozenset[str]]) -> bool:
+    return any(len(prompt & q) >= NEARLY * len(prompt | q) for q in questions if q)
