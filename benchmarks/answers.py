@@ -29,6 +29,9 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _MONTH = "(january|february|march|april|may|june|july|august|september|october|november|december)"
 _MONTH_FIRST = re.compile(rf"\b{_MONTH}\s+(\d{{1,2}})(?:st|nd|rd|th)?,?\s+(\d{{4}})\b")
 _ORDINAL_DAY = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?:\s+of)?\s+{_MONTH}\b")
+_LATEX_FONT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+_LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_LATEX_MARK = re.compile(r"\\(?:left|right|quad|;|:| )|[$~]|\\(?=[$%])")
 _CONTRACTED_NOT = re.compile(r"n['’]t\b")
 _ANSWER_MARKER = re.compile(r"\banswer(?:\s+is|\s*:)", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
@@ -83,7 +86,8 @@ class AnswerFormat:
         verdict = self._verdict(text, answers, prompt, truncated, rivals)
         if not with_strict:
             return verdict
-        stated = {verdict.extracted.strip().lower(), text.strip().lower()}
+        said = (text, stated_span(text), last_boxed(text) or "")
+        stated = {given.strip().lower() for given in said}
         equal = not truncated and any(answer.strip().lower() in stated for answer in answers)
         return replace(verdict, strict=equal)
 
@@ -159,9 +163,19 @@ def _grade_boxed(text: str, answers: Sequence[str]) -> Verdict:
     content = last_boxed(text)
     if content is None or not words(content):
         return Verdict(Outcome.UNPARSABLE)
-    content = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", content).strip()
+    content = _without_latex(content)
     right = any(same_answer(content, answer) for answer in answers)
     return Verdict(Outcome.CORRECT if right else Outcome.WRONG, content)
+
+
+def _without_latex(content: str) -> str:
+    """What a box says, without the markup around it: fonts, spaces, currency and thousands marks."""
+    before = ""
+    while before != content:  # fonts may be nested
+        before, content = content, _LATEX_FONT.sub(r"\1", content)
+    content = _LATEX_FRACTION.sub(r"\1/\2", content)
+    content = content.replace("{,}", ",").replace("\\,", "").replace("\\!", "")
+    return _LATEX_MARK.sub(" ", content).strip()
 
 
 def _after_marker(text: str) -> str:

@@ -1,3 +1,5 @@
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,3 +116,75 @@ def test_words_are_idempotent(text):
 def test_unknown_format_names_the_allowed():
     with pytest.raises(SettingError, match="did you mean plain"):
         find_format("plian")
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        (r"\text{Tolgrave}", "Tolgrave"),
+        (r"\textbf{\text{Tolgrave}}", "Tolgrave"),
+        (r"\mathrm{ Tolgrave }", "Tolgrave"),
+        (r"1{,}234", "1234"),
+        (r"1\,234", "1234"),
+        (r"\$1,234.50", "1234.5"),
+        (r"$42$", "42"),
+        (r"\frac{1}{2}", "1/2"),
+        (r"\dfrac{3}{4}", "3/4"),
+        (r"\left( 5 \right)", "5"),
+        (r"50\%", "50%"),
+        (r"f\{a\}", "f{a}"),
+    ],
+)
+def test_latex_in_a_box(content, answer):
+    assert boxed.grade(rf"So \boxed{{{content}}}.", [answer]).outcome is CORRECT
+    assert boxed.grade(rf"So \boxed{{{content}}}.", [answer + "1"]).outcome is WRONG
+
+
+@given(st.integers(-(10**9), 10**9))
+def test_numbers_are_equal_however_they_are_written(number):
+    for text in (f"{number}", f"{number:,}", f"{number}.0", f"It is {number:,}."):
+        assert plain.grade(text, [str(number)]).outcome is CORRECT
+        assert plain.grade(text, [str(number + 1)]).outcome is WRONG
+    latex = f"{number:,}".replace(",", "{,}")
+    assert boxed.grade(rf"\boxed{{{latex}}}", [str(number)]).outcome is CORRECT
+
+
+@given(answer=name, negation=st.sampled_from(["not {}", "never {}", "isn't {}", "no {}"]))
+def test_a_negated_answer_is_none(answer, negation):
+    assert plain.grade(f"It is {negation.format(answer)}.", [answer]).outcome is WRONG
+
+
+@given(depth=st.integers(0, 6), answer=name)
+def test_nested_braces_are_balanced(depth, answer):
+    content = "\\text{" * depth + answer + "}" * depth
+    assert boxed.grade(rf"\boxed{{{content}}} and more", [answer]).outcome is CORRECT
+    assert boxed.grade(rf"\boxed{{{content}", [answer]).outcome is UNPARSABLE if depth else True
+
+
+@given(st.dates(min_value=date(1000, 1, 1)))
+def test_a_date_is_the_same_in_either_order(day):
+    months = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ]
+    month = months[day.month - 1]
+    first, second = f"{month} {day.day}, {day.year}", f"{day.day} {month} {day.year}"
+    assert same_answer(first, second)
+    assert not same_answer(first, f"{day.day} {month} {day.year + 1}")
+
+
+def test_strict_equality_is_reported_beside_the_normalised_grade():
+    grade = lambda text: plain.grade(text, ["The Hague"], with_strict=True)
+    assert grade("the hague").strict and grade("It is The Hague.").outcome is CORRECT
+    assert grade("Hague").outcome is CORRECT and not grade("Hague").strict
+    assert plain.grade("The Hague", ["The Hague"]).strict is None
