@@ -8,8 +8,10 @@ import numpy as np
 
 from mixsd.analysis.stats import (
     bootstrap_indices,
+    holm,
     lower_bound,
     paired_interval,
+    paired_p,
     percentile_interval,
     smallest_detectable,
 )
@@ -100,6 +102,9 @@ def summarize(
         scores = np.array(rows, dtype=float).reshape(-1, 2)
         pairs[name] = (scores[:, 0], scores[:, 1])
         tasks[name] = _task_summary(before, after, *pairs[name], excluded_items=len(skip))
+    tested = [task for task in tasks.values() if task["p"] is not None]
+    for task, adjusted in zip(tested, holm([task["p"] for task in tested]), strict=True):
+        task["p_holm"] = adjusted
     panels = {
         kind: _panel({n: t for n, t in tasks.items() if t["kind"] == kind and t["included"]}, pairs)
         for kind in (GENERATED, LIKELIHOOD)
@@ -130,6 +135,7 @@ def _task_summary(
         "n": n,
         "included": bound > before.chance + MARGIN_OVER_CHANCE,
         "ci": list(paired_interval(list(tuned - base))) if n >= 20 else None,
+        "p": paired_p(base, tuned) if n >= 20 else None,  # type: ignore[arg-type]
         "discordance": discordance,
         "detectable": smallest_detectable(n) if n else None,
         "excluded_items": excluded_items,

@@ -3,8 +3,12 @@ import pytest
 from scipy import stats as scipy_stats
 
 from mixsd.analysis.stats import (
+    holm,
     lower_bound,
+    mcnemar,
     paired_interval,
+    paired_p,
+    proportion_interval,
     smallest_detectable,
     t_interval,
 )
@@ -36,3 +40,67 @@ def test_paired_interval_covers_and_is_deterministic():
         hits += low <= truth <= high
     assert 0.90 <= hits / 200 <= 0.99
     assert paired_interval([1, 0, -1, 0]) == paired_interval([1, 0, -1, 0])
+
+
+def test_mcnemar_is_the_exact_binomial_test():
+    assert mcnemar(0, 0) == 1.0 and mcnemar(5, 5) == 1.0
+    assert mcnemar(0, 6) == pytest.approx(2 * 0.5**6)
+    assert mcnemar(1, 9) == pytest.approx(2 * 11 / 2**10)
+    assert mcnemar(3, 12) == mcnemar(12, 3)
+
+
+def test_paired_p_picks_the_test_by_the_scores():
+    first, second = [1, 1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0, 0]
+    assert paired_p(first, second) == pytest.approx(mcnemar(6, 0))
+    assert paired_p([0.5, 0.25], [0.5, 0.25]) == 1.0
+    values = np.random.default_rng(0).random((2, 40))
+    assert paired_p(values[0], values[1]) == pytest.approx(scipy_stats.wilcoxon(*values).pvalue)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0]) and holm([]) == []
+    assert holm([0.04, 0.01]) == pytest.approx([0.04, 0.02])
+
+
+@pytest.mark.parametrize(("n", "lost", "won"), [(40, 0.2, 0.05), (150, 0.2, 0.1), (400, 0.1, 0.1)])
+def test_coverage_of_the_paired_interval_by_simulation(n, lost, won):
+    """95% intervals hold the true effect in 95% of simulated comparisons, within Monte Carlo error."""
+    rng, runs = np.random.default_rng(1), 300
+    hits = 0
+    for _ in range(runs):
+        differences = rng.choice([-1, 0, 1], size=n, p=[lost, 1 - lost - won, won])
+        low, high = paired_interval(list(differences))
+        hits += low <= won - lost <= high
+    assert hits / runs == pytest.approx(0.95, abs=3 * (0.95 * 0.05 / runs) ** 0.5 + 0.01)
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.5, 30), (0.9, 50), (0.97, 100)])
+def test_coverage_of_the_proportion_interval_exactly(share, n):
+    """Summed over all outcomes, not simulated; Wilson's mean coverage is near 95%, never far below."""
+    covered = sum(
+        scipy_stats.binom.pmf(k, n, share)
+        for k in range(n + 1)
+        if proportion_interval(k, n)[0] <= share <= proportion_interval(k, n)[1]
+    )
+    assert 0.91 < covered < 0.99
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_coverage_of_the_t_interval_by_simulation(seeds):
+    rng, runs = np.random.default_rng(2), 2000
+    hits = 0
+    for _ in range(runs):
+        low, high = t_interval(list(rng.normal(-0.03, 0.02, size=seeds)))
+        hits += low <= -0.03 <= high
+    assert hits / runs == pytest.approx(0.95, abs=3 * (0.95 * 0.05 / runs) ** 0.5)
+
+
+def test_false_alarms_of_mcnemar_stay_below_the_level():
+    """With no true difference the exact test warns in at most 5% of simulated comparisons."""
+    rng, runs = np.random.default_rng(3), 2000
+    alarms = 0
+    for _ in range(runs):
+        discordant = rng.binomial(200, 0.2)
+        alarms += mcnemar(int(first := rng.binomial(discordant, 0.5)), int(discordant - first)) < 0.05
+    assert alarms / runs <= 0.05

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,36 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     mean, error = float(np.mean(values)), float(stats.sem(values))
     reach = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
     return mean - reach, mean + reach
+
+
+def mcnemar(first_only: int, second_only: int) -> float:
+    """Exact McNemar test: the p-value of as uneven a split of the discordant pairs, two-sided.
+
+    Args:
+        first_only: Items that only the first of two models has right.
+        second_only: Items that only the second has right.
+    """
+    discordant = first_only + second_only
+    return float(stats.binomtest(first_only, discordant).pvalue) if discordant else 1.0
+
+
+def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
+    """The p-value that two models score alike on the same items: McNemar if binary, else Wilcoxon."""
+    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all():
+        return mcnemar(int(np.sum(a > b)), int(np.sum(b > a)))
+    tested: Any = stats.wilcoxon(a, b) if (a != b).any() else None
+    return float(tested.pvalue) if tested else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for how many there are (Holm's step-down), in the order given."""
+    order = np.argsort(p_values)
+    adjusted, highest = np.empty(len(p_values)), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return [float(value) for value in adjusted]
 
 
 def smallest_detectable(n: int, discordance: float = 0.2, power: float = 0.8) -> float:

@@ -5,12 +5,14 @@ from typing import Any
 
 from mixsd.analysis.stats import proportion_interval
 from mixsd.engine.bench import device_name, software
+from mixsd.engine.breakdown import Trained, breakdown
 from mixsd.engine.config import RESULTS_VERSION, RunConfig
 from mixsd.engine.overlap import contaminated
 from mixsd.engine.probing import Record, accuracy, summarize
 from mixsd.engine.scoring import Scores
 from mixsd.engine.store import content_hash
 from mixsd.knowledge import Axis, Outcome
+from mixsd.retention import GENERATED
 from mixsd.retention import summarize as summarize_retention
 
 ANSWER = ("text", "extracted", "outcome", "strict", "tokens", "prompt_tokens")
@@ -120,10 +122,13 @@ def _measured(
             right = {r["id"] for r in base.probes[split] if r["outcome"] == Outcome.CORRECT}
             still = [r for r in tuned.probes[split] if r["id"] in right]
             summary |= {"kept": accuracy(still) if still else None, "n_kept": len(still)}
-    return {
-        "probes": probes,
-        "retention": summarize_retention(base.retention, tuned.retention, skipped),
-    }
+    retention = summarize_retention(base.retention, tuned.retention, skipped)
+    trained = Trained(config.task.facts)
+    for name, task in retention["tasks"].items():
+        if task["kind"] == GENERATED:
+            counted = [item for item in tuned.retention[name].items if item["doc_id"] not in skipped[name]]
+            task["breakdown"] = breakdown(counted, trained)
+    return {"probes": probes, "retention": retention}
 
 
 def item_records(
