@@ -54,7 +54,7 @@ def summary(results: Mapping[str, Any]) -> dict[str, float | int | str]:
         for split, values in results[group].items():
             flat[f"{group}/{split}"] = values["accuracy"]
             flat |= dict(flatten({"outcomes": values["outcomes"]}, f"{group}/{split}/"))
-    for group in ("targets", "cost", "training", "memorization"):
+    for group in ("targets", "cost", "training", "memorization", "drift"):
         flat |= dict(flatten(results[group], f"{group}/"))
     retention = results["retention"]
     scalars = {key: value for key, value in retention.items() if not isinstance(value, Mapping)}

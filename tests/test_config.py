@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -6,6 +5,7 @@ import pytest
 from mixsd.engine.config import read_config
 from mixsd.errors import MixSDError
 from tests.conftest import ROOT
+from tests.test_task_conformance import overrides as task_overrides
 
 GROUPS = ("model", "task", "method", "training", "retention", "tracking", "experiment")
 OPTIONS = [(g, p.stem) for g in GROUPS for p in sorted((ROOT / "conf" / g).glob("*.yaml"))]
@@ -20,9 +20,8 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
     assert first.startswith("# python run.py") and name in first.replace("tracking.mode=disabled", "wandb")
     if group not in ("model", "experiment"):
         overrides = [f"{group}={name}"]
-        if name == "simpleqa":
-            root = os.environ.get("MIXSD_DATA_ROOT") or pytest.skip("needs MIXSD_DATA_ROOT")
-            overrides.append(f"data_root={root}")
+        if group == "task":
+            overrides += task_overrides(name, tmp_path)
         if name == "checkpoint":
             (tmp_path / "config.json").write_text("{}")
             overrides.append(f"method.path={tmp_path}")

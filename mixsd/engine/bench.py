@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mixsd.engine.config import RESULTS_VERSION, RunConfig
-from mixsd.engine.store import Records, open_records
+from mixsd.engine.store import Records, content_hash, open_records
 
 console = Console(stderr=True)
 
@@ -50,6 +51,10 @@ class Bench:
     def record_file(self, kind: str, fingerprint: dict[str, Any]) -> AbstractContextManager[Records]:
         """Open, under a lock, the records that belong to exactly this fingerprint of this model."""
         return open_records(self._cache_dir, kind, {**self._identity, **fingerprint})
+
+    def file(self, kind: str, suffix: str) -> Path:
+        """Where the cache keeps a file that depends on the model alone."""
+        return self._cache_dir / kind / f"{content_hash(self._identity, size=12)}{suffix}"
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:

@@ -17,6 +17,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mixsd.engine.drift import DriftSettings
 from mixsd.engine.gate import GateSettings
 from mixsd.engine.messages import CONF
 from mixsd.engine.models import ModelSettings, fingerprint
@@ -41,6 +42,7 @@ GROUPS: Mapping[str, type | None] = {
     "retention": None,
     "tracking": TrackingSettings,
     "gate": GateSettings,
+    "drift": DriftSettings,
 }
 """Config groups and the class each configures (None: the group's own `_target_`)."""
 PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root")
@@ -70,6 +72,7 @@ class RunConfig:
     retention: RetentionSuite
     tracking: TrackingSettings
     gate: GateSettings
+    drift: DriftSettings
     seed: int
     cache_dir: Path
     run_dir: Path

@@ -19,6 +19,7 @@ from mixsd.engine import models
 from mixsd.engine.bench import Bench, Meter, console, device_name, software
 from mixsd.engine.card import model_card
 from mixsd.engine.config import RunConfig
+from mixsd.engine.drift import base_answers, cached_fisher, displacement, distance, same_shape
 from mixsd.engine.gate import misses
 from mixsd.engine.interpolation import interpolate
 from mixsd.engine.preparation import read_examples, report, write_examples
@@ -120,8 +121,11 @@ class _Run:
         _write_status(config, "running", stage="tuned scores")
         tuned = self._tuned_scores(tuned_model)
 
-        _write_status(config, "running", stage="interpolation")
         is_base = isinstance(config.method, Editor) and tuned_model is model
+        _write_status(config, "running", stage="drift")
+        self._measure_drift(tuned_model, is_base)
+
+        _write_status(config, "running", stage="interpolation")
         between = self._interpolated(tuned_model, tuned, is_base)
 
         _write_status(config, "running", stage="results")
@@ -192,7 +196,8 @@ class _Run:
         if report_file.exists() and folder.exists():
             return models.load_folder(folder, self.config.model.template_options)
         shutil.rmtree(folder, ignore_errors=True)
-        (self.dir / TUNED).unlink(missing_ok=True)
+        for stale in (TUNED, "drift.json", *map(_between_file, self.config.training.interpolate)):
+            (self.dir / stale).unlink(missing_ok=True)
         with Meter(student.model) as meter:
             trained = self._train(method, student, examples, accuracy(base.probes[RECALL]))
         with atomic_folder(folder) as target:
@@ -214,8 +219,11 @@ class _Run:
             keep_until(self.dir / name, checkpoint_step(checkpoint) if checkpoint else -1)
         trajectory = Trajectory(self.dir / TRAJECTORY)
         prepared = read_json(self.dir / "cost.json")["examples"]["generated_tokens"]
+        frozen = student.copy("float32") if config.drift.curve else None
+        answers = base_answers(frozen, self.bench) if frozen else []
 
         def add_point(step: int, so_far: TrainingReport, recall: float) -> None:
+            drift = distance(frozen, student, answers) if frozen else {}
             trajectory.add(
                 {
                     "step": step,
@@ -223,6 +231,7 @@ class _Run:
                     "generated_tokens": prepared + so_far.generated_tokens,
                     "recall": recall,
                     "retention_validation": self.scorer.validation(student),
+                    **drift,
                 }
             )
 
@@ -253,6 +262,21 @@ class _Run:
             tuned = self.scorer.tuned(student, records, "tuned")
         self._write_cost("tuned_scores", meter)
         return tuned
+
+    def _measure_drift(self, tuned: Student, is_base: bool) -> None:
+        """Write how far the tuned model is from its base; nothing where it is the base."""
+        config, path = self.config, self.dir / "drift.json"
+        if is_base or not config.drift.measure or path.exists():
+            return
+        base = models.load(config.model, config.cache_dir)
+        with Meter(base.model) as meter:
+            answers = base_answers(base, self.bench)
+            found: dict[str, Any] = distance(base, tuned, answers)
+            if same_shape(base, tuned):
+                weights = cached_fisher(self.bench.file("fisher", ".safetensors"), base, answers)
+                found |= displacement(base, tuned, weights)
+        self._write_cost("drift", meter)
+        write_json(path, found)
 
     def _interpolated(self, tuned: Student, at_one: Scores, is_base: bool) -> dict[float, Scores]:
         """Scores between base and tuned, by alpha; nothing where the tuned model is the base model."""
@@ -296,6 +320,7 @@ class _Run:
             "dropped": preparation["dropped"],
             "training": read_json(self.dir / "training.json"),
             "cost": read_json(self.dir / "cost.json"),
+            "drift": read_json(self.dir / "drift.json") if (self.dir / "drift.json").exists() else {},
         }
 
 

@@ -2,6 +2,7 @@
 
 import torch
 
+from mixsd.engine.drift import same_shape
 from mixsd.errors import StoreError
 from mixsd.method import Student
 
@@ -13,12 +14,12 @@ def interpolate(base: Student, tuned: Student, alpha: float) -> Student:
     Raises:
         StoreError: The two models have different weights.
     """
-    start, end = dict(base.model.named_parameters()), dict(tuned.model.named_parameters())
-    if {n: p.shape for n, p in start.items()} != {n: p.shape for n, p in end.items()}:
+    if not same_shape(base, tuned):
         raise StoreError(
             "training.interpolate needs a tuned model with the weights of its base (model.name), "
             "name by name; these two differ: set training.interpolate=[]"
         )
+    start, end = dict(base.model.named_parameters()), dict(tuned.model.named_parameters())
     between = base.copy("float32")
     for name, weight in between.model.named_parameters():
         weight.copy_(torch.lerp(start[name], end[name], alpha))

@@ -58,7 +58,7 @@ def build_results(
         "interpolation": [
             {"alpha": alpha, **_measured(config, base, scores, skipped)} for alpha, scores in between.items()
         ],
-        **{name: reports[name] for name in ("targets", "training", "cost")},
+        **{name: reports[name] for name in ("targets", "training", "cost", "drift")},
     }
 
 
