@@ -26,16 +26,25 @@ def make_run(
 ) -> Path:
     """A finished run; `between` gives (alpha, recall, right) of its interpolations."""
     path = folder / f"kgfact-{method}-s{seed}"
-    task = {"kind": "generated", "included": True, "n": N, "base": 0.8, "tuned": right / N, "chance": 0.0}
+    task = {
+        "kind": "generated", "included": True, "n": N, "base": 0.8, "tuned": right / N, "chance": 0.0,
+        "ci": [-0.2, 0.1], "p": 0.2, "p_holm": 0.4,
+        "breakdown": {
+            "errors": {"format": 1, "leakage": 7, "collapse": 0, "genuine": 3}, "intrusion_rate": 0.25, "leaked": {},
+        },
+    }  # fmt: skip
     mean = right / N
     cost = {"seconds": 1.0, "generated_tokens": 50, "forward_passes": 10, "peak_memory_bytes": 2**30}
     results = {
         "run_id": path.name, "task": "kgfact", "method": method, "model": "m", "seed": seed, "n_facts": 10,
         "comparable": f"goal {goal}",
         "probes": {
-            "recall": {"accuracy": recall, "n": 10, "prompt_tokens": 40}, "paraphrase": {"accuracy": 0.5},
+            "recall": {"accuracy": recall, "n": 10, "prompt_tokens": 40, "axis": "memorization"},
+            "paraphrase": {"accuracy": 0.5, "axis": "generalization"},
         },
-        "probes_before": {"recall": {"accuracy": 0.0}},
+        "probes_before": {"recall": {"accuracy": 0.0}, "paraphrase": {"accuracy": 0.0}},
+        "memorization": {"learned": {"share": 0.7, "n": 10, "ci": [0.4, 0.9]}, "intrusion": None},
+        "drift": {"kl_base_tuned": 1 - mean, "top1_agreement": 0.6, "raw": 2.0 + seed, "fisher": 1.0, "ratio": 0.5},
         "retention": {
             "ratio": mean / 0.8, "ratio_above_chance": mean / 0.8, "base_mean": 0.8, "tuned_mean": mean,
             "ci": [mean / 0.8 - 0.1, mean / 0.8 + 0.1], "delta_ci": [mean - 0.9, mean - 0.7],
@@ -129,7 +138,7 @@ def test_runs_that_are_not_comparable_stand_apart(tmp_path, capsys):
     make_run(tmp_path, "b", 0, 0.95, right=40, goal=0.8)
     write_report(tmp_path, Console(width=200))
     told = capsys.readouterr().out
-    assert "stand in separate tables" in told and "minus" not in told
+    assert "stand in separate tables" in told and "a minus b" not in told
 
 
 def test_page_escapes_model_output_and_table_says_what_was_not_reached(tmp_path, capsys):
@@ -163,3 +172,24 @@ def test_cost_is_a_column(tmp_path, capsys):
     make_run(tmp_path, "a", 0, 0.95, right=30)
     write_report(tmp_path, Console(width=250))
     assert "100 trained, 100 written, 20 passes, 2 s, 1.0 GiB; 40 a prompt" in capsys.readouterr().out
+
+
+def test_each_held_out_task_has_its_interval_and_why_answers_are_wrong(tmp_path, capsys):
+    make_run(tmp_path, "a", 0, 0.95, right=30)
+    write_report(tmp_path, Console(width=250))
+    told = capsys.readouterr().out
+    assert "-30.0 [-20.0, +10.0] (60)" in told and "0.4" in told
+    assert "format 1, leakage 7, collapse 0, genuine 3" in told and "0.25" in told
+    assert "0.00 -> 0.95" in told and "0.70" in told, "splits before and after; facts learned"
+
+
+def test_drift_is_told_and_its_correlation_only_with_enough_runs(tmp_path, capsys):
+    for seed, right in enumerate((20, 25, 30, 35)):
+        make_run(tmp_path, "a", seed, 0.95, right=right)
+    write_report(tmp_path, Console(width=250))
+    told = capsys.readouterr().out
+    assert "KL(base || tuned)" in told and "Correlation" not in told
+    make_run(tmp_path, "a", 4, 0.95, right=40)
+    write_report(tmp_path, Console(width=250))
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Correlation with the drop over 5 runs: KL +1.00, squared displacement -1.00." in told

@@ -1,0 +1,245 @@
+"""The tables of a report: a row per label, ready to print; everything is read from finished runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import pearsonr
+
+from mixsd.analysis.compare import CLAIM_SEEDS, Difference
+from mixsd.analysis.runs import Run, labels
+from mixsd.analysis.stats import t_interval
+from mixsd.retention import GENERATED
+
+MARGIN = 0.02
+"""`no drop` needs the lower bound of tuned minus base above minus this (decision 7)."""
+CORRELATED_RUNS = 5
+"""Runs from which the correlation of drift and drop is told."""
+Rows = list[dict[str, str]]
+
+
+def summary_rows(runs: Sequence[Run], frame: pd.DataFrame) -> Rows:
+    """One row per label, averaged over seeds, ready to print."""
+    rows = []
+    for label, part in frame.groupby("label", sort=True):
+        keys = set(zip(part["run_id"], part["alpha"], strict=True))
+        same = [run for run in runs if (run.results["run_id"], run.alpha) in keys]
+        reached = int(part["reached"].sum())
+        rows.append(
+            {
+                "method": str(label),
+                **({"alpha": f"{part['alpha'].mean():.3g}"} if (frame["alpha"] < 1).any() else {}),
+                "seeds": str(len(part)),
+                "recall": f"{part['recall'].mean():.2f}"
+                + ("" if reached == len(part) else f" (goal reached by {reached} of {len(part)})"),
+                "dropped": f"{part['dropped'].mean():.3g} of {part['facts'].iloc[0]}",
+                "paraphrase": f"{part['paraphrase'].mean():.2f}" if "paraphrase" in part else "",
+                "retention": _with_interval(part),
+                "held-out base -> tuned": _held_out(part),
+                "verdict": _verdict(same),
+                "steps": f"{part['steps'].mean():.0f}",
+                "cost": _cost(part),
+            }
+        )
+    return rows
+
+
+def target_rows(runs: Sequence[Run]) -> Rows:
+    """What each method trains on: how likely it is under the base model, and how it came about.
+
+    NLL is in nats per token, with the share of tokens above 5 nats. Shares of context references and of
+    unsupported names are over attempts with the right answer.
+    """
+    rows = []
+    tuned = [run for run in runs if run.alpha == 1 and run.results["targets"].get("nll") is not None]
+    named = labels(tuned)
+    for label in sorted(set(named.values())):
+        reports = [run.results["targets"] for run in tuned if named[run.path] == label]
+        rows.append({"method": label, **{name: _mean(reports, key) for name, key in TARGET_COLUMNS.items()}})
+    said = [name for name in ("method", *TARGET_COLUMNS) if any(row[name] for row in rows)]
+    return [{name: row[name] for name in said} for row in rows]
+
+
+TARGET_COLUMNS = {
+    "NLL": "nll",
+    "over 5 nats": "unlikely_share",
+    "NLL of gold": "gold_nll",
+    "gold over 5": "gold_unlikely_share",
+    "NLL of expert": "expert_nll",
+    "expert over 5": "expert_unlikely_share",
+    "pass rate": "pass_rate",
+    "at first try": "pass_rate_first",
+    "naive share": "naive_fraction",
+    "context reference": "context_reference_share",
+    "unsupported": "unsupported_share",
+}
+
+
+def _mean(reports: Sequence[dict[str, Any]], key: str) -> str:
+    values = [report[key] for report in reports if report.get(key) is not None]
+    return f"{sum(values) / len(values):.2f}" if values else ""
+
+
+def _cost(part: pd.DataFrame) -> str:
+    """What a run's examples and training took, averaged over seeds."""
+    mean = part.mean(numeric_only=True)
+    return (
+        f"{mean['trained_tokens']:,.0f} trained, {mean['generated_tokens']:,.0f} written, "
+        f"{mean['forward_passes']:,.0f} passes, {mean['seconds']:.0f} s, "
+        f"{mean['peak_memory_bytes'] / 2**30:.1f} GiB; {mean['prompt_tokens']:.0f} a prompt"
+    )
+
+
+def split_rows(runs: Sequence[Run]) -> Rows:
+    """Accuracy of every split of probes, before and after, averaged over seeds.
+
+    Of a split on the retention axis, the share still right of what the base model had right.
+    """
+    rows = []
+    for label, same in _by_label(runs).items():
+        results = [run.results for run in same]
+        row = {
+            "method": label,
+            "learned": _mean([r["memorization"]["learned"] or {} for r in results], "share"),
+        }
+        for split, after in results[0]["probes"].items():
+            before = np.mean([r["probes_before"][split]["accuracy"] for r in results])
+            now = np.mean([r["probes"][split]["accuracy"] for r in results])
+            kept = _mean([r["probes"][split] for r in results], "kept")
+            row[f"{split} ({after['axis']})"] = f"{before:.2f} -> {now:.2f}{f', kept {kept}' if kept else ''}"
+        rows.append(row)
+    return rows
+
+
+def task_rows(runs: Sequence[Run]) -> Rows:
+    """Each held-out task: tuned minus base in points, its 95% interval, items; and why answers were wrong.
+
+    The interval is over items for one seed, over seeds for several. `p` is Holm-adjusted over the tasks of a
+    run, and told for one seed only.
+    """
+    rows = []
+    for label, same in _by_label(runs).items():
+        for name in same[0].results["retention"]["tasks"]:
+            tasks = [run.results["retention"]["tasks"][name] for run in same]
+            adjusted = tasks[0].get("p_holm") if len(tasks) == 1 else None
+            named = [task.get("breakdown", {}) for task in tasks]
+            rows.append(
+                {
+                    "method": label,
+                    "held-out task": name + ("" if tasks[0]["included"] else " (not counted)"),
+                    "tuned minus base": _task_cell(tasks),
+                    "p (Holm)": "" if adjusted is None else f"{adjusted:.2g}",
+                    "wrong answers": _errors(tasks),
+                    "names a trained answer": _mean(named, "intrusion_rate"),
+                }
+            )
+    return rows
+
+
+def drift_rows(runs: Sequence[Run]) -> Rows:
+    """How far each method moved the model, and how far its answers to unrelated prompts moved."""
+    rows = []
+    for label, same in _by_label([run for run in runs if run.results["drift"]]).items():
+        drifts = [run.results["drift"] for run in same]
+        row = {"method": label}
+        for name, key in (
+            ("KL(base || tuned)", "kl_base_tuned"),
+            ("same top token", "top1_agreement"),
+            ("squared displacement", "raw"),
+            ("R", "ratio"),
+        ):
+            values = [drift[key] for drift in drifts if key in drift]
+            row[name] = f"{np.mean(values):.3g}" if values else ""
+        rows.append(row)
+    return rows
+
+
+def drift_note(runs: Sequence[Run]) -> str:
+    """Correlation over runs of each measure of drift with the drop of the held-out score; '' for few runs."""
+    with_both = [r for r in runs if r.results["drift"] and r.results["retention"]["base_mean"] is not None]
+    if len(with_both) < CORRELATED_RUNS:
+        return ""
+    drops = [r.results["retention"]["base_mean"] - r.results["retention"]["tuned_mean"] for r in with_both]
+    told = []
+    for name, key in (("KL", "kl_base_tuned"), ("R", "ratio"), ("squared displacement", "raw")):
+        values = [r.results["drift"][key] for r in with_both if key in r.results["drift"]]
+        if len(values) == len(drops) and np.std(values) > 0 and np.std(drops) > 0:
+            told.append(f"{name} {pearsonr(values, drops)[0]:+.2f}")
+    return f"Correlation with the drop over {len(drops)} runs: {', '.join(told)}." if told else ""
+
+
+def _by_label(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Tuned runs (not their interpolations) by label, in order of label and seed."""
+    tuned = [run for run in runs if run.alpha == 1]
+    named = labels(tuned)
+    ordered = sorted(tuned, key=lambda run: (named[run.path], run.seed))
+    found: dict[str, list[Run]] = {}
+    for run in ordered:
+        found.setdefault(named[run.path], []).append(run)
+    return found
+
+
+def _task_cell(tasks: Sequence[dict[str, Any]]) -> str:
+    """`delta [low, high] (n)` in points; without an interval below 20 shared items."""
+    n = tasks[0]["n"]
+    deltas = [task["tuned"] - task["base"] for task in tasks if task["n"]]
+    if not deltas:
+        return "n/a"
+    interval = tasks[0]["ci"] if len(tasks) == 1 else t_interval(deltas)
+    shown = "n/a" if interval is None or n < 20 else f"{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}"
+    return f"{100 * np.mean(deltas):+.1f} [{shown}] ({n})"
+
+
+def _errors(tasks: Sequence[dict[str, Any]]) -> str:
+    if tasks[0]["kind"] != GENERATED:
+        return ""
+    found = [task["breakdown"]["errors"] for task in tasks]
+    return ", ".join(f"{kind} {np.mean([errors[kind] for errors in found]):.3g}" for kind in found[0])
+
+
+def _with_interval(part: pd.DataFrame) -> str:
+    """Retention with its interval: over held-out items for one seed, over seeds for several."""
+    ratios = part["retention"].dropna()
+    if ratios.empty:
+        return "n/a"
+    if len(ratios) == 1:
+        low, high = part["retention_low"].iloc[0], part["retention_high"].iloc[0]
+    else:
+        low, high = t_interval(list(ratios))
+    return f"{ratios.mean():.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _held_out(part: pd.DataFrame) -> str:
+    if part["retention"].isna().all():
+        return "n/a"
+    return f"{100 * part['held_out_base'].mean():.1f} -> {100 * part['held_out_tuned'].mean():.1f}"
+
+
+def _verdict(runs: Sequence[Run]) -> str:
+    """`drop`, `no drop` or `inconclusive`, from the interval of tuned minus base (decision 7)."""
+    intervals = [run.results["retention"]["delta_ci"] for run in runs]
+    if not all(intervals):
+        return "n/a"
+    if not all(run.reached for run in runs):
+        return "goal not reached"
+    if len(runs) == 1:
+        low, high = intervals[0]
+    else:
+        kept = [run.results["retention"] for run in runs]
+        low, high = t_interval([r["tuned_mean"] - r["base_mean"] for r in kept])
+    word = "no drop" if low > -MARGIN else "drop" if high < 0 else "inconclusive"
+    return word if len(runs) >= CLAIM_SEEDS else f"{word} (descriptive)"
+
+
+def difference_row(difference: Difference) -> dict[str, str]:
+    """A difference between two labels, in points, with its interval and what it allows to say."""
+    shown = "n/a"
+    if difference.delta is not None and difference.interval is not None:
+        low, high = (100 * bound for bound in difference.interval)
+        shown = f"{100 * difference.delta:+.1f} points [{low:+.1f}, {high:+.1f}] (n={difference.items})"
+    return {
+        "comparison": f"{difference.first} minus {difference.second}",
+        "held-out score": shown,
+        "reading": difference.note,
+    }
