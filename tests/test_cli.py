@@ -80,7 +80,7 @@ def test_results_follow_the_contract(sweep):
     assert {"metric", "kind", "base", "tuned", "chance", "n"} <= set(task) and task["n"] == 25
     assert {"nll", "dropped", "n"} <= set(results["targets"])
     assert results["probes"]["recall"]["accuracy_kept"] == recall["accuracy"]
-    assert set(results["cost"]) == {"base_scores", "examples", "training", "tuned_scores"}
+    assert set(results["cost"]) == {"base_scores", "examples", "training", "tuned_scores", "drift"}
     assert results["cost"]["training"]["trained_tokens"] == results["training"]["trained_tokens"] > 0
     assert all(stage["seconds"] > 0 and stage["peak_memory_bytes"] > 0 for stage in results["cost"].values())
 
@@ -196,7 +196,7 @@ def test_untrained_scores_are_identical(cli, tmp_path, training):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     items = [json.loads(line) for path in tmp_path.glob("runs/*/*/*/*.jsonl") for line in path.open()]
-    assert len(items) == 3 * 4 + 4 * 25
+    assert len(items) == (5 * 4 + 24) + 4 * 25, "five probes a fact, retrieval, four held-out tasks"
     assert all(item.get("before") == item.get("after") for item in items)
     assert all(item.get("base") == item.get("tuned") for item in items)
     assert not list(tmp_path.glob("runs/*/*/wandb"))
