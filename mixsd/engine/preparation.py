@@ -56,6 +56,7 @@ def _frozen(value: Any) -> Any:
 
 def likelihood(prefix: str, examples: Sequence[Example], student: Student, batch_size: int) -> dict[str, Any]:
     """Mean NLL per target token under the model, the share above 5 nats, and how many there are."""
+    examples = [example for example in examples if example.trained_tokens]
     if not examples:
         return {f"{prefix}nll": None, f"{prefix}unlikely_share": None, f"{prefix}tokens": 0}
     losses = torch.cat(student.target_nll(examples, batch_size))
