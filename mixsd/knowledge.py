@@ -121,37 +121,23 @@ class Task(Protocol):
         ...
 
 
-class ContinuedTask:
-    """A task on a model that was taught before: what it was taught is asked again, as split `earlier`.
-
-    Args:
-        task: The task now.
-        earlier: Probes of what was taught before.
-    """
-
-    def __init__(self, task: Task, earlier: Sequence[Probe]) -> None:
-        self.name, self.about, self.identity = task.name, task.about, task.identity
-        self.max_new_tokens = task.max_new_tokens
-        self.facts, self.grade = task.facts, task.grade
-        self.probes = [*task.probes, *earlier]
-        self._axis = task.axis
-
-    def axis(self, split: str) -> Axis:
-        """What was taught before is to be retained."""
-        return Axis.RETENTION if split == EARLIER else self._axis(split)
-
-
-class RestrictedTask:
-    """A task with some of its facts: what a method may train on, where that is less than what is asked.
+class TaskView:
+    """A task seen in another way: with some of its facts, or with questions that an earlier run left.
 
     Args:
         task: The whole task.
-        kept: Ids of the facts to keep.
+        kept: Ids of the facts to keep (None: all): what a method may train on, where that is less than what
+            is asked.
+        earlier: Probes of what the model was taught before; what they ask is to be retained.
     """
 
-    def __init__(self, task: Task, kept: Container[str]) -> None:
+    def __init__(self, task: Task, kept: Container[str] | None = None, earlier: Sequence[Probe] = ()) -> None:
         self.name, self.about, self.identity = task.name, task.about, task.identity
         self.max_new_tokens = task.max_new_tokens
-        self.facts = [fact for fact in task.facts if fact.id in kept]
-        self.probes = task.probes
-        self.axis, self.grade = task.axis, task.grade
+        self.facts = [fact for fact in task.facts if kept is None or fact.id in kept]
+        self.probes = [*task.probes, *earlier]
+        self.grade, self._axis = task.grade, task.axis
+
+    def axis(self, split: str) -> Axis:
+        """The task's own axis; `earlier` is retention."""
+        return Axis.RETENTION if split == EARLIER else self._axis(split)

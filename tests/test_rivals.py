@@ -10,6 +10,7 @@ from baselines.checkpoint import Checkpoint
 from baselines.in_context import InContext
 from mixsd.engine.config import read_config
 from mixsd.engine.interpolation import interpolate
+from mixsd.engine.preparation import report
 from mixsd.errors import DataError, MixSDError, StoreError
 from mixsd.method import Editor, Step
 from tests.fakes import FakeTask, MemoryBench
@@ -93,6 +94,12 @@ def test_rollouts_depend_on_step_prompt_and_number_alone(build, tiny):  # noqa: 
     assert len(texts(step, 64)) == 12 and texts(step, 64) == texts(step, 5) == texts(step, 1)
     assert len(set(texts(step, 64))) == 12, "the answers to a prompt differ"
     assert texts(Step(4, facts, []), 64) != texts(step, 64)
+
+
+def test_what_is_not_written_yet_has_no_likelihood(build, tiny):  # noqa: F811
+    made = build("opsd").prepare(TASK, tiny, MemoryBench())
+    told = report(made, TASK, tiny, 4)
+    assert told["nll"] is None and told["tokens"] == 0 and told["gold_nll"] > 0
 
 
 def test_a_live_teacher_is_the_student_itself(build, tiny):  # noqa: F811

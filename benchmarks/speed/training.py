@@ -169,15 +169,8 @@ def _trl_sft(student: Student, facts: list[Fact], steps: int) -> tuple[list[floa
     )
     with tempfile.TemporaryDirectory() as scratch:
         config = trl.SFTConfig(**_shared(scratch, steps), completion_only_loss=True, max_length=None)
-        watch = _Ends()
-        trl.SFTTrainer(
-            model=student.model,
-            args=config,
-            train_dataset=rows,
-            processing_class=student.tokenizer,
-            callbacks=[watch],
-        ).train()
-    return _between(watch.ends), sum(len(e.target_ids) for e in examples)
+        ends = _train_by(trl.SFTTrainer, student, config, rows)
+    return _between(ends), sum(len(e.target_ids) for e in examples)
 
 
 def _trl_sdft(student: Student, facts: list[Fact], steps: int) -> tuple[list[float], int]:
@@ -204,15 +197,21 @@ def _trl_sdft(student: Student, facts: list[Fact], steps: int) -> tuple[list[flo
             distillation_alpha=0.0,
             temperature=1.0,
         )
-        watch = _Ends()
-        sdft.SDFTTrainer(
-            model=student.model,
-            args=config,
-            train_dataset=rows,
-            processing_class=student.tokenizer,
-            callbacks=[watch],
-        ).train()
-    return _between(watch.ends), BATCH * ROLLOUT_TOKENS
+        ends = _train_by(sdft.SDFTTrainer, student, config, rows)
+    return _between(ends), BATCH * ROLLOUT_TOKENS
+
+
+def _train_by(trainer: Any, student: Student, config: Any, rows: Any) -> list[float]:
+    """Train with one of TRL's trainers; when each step ended."""
+    watch = _Ends()
+    trainer(
+        model=student.model,
+        args=config,
+        train_dataset=rows,
+        processing_class=student.tokenizer,
+        callbacks=[watch],
+    ).train()
+    return watch.ends
 
 
 def _shared(scratch: str, steps: int) -> dict[str, Any]:

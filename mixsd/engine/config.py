@@ -25,7 +25,7 @@ from mixsd.engine.preparation import read_examples
 from mixsd.engine.store import content_hash, read_jsonl
 from mixsd.engine.training import TrainingSettings
 from mixsd.errors import DataError, MixSDError, SettingError, at_least
-from mixsd.knowledge import EARLIER, ContinuedTask, Probe, Task
+from mixsd.knowledge import EARLIER, Probe, Task, TaskView
 from mixsd.method import Editor, Method
 from mixsd.retention import RetentionSuite
 from mixsd.tracking import TrackingSettings
@@ -125,7 +125,7 @@ def read_config(config: DictConfig) -> RunConfig:
     weights = fingerprint(built["model"])
     before = built["model"].saved_run
     if before:
-        built["task"] = ContinuedTask(built["task"], earlier_probes(before))
+        built["task"] = TaskView(built["task"], earlier=earlier_probes(before))
     run_id = _run_id(plain, built, weights, only_facts)
     return RunConfig(
         **built,

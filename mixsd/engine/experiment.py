@@ -37,7 +37,7 @@ from mixsd.engine.store import (
 )
 from mixsd.engine.training import Evaluation, TrainingReport, checkpoint_step, last_checkpoint, train
 from mixsd.engine.trajectory import Trajectory, keep_until
-from mixsd.knowledge import RestrictedTask
+from mixsd.knowledge import TaskView
 from mixsd.method import Editor, Example, Method, Preparation, Student
 from mixsd.tracking import METRICS, TRAJECTORY, mirror
 
@@ -173,7 +173,7 @@ class _Run:
         if not (self.dir / "preparation.json").exists():
             task, kept = self.config.task, self._kept_facts(base)
             with Meter(student.model) as meter:
-                made = method.prepare(RestrictedTask(task, kept), student, self.bench)
+                made = method.prepare(TaskView(task, kept), student, self.bench)
             made.dropped |= {fact.id: NOT_KEPT for fact in task.facts if fact.id not in kept}
             numbers = report(made, task, student, self.config.model.scoring_batch_size)
             write_examples(listed, made.examples, student)
