@@ -8,7 +8,12 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 FORWARD_KL, REVERSE_KL, JSD = "forward_kl", "reverse_kl", "jsd"
-DIVERGENCES = (FORWARD_KL, REVERSE_KL, JSD)
+DIVERGENCES = {
+    FORWARD_KL: "KL(teacher || student)",
+    REVERSE_KL: "KL(student || teacher)",
+    JSD: "mean of KL(teacher || m) and KL(student || m), m their mean",
+}
+"""What a setting may name, and what it says."""
 CHUNK = 128
 """Target tokens whose logits are in memory at a time."""
 

@@ -10,6 +10,7 @@ import yaml
 
 from mixsd.engine.store import read_json, read_jsonl
 from mixsd.errors import one_of
+from mixsd.losses import DIVERGENCES
 
 MODES = ("offline", "online", "disabled")
 METRICS = "metrics.jsonl"
@@ -93,6 +94,9 @@ def mirror(run_dir: Path, settings: TrackingSettings) -> None:
 
     results = read_json(run_dir / "results.json")
     config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    divergence = config["method"].get("divergence")
+    if divergence:
+        config["method"]["divergence_is"] = DIVERGENCES[divergence]
     run = wandb.init(
         project=settings.project,
         entity=settings.entity,

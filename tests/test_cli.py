@@ -319,3 +319,30 @@ def test_own_facts_to_a_checked_model_and_on_from_it(cli, tmp_path):
     asked = [json.loads(line)["prompt"] for line in (after / "probes/earlier.jsonl").read_text().splitlines()]
     assert asked == [line.split(",")[0] for line in FACTS.splitlines()[1:]]
     assert "after_" in after.name
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_curve(cli, tmp_path):
+    """SIGKILL in the middle of training; the same command again ends where an uninterrupted run does."""
+    common = [
+        "method=sft", *SMALL, "retention=none", "tracking.mode=disabled", "training.max_steps=200",
+        "training.dtype=float32", "training.checkpoint_every=20", "training.eval_every=50", "experiment_name=e",
+    ]  # fmt: skip
+    environment = {**os.environ, "MIXSD_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "run.py", *common, f"runs_dir={tmp_path}/killed"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None and not list(tmp_path.glob("killed/e/*/trainer/*/complete.json")):
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    (run,) = tmp_path.glob("killed/e/*")
+    assert not (run / "training.json").exists(), "it was killed while training"
+    for folder in ("killed", "whole"):
+        done = cli("run.py", *common, f"runs_dir={tmp_path}/{folder}")
+        assert done.returncode == 0, done.stderr
+    (whole,) = tmp_path.glob("whole/e/*")
+    for name in ("metrics.jsonl", "trajectory.jsonl"):
+        assert (run / name).read_text() == (whole / name).read_text()
+    curve = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert curve == list(range(1, 201)) and not (run / "trainer").exists()
