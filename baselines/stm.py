@@ -46,8 +46,8 @@ class SelectiveTokenMasking:
             for example, losses in zip(gold, student.target_nll(gold, BATCH), strict=True)
         ]
         masked = sum(len(example.masked) for example in examples)
-        share = masked / sum(len(example.target_ids) for example in examples)
-        return Preparation(examples, report={"masked_share": share})
+        total = sum(len(example.target_ids) for example in examples)
+        return Preparation(examples, report={"masked_share": masked / total if total else None})
 
     def loss(self, batch: Batch, student: Student) -> Tensor:
         """NLL per target token that is not masked, (N,)."""

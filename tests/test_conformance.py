@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from mixsd.engine import models
 from mixsd.engine.bench import Meter
 from mixsd.engine.config import read_config
-from mixsd.engine.preparation import read_examples, write_examples
+from mixsd.engine.preparation import read_examples, report, write_examples
 from mixsd.engine.training import Evaluation, train
+from mixsd.knowledge import TaskView
 from mixsd.method import ChoosesExamples, Method, Step, Student
 from tests.conftest import ROOT, settings
 from tests.fakes import FakeTask, MemoryBench
@@ -236,3 +237,16 @@ def test_with_an_adapter_the_base_model_is_the_same_weights(build, name, tmp_pat
     monkeypatch.setattr(method, "loss", loss)
     student, _, _ = fit(method, tmp_path, max_steps=3, lora=4)
     assert len(seen) >= 3 and all(seen) and not torch.equal(weights(student), weights(base))
+
+
+@every_method
+def test_with_no_fact_to_teach_nothing_is_trained(build, name, tmp_path):
+    """`task.only_missed` may leave none: the model stays as it is, and nothing divides by zero."""
+    none = TaskView(TASK, kept=set())
+    student = fresh()
+    made = build(name).prepare(none, student, MemoryBench())
+    told = report(made, none, student, 4)
+    assert not [e for e in made.examples if not e.extra] and told["n"] == 0
+    write_examples(tmp_path / "examples.jsonl", made.examples, student)
+    _, trained, _ = fit(build(name), tmp_path, student, max_steps=3)
+    assert trained.stopped_by == "nothing to train" and torch.equal(weights(student), weights(fresh()))

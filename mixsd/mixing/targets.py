@@ -235,8 +235,8 @@ def summarize(targets: Sequence[Target], task: Task, settings: MixSettings) -> d
     }
     tokens = sum(len(target.ids) for target in passed)
     return {
-        "pass_rate": len(passed) / len(targets),
-        "pass_rate_first": sum(target.attempt == 0 for target in passed) / len(targets),
+        "pass_rate": len(passed) / len(targets) if targets else None,
+        "pass_rate_first": sum(t.attempt == 0 for t in passed) / len(targets) if targets else None,
         "naive_fraction": sum(naive_coins(t, settings) for t in passed) / tokens if tokens else None,
         "agreed_fraction": sum(t.provenance.count(AGREED) for t in passed) / tokens if tokens else None,
         "unsupported": found["unsupported"],
