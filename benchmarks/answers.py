@@ -136,6 +136,11 @@ def same_answer(given: str, answer: str) -> bool:
     return _canonical(words(given)) == _canonical(words(answer)) != ()
 
 
+def names(text: str, answer: str) -> bool:
+    """Whether a text holds an answer as whole words, right or wrong."""
+    return bool(_find(words(answer), words(text)))
+
+
 def last_boxed(text: str) -> str | None:
     """The content of the last `\\boxed{...}` with balanced braces, or None."""
     start = text.rfind("\\boxed{")

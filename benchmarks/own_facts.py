@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import asking, qa
-from benchmarks.answers import GRADER_DIGEST, AnswerFormat, find_format, words
+from benchmarks.answers import GRADER_DIGEST, AnswerFormat, find_format, names, words
 from mixsd.draws import shuffled, uniform
 from mixsd.errors import DataError, at_least, within
 from mixsd.knowledge import Axis, Fact, Outcome, Probe, Verdict
@@ -96,7 +96,7 @@ class OwnFacts:
         """
         if answers:
             return self._format.grade(text, answers, prompt=prompt, truncated=truncated, rivals=self._answers)
-        named = next((a for a in self._answers if _names(text, a) and not _names(prompt, a)), "")
+        named = next((a for a in self._answers if names(text, a) and not names(prompt, a)), "")
         return Verdict(Outcome.WRONG if named else Outcome.CORRECT, named)
 
 
@@ -252,8 +252,3 @@ def _neighbors(row: qa.Row, fact: Fact, form: AnswerFormat, seed: int) -> list[P
         Probe(f"{fact.id} / neighbor {kind}", NEIGHBORS, form.prompt(question), (), kind=kind.split()[0])
         for kind, question in given.items()
     ]
-
-
-def _names(text: str, answer: str) -> bool:
-    said, wanted = words(text), words(answer)
-    return any(said[i : i + len(wanted)] == wanted for i in range(len(said) - len(wanted) + 1))

@@ -251,7 +251,13 @@ def test_rivals_end_to_end(cli, tmp_path):
         return runs_of(tmp_path / "runs")
 
     go("-m", "method=opsd,in_context", "training.interpolate=[0.5,1]")
-    runs = go("method=stm", "method.threshold=300", "training.lora=2", "training.save_model=true")
+    runs = go(
+        "method=stm",
+        "method.threshold=300",
+        "training.lora=2",
+        "training.save_model=true",
+        "drift.curve=true",
+    )
     opsd, asked = results(runs["opsd"]), results(runs["in_context"])
     assert [point["alpha"] for point in opsd["interpolation"]] == [0.5, 1.0] and not asked["interpolation"]
     assert opsd["interpolation"][1]["probes"]["recall"]["outcomes"] == opsd["probes"]["recall"]["outcomes"]
@@ -260,6 +266,8 @@ def test_rivals_end_to_end(cli, tmp_path):
     longer = asked["probes"]["recall"]["prompt_tokens"] - asked["probes_before"]["recall"]["prompt_tokens"]
     assert longer > 20 and asked["training"]["stopped_by"] == "no training"
 
+    points = [json.loads(line) for line in (runs["stm"] / "trajectory.jsonl").read_text().splitlines()]
+    assert abs(points[0]["kl_base_tuned"]) < 1e-6 < points[-1]["kl_base_tuned"]
     again = go("method=checkpoint", f"method.path={runs['stm'] / 'model'}")["checkpoint"]
     for split, probes in results(runs["stm"])["probes"].items():
         assert results(again)["probes"][split]["outcomes"] == probes["outcomes"]

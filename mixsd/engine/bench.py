@@ -52,9 +52,9 @@ class Bench:
         """Open, under a lock, the records that belong to exactly this fingerprint of this model."""
         return open_records(self._cache_dir, kind, {**self._identity, **fingerprint})
 
-    def file(self, kind: str, suffix: str) -> Path:
-        """Where the cache keeps a file that depends on the model alone."""
-        return self._cache_dir / kind / f"{content_hash(self._identity, size=12)}{suffix}"
+    def file(self, kind: str, fingerprint: dict[str, Any], suffix: str) -> Path:
+        """Where the cache keeps the file that belongs to exactly this fingerprint of this model."""
+        return self._cache_dir / kind / f"{content_hash({**self._identity, **fingerprint}, size=12)}{suffix}"
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:

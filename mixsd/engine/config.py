@@ -226,7 +226,7 @@ def _build(config: DictConfig, group: str, schema: type | None) -> Any:
     values = {str(key): node[key] for key in node if key not in engine}
     try:
         target = schema or get_object(node["_target_"])
-    except Exception as error:
+    except (ImportError, ValueError, OmegaConfBaseException) as error:
         raise SettingError(f"{group}._target_={node.get('_target_')} cannot be imported") from error
     return target(**_checked(target, group, values))
 

@@ -273,7 +273,8 @@ class _Run:
             answers = base_answers(base, self.bench)
             found: dict[str, Any] = distance(base, tuned, answers)
             if same_shape(base, tuned):
-                weights = cached_fisher(self.bench.file("fisher", ".safetensors"), base, answers)
+                seen = {"answers": [(answer.prompt_ids, answer.target_ids) for answer in answers]}
+                weights = cached_fisher(self.bench.file("fisher", seen, ".safetensors"), base, answers)
                 found |= displacement(base, tuned, weights)
         self._write_cost("drift", meter)
         write_json(path, found)
