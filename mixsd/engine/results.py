@@ -74,7 +74,8 @@ def _accuracy_of(records: Sequence[Record], facts: Container[str]) -> float | No
 
 
 def _learned(config: RunConfig, tuned: Scores) -> dict[str, Any]:
-    """How many facts were learned, and how often neighbors got an injected answer, with 95% intervals.
+    """The share right of every split that asks for what was taught, of facts learned, and of neighbors that
+    got an injected answer, with 95% intervals over items.
 
     A fact is learned where its trained question is right and at least half of its other wordings are;
     the trained question alone says nothing.
@@ -90,7 +91,20 @@ def _learned(config: RunConfig, tuned: Scores) -> dict[str, Any]:
     learned = sum(id in recalled and 2 * sum(right) >= len(right) for id, right in judged.items())
     neighbors = tuned.probes.get("neighbors", [])
     intruded = sum(record["outcome"] != Outcome.CORRECT for record in neighbors)
-    return {"learned": _share(learned, len(judged)), "intrusion": _share(intruded, len(neighbors))}
+    return {
+        **{split: _correct(r) for split, r in tuned.probes.items() if _is_injected(config, split)},
+        "learned": _share(learned, len(judged)),
+        "intrusion": _share(intruded, len(neighbors)),
+    }
+
+
+def _is_injected(config: RunConfig, split: str) -> bool:
+    """Whether a split asks for what was taught, the trained question or what follows from it."""
+    return config.task.axis(split) is not Axis.RETENTION
+
+
+def _correct(records: Sequence[Record]) -> dict[str, Any] | None:
+    return _share(sum(record["outcome"] == Outcome.CORRECT for record in records), len(records))
 
 
 def _share(count: int, n: int) -> dict[str, Any] | None:
