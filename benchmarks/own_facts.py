@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from benchmarks import asking, qa
 from benchmarks.answers import GRADER_DIGEST, AnswerFormat, find_format, names, words
+from benchmarks.files import as_list, as_text, check_columns, read_frame
 from mixsd.draws import shuffled, uniform
 from mixsd.errors import DataError, at_least, within
 from mixsd.knowledge import Axis, Fact, Outcome, Probe, Verdict
@@ -107,23 +106,8 @@ def read_rows(path: Path) -> list[qa.Row]:
         DataError: The file is missing, unreadable or of no known kind, lacks a column, or has broken rows:
             empty or overlong fields, or one question with two answers. Lines are named.
     """
-    frame = _read_frame(path)
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise DataError(f"{path} has rows with more fields than its header; put fields with commas in quotes")
-    missing = [column for column in ("question", "answer") if column not in frame.columns]
-    if missing:
-        raise DataError(
-            f"{path} lacks the column {' and '.join(missing)}; it has {', '.join(map(str, frame.columns))}; "
-            f"needed: question, answer; optional: {', '.join((*TEXTS[2:], *LISTS))}"
-        )
-    unknown = [str(column) for column in frame.columns if column not in (*TEXTS, *LISTS)]
-    if unknown:
-        raise DataError(
-            f"{path} has the unknown column {', '.join(unknown)}; "
-            f"allowed: {', '.join((*TEXTS, *LISTS))}; rename or remove it"
-        )
-    if frame.empty:
-        raise DataError(f"{path} holds no facts; give one a row")
+    frame = read_frame("task.path", path)
+    check_columns(path, frame, TEXTS[:2], (*TEXTS[2:], *LISTS))
     records: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
     first = 2 if path.suffix.lower() == ".csv" else 1
     problems: list[str] = []
@@ -140,57 +124,12 @@ def read_rows(path: Path) -> list[qa.Row]:
     return list({" ".join(words(row.question)): row for row in reversed(rows)}.values())[::-1]
 
 
-def _read_frame(path: Path) -> pd.DataFrame:
-    kind = path.suffix.lower()
-    if kind not in (".csv", ".jsonl", ".parquet"):
-        raise DataError(f"task.path={path} is of no known kind; allowed: .csv, .jsonl, .parquet")
-    if path.is_dir():
-        raise DataError(f"task.path={path} is a folder; give a file")
-    try:
-        if kind == ".csv":
-            return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        if kind == ".jsonl":
-            text = path.read_text(encoding="utf-8-sig")
-            return _json_lines(path, text)
-        return pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise DataError(f"task.path={path} does not exist; give a .csv, .jsonl or .parquet file") from error
-    except PermissionError as error:
-        raise DataError(f"task.path={path} may not be read; change its permissions") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"task.path={path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"task.path={path} is empty; give a header and one fact a row") from error
-    except (pd.errors.ParserError, ValueError, OSError) as error:
-        said = " ".join(str(error).split())
-        raise DataError(f"task.path={path} cannot be read as {kind[1:]} ({said})") from error
-
-
-def _json_lines(path: Path, text: str) -> pd.DataFrame:
-    import json
-
-    records = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}:{number} is not JSON ({error.msg})") from error
-        if not isinstance(record, dict):
-            raise DataError(f"{path}:{number} is no JSON object; give one with question and answer")
-        records.append(record)
-    if not records:
-        raise DataError(f"task.path={path} is empty; give one fact a line")
-    return pd.DataFrame(records)
-
-
 def _row(record: dict[str, Any], line: int, problems: list[str]) -> qa.Row | None:
     """A row, or None and what is wrong with it."""
     values: dict[str, Any] = {}
     for column, value in record.items():
         try:
-            values[str(column)] = _list(value) if column in LISTS else _text(value)
+            values[str(column)] = as_list(value) if column in LISTS else as_text(value)
         except TypeError:
             kind = "a list of texts" if column in LISTS else "text"
             problems.append(f"line {line}: {column} is not {kind}")
@@ -204,23 +143,6 @@ def _row(record: dict[str, Any], line: int, problems: list[str]) -> qa.Row | Non
             problems.append(f"line {line}: {column} is longer than {LONGEST} characters")
             return None
     return qa.Row(**values, line=line)
-
-
-def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and pd.isna(value)):
-        return ""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise TypeError
-    return str(value).strip()
-
-
-def _list(value: Any) -> tuple[str, ...]:
-    if value is None or (isinstance(value, float) and pd.isna(value)):
-        return ()
-    parts: Any = value.split("|") if isinstance(value, str) else value
-    if isinstance(parts, dict) or not hasattr(parts, "__iter__"):
-        raise TypeError
-    return tuple(text for text in map(_text, parts) if text)
 
 
 def _contradictions(rows: Sequence[qa.Row]) -> list[str]:

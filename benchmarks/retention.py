@@ -1,51 +1,29 @@
 """Held-out tasks through lm-eval: the forgetting axis.
 
-lm-eval reseeds the global generators, does not see truncated answers, and has one chat-template switch
-a call; this bridge keeps the generators, generates with the same function as the probes, and makes one
-call for generated tasks (chat template on) and one for likelihood tasks (off).
+A suite names tasks; `lm_eval_tasks` finds and loads them, `lm_eval_scores` scores a model on them.
 """
 
-import contextlib
-import logging
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
-from hashlib import blake2b
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lm_eval.api.task import Task
-from lm_eval.evaluator import evaluate
-from lm_eval.models.huggingface import HFLM
-from lm_eval.tasks import TaskManager
 
+from benchmarks import lm_eval_tasks as found
+from benchmarks import sandbox
 from benchmarks.answers import GRADER_DIGEST
-from mixsd.engine.generation import generate
+from benchmarks.lm_eval_scores import Decoding, score
+from mixsd.draws import shuffled
+from mixsd.engine.store import content_hash
 from mixsd.errors import DataError, SettingError, at_least
-from mixsd.knowledge import Outcome
 from mixsd.method import Student
-from mixsd.mixing.decoding import Sampling
-from mixsd.retention import GENERATED, LIKELIHOOD, TaskScores
+from mixsd.retention import GENERATED, TaskScores
 
-POCKET = Path(__file__).parent / "pocket"
-PREFIX = "pocket_"
-
-FEWSHOT_SEED = 1234
-"""Draws few-shot examples; lm-eval's own default."""
-METRICS: Mapping[str, str] = {"gsm8k": "exact_match"}
-"""The metric of tasks that have no `acc`."""
-FILTERS: Mapping[str, str] = {"gsm8k": "flexible-extract"}
-"""The answer filter of tasks that have several."""
-UNUSED_SPLITS: Mapping[str, Mapping[str, None]] = {
-    "arc_easy": {"training_split": None, "validation_split": None},
-    "arc_challenge": {"training_split": None, "validation_split": None},
-    "piqa": {"training_split": None},
-    "winogrande": {"training_split": None},
-}
-"""Splits that scoring never needs, and that a local clone may lack; lm-eval would read them eagerly."""
+SET_ASIDE = 5
+"""At most one in so many documents of a task is set aside for validation."""
 
 
 class LmEvalSuite:
@@ -53,12 +31,22 @@ class LmEvalSuite:
 
     Args:
         name: The suite's name.
-        tasks: Names of lm-eval tasks (leaves, not groups); those that begin with `pocket_` come with
-            this package.
-        limit: Documents per task, the first ones, for base and tuned alike (None: all).
-        validation_limit: Validation documents per generated pocket task at each evaluation during
-            training (0: none).
+        tasks: Names of lm-eval tasks and groups; those that begin with `pocket_` or `paper_` come with this
+            package.
+        limit: Test documents per task, the first ones, for base and tuned alike (None: all).
+        validation_limit: Validation documents per generated task at each evaluation during training
+            (0: none). Tasks without a validation file of their own set that many aside from their test
+            documents, at most a fifth of them.
         data_root: Folder of dataset clones, `<data_root>/<hub id>` (None: the hub).
+        include: Folder of further lm-eval task files, whose names may stand in `tasks` (None: none).
+        prompts: File of prompts and expected answers, scored as the task `prompts` (None: none).
+        temperature: Of generated answers, instead of each task's own (0: greedy; None: the task's).
+        max_new_tokens: At most so many tokens an answer, whatever a task allows (None: as the task says).
+        allow_code_execution: Whether generated programs may be run, in a sandbox.
+
+    Raises:
+        SettingError: A setting is out of range or a task unknown, or code may not or cannot be run.
+        DataError: A folder or file is missing or broken.
     """
 
     def __init__(
@@ -68,276 +56,114 @@ class LmEvalSuite:
         limit: int | None,
         validation_limit: int,
         data_root: str | None,
+        include: str | None,
+        prompts: str | None,
+        temperature: float | None,
+        max_new_tokens: int | None,
+        allow_code_execution: bool,
     ) -> None:
-        self.name, self.tasks = name, tasks
+        self.name = name
         self.limit = None if limit is None else at_least("retention.limit", limit, 1)
         self.validation_limit = at_least("retention.validation_limit", validation_limit, 0)
-        self._data_root = Path(data_root).expanduser() if data_root else None
-        unknown = [task for task in tasks if _is_pocket(task) and not (POCKET / f"{task}.yaml").exists()]
-        if unknown:
-            known = ", ".join(sorted(path.stem for path in POCKET.glob(f"{PREFIX}*.yaml")))
-            raise SettingError(f"retention.tasks: {', '.join(unknown)} unknown; pocket tasks: {known}")
+        if temperature is not None:
+            at_least("retention.temperature", temperature, 0)
+        if max_new_tokens is not None:
+            at_least("retention.max_new_tokens", max_new_tokens, 1)
+        self._decoding = Decoding(temperature, max_new_tokens)
+        self._data_root, self._include, self._prompts = map(_path, (data_root, include, prompts))
+        if self._include and not self._include.is_dir():
+            raise DataError(
+                f"retention.include={include} is not a folder; give a folder of lm-eval task files"
+            )
+        if self._prompts:
+            found.read_prompts(self._prompts)
+        self.tasks = [*found.expand(tasks, self._include), *([found.PROMPTS_TASK] if prompts else [])]
+        if "paper_humaneval" in self.tasks:
+            _may_run_code(allow_code_execution)
+
+    @property
+    def caveats(self) -> list[str]:
+        """What a reader of these scores must know."""
+        if self.limit is None or not self.tasks:
+            return []
+        return [f"retention.limit={self.limit}: held-out scores are of a subset of each task"]
 
     def fingerprint(self) -> dict[str, Any]:
-        """Tasks, limit, lm-eval version, and the content of the pocket files."""
-        pocket = any(_is_pocket(task) for task in self.tasks)
+        """All that moves a score beside the model: tasks, their files, documents, decoding, versions."""
+        own = [name for name in self.tasks if found.is_own(name) or name == found.PROMPTS_TASK]
         return {
             "tasks": self.tasks,
             "limit": self.limit,
             "lm_eval": version("lm_eval"),
-            "pocket": [_folder_digest(POCKET), GRADER_DIGEST] if pocket else None,
+            "documents": self._digests,
+            "decoding": [self._decoding.temperature, self._decoding.max_new_tokens],
+            "own": [found.own_digest(self.tasks, self._include), GRADER_DIGEST if own else None],
         }
 
     def size(self, tasks: Sequence[str]) -> int:
         """Documents that scoring these tasks goes through."""
-        loaded = self._load(tasks)
-        return sum(min(len(task.eval_docs), self.limit or len(task.eval_docs)) for task in loaded.values())
+        return sum(len(self._test_documents(name, task)) for name, task in self._load(tasks).items())
 
     def evaluate(
         self, student: Student, tasks: Sequence[str], batch_size: int, on_done: Callable[[int], None]
     ) -> dict[str, TaskScores]:
         """Score a model on the test documents of some tasks."""
-        return _score(student, self._load(tasks), self.limit, batch_size, on_done)
+        loaded = self._load(tasks)
+        documents = {name: self._test_documents(name, task) for name, task in loaded.items()}
+        return score(student, loaded, documents, batch_size, self._decoding, on_done)
 
     def validate(self, student: Student, batch_size: int) -> float | None:
-        """Mean score on the first validation documents of the generated pocket tasks."""
-        if not self.validation_limit:
+        """Mean score on the validation documents of the generated tasks; None where there are none."""
+        tasks, documents = self._validation
+        if not tasks:
             return None
-        pocket = [name for name in self.tasks if _is_pocket(name)]
-        tasks = self._load(pocket, validation=True)
-        loaded = {name: task for name, task in tasks.items() if _kind(task) == GENERATED}
-        if not loaded:
-            return None
-        scores = _score(student, loaded, self.validation_limit, batch_size, lambda _: None)
+        scores = score(student, tasks, documents, batch_size, self._decoding, lambda _: None)
         return float(np.mean([task.mean for task in scores.values()]))
 
-    def _load(self, tasks: Sequence[str], validation: bool = False) -> dict[str, Task]:
-        return _load_tasks(tuple(tasks), self._data_root, validation)
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """A hash of the documents asked, by task, whether they came from the hub or from a clone."""
+        return {
+            name: content_hash([task.eval_docs[i] for i in self._test_documents(name, task)], size=8)
+            for name, task in self._load(self.tasks).items()
+        }
+
+    @cached_property
+    def _validation(self) -> tuple[dict[str, Task], dict[str, list[int]]]:
+        """The generated tasks with validation documents, and those documents."""
+        if not self.validation_limit:
+            return {}, {}
+        generated = {n: t for n, t in self._load(self.tasks).items() if found.kind(t) == GENERATED}
+        filed = [name for name in generated if found.has_validation_file(name)]
+        others = {n: task for n, task in generated.items() if n not in filed and self._set_aside(n, task)}
+        tasks = self._load(filed, validation=True)
+        documents = {n: list(range(min(self.validation_limit, len(t.eval_docs)))) for n, t in tasks.items()}
+        return {**tasks, **others}, {**documents, **{n: self._set_aside(n, t) for n, t in others.items()}}
+
+    def _test_documents(self, name: str, task: Task) -> list[int]:
+        aside = set(self._set_aside(name, task))
+        return [i for i in range(len(task.eval_docs)) if i not in aside][: self.limit]
+
+    def _set_aside(self, name: str, task: Task) -> list[int]:
+        """Validation documents taken from a task that has no file of them: the same ones in every run."""
+        if found.has_validation_file(name) or found.kind(task) != GENERATED:
+            return []
+        n = len(task.eval_docs)
+        drawn = shuffled(map(str, range(n)), "validation documents", name)
+        return sorted(map(int, drawn[: min(self.validation_limit, n // SET_ASIDE)]))
+
+    def _load(self, tasks: Sequence[str], validation: bool = False) -> Mapping[str, Task]:
+        return found.load_tasks(tuple(tasks), self._data_root, self._include, self._prompts, validation)
 
 
-@cache
-def _task_manager(with_defaults: bool) -> TaskManager:
-    """Indexing lm-eval's own tasks takes seconds, so it is done once, and only where one is asked for."""
-    return TaskManager(include_path=str(POCKET), include_defaults=with_defaults)
+def _path(given: str | None) -> Path | None:
+    return Path(given).expanduser() if given else None
 
 
-@cache
-def _load_tasks(names: tuple[str, ...], data_root: Path | None, validation: bool) -> dict[str, Task]:
-    """Load tasks, with the data root as working directory so that hub ids resolve to their clones.
-
-    Raises:
-        DataError: A task's data is neither under the data root nor to be had from the hub.
-        SettingError: A name is unknown, or names a group.
-    """
-    if not names:
-        return {}
-    manager = _task_manager(not all(map(_is_pocket, names)))
-    unknown = [name for name in names if name not in manager.all_subtasks]
-    if unknown:
+def _may_run_code(allowed: bool) -> None:
+    if not allowed:
         raise SettingError(
-            f"retention.tasks: {', '.join(unknown)} is no lm-eval task (groups: list the tasks)"
+            "paper_humaneval runs generated programs; add retention.allow_code_execution=true, "
+            "or leave it out of retention.tasks"
         )
-    splits: Mapping[str, None] = {"test_split": None} if validation else {}
-    children = [{"task": name, **UNUSED_SPLITS.get(name, {}), **splits} for name in names]
-    group = {"group": "retention", "task": children}
-    try:
-        with contextlib.chdir(data_root or Path.cwd()), _quiet():
-            loaded = manager.load([group])["tasks"]
-    except (OSError, ValueError) as error:
-        where = data_root or "the hub"
-        raise DataError(
-            f"retention tasks {', '.join(names)}: data not found at {where} ({str(error).splitlines()[0]}); "
-            "set data_root to a folder of clones, or use retention=pocket"
-        ) from error
-    for task in loaded.values():
-        task.set_fewshot_seed(FEWSHOT_SEED)
-        if task.get_config("num_fewshot") is None:
-            task.set_config("num_fewshot", 0)
-    return {name: loaded[name] for name in names}
-
-
-_Base: Any = HFLM  # its decorator hides the constructor from type checkers
-
-
-class _Reader(_Base):
-    """lm-eval's model, generating as the probes do and remembering which replies never ended."""
-
-    def __init__(self, student: Student, batch_size: int, on_done: Callable[[int], None]) -> None:
-        super().__init__(
-            pretrained=student.model,
-            tokenizer=student.tokenizer,
-            batch_size=batch_size,
-            chat_template_args=student.template_options,
-        )
-        self._student, self._on_done = student, on_done
-        self.truncated: set[tuple[str, int]] = set()
-
-    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        replies: dict[int, str] = {}
-        by_settings: dict[str, list[int]] = {}
-        for index, request in enumerate(requests):
-            by_settings.setdefault(repr(request.args[1]), []).append(index)
-        for rows in by_settings.values():
-            settings = dict(requests[rows[0]].args[1])
-            until = settings.get("until") or []
-            budget = int(settings.get("max_gen_toks", self.max_gen_toks))
-            room = max(
-                1, int(self.max_length) - budget
-            )  # a longer context loses its beginning, as in lm-eval
-            completions = generate(
-                self._student,
-                [self._prompt_ids(requests[row].args[0])[-room:] for row in rows],
-                max_new_tokens=budget,
-                batch_size=int(self.batch_size),
-                on_done=self._on_done,
-                stop=[until] if isinstance(until, str) else until,
-                sampling=_sampling(settings),
-            )
-            for row, completion in zip(rows, completions, strict=True):
-                replies[row] = completion.text
-                if completion.truncated:
-                    self.truncated.add((str(requests[row].task_name), int(requests[row].doc_id or 0)))
-        return [replies[index] for index in range(len(requests))]
-
-    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        return super().loglikelihood(requests, disable_tqdm=True)
-
-    def _prompt_ids(self, context: str) -> list[int]:
-        """The context is rendered by the chat template already, special tokens included."""
-        return self.tokenizer(context, add_special_tokens=False)["input_ids"]
-
-
-def _sampling(settings: Mapping[str, Any]) -> Sampling:
-    """How a task wants its tokens picked.
-
-    Raises:
-        SettingError: It wants nucleus sampling, which is not offered.
-    """
-    if not settings.get("do_sample"):
-        return Sampling()
-    if settings.get("top_p", 1) != 1:
-        raise SettingError(f"generation_kwargs.top_p={settings['top_p']} is not offered; allowed: 1")
-    return Sampling(float(settings.get("temperature", 1)), settings.get("top_k"))
-
-
-def _score(
-    student: Student,
-    tasks: Mapping[str, Task],
-    limit: int | None,
-    batch_size: int,
-    on_done: Callable[[int], None],
-) -> dict[str, TaskScores]:
-    scores: dict[str, TaskScores] = {}
-    for kind in (GENERATED, LIKELIHOOD):
-        chosen = {name: task for name, task in tasks.items() if _kind(task) == kind}
-        if not chosen:
-            continue
-        with _undisturbed(student.model), _quiet():
-            reader = _Reader(student, batch_size, on_done)
-            results: Any = evaluate(
-                reader,
-                {"tasks": chosen, "groups": {}, "group_map": {}},
-                limit=limit,
-                bootstrap_iters=0,
-                apply_chat_template=kind == GENERATED,
-            )
-        for name, task in chosen.items():
-            scores[name] = _task_scores(name, task, results["samples"][name], reader.truncated)
-            if kind == LIKELIHOOD:
-                on_done(len(scores[name].items))
-    return {name: scores[name] for name in tasks}
-
-
-def _task_scores(
-    name: str, task: Task, samples: list[dict[str, Any]], truncated: set[tuple[str, int]]
-) -> TaskScores:
-    metric = METRICS.get(name, "acc")
-    wanted = FILTERS.get(name)
-    rows = [sample for sample in samples if wanted in (None, sample["filter"])]
-    kind = _kind(task)
-    items = []
-    for row in sorted(rows, key=lambda row: row["doc_id"]):
-        cut = (name, row["doc_id"]) in truncated
-        score = 0.0 if cut else float(row[metric])
-        text = str(row["filtered_resps"][0]) if kind == GENERATED else ""
-        items.append(
-            {
-                "doc_id": row["doc_id"],
-                "prompt": _prompt(row["doc"], kind),
-                "answers": _answers(row),
-                "text": text,
-                "score": score,
-                "outcome": _outcome(score, cut, text, kind).value,
-            }
-        )
-    return TaskScores(metric, kind, _chance(task, rows), items)
-
-
-def _prompt(doc: Mapping[str, Any], kind: str) -> str:
-    keys = ("prompt", "question", "goal", "text", "good", "sentence")
-    return next((str(doc[key]) for key in keys if key in doc), "")
-
-
-def _answers(row: Mapping[str, Any]) -> list[str]:
-    listed = row["doc"].get("answers")
-    return [str(answer) for answer in listed] if listed else [str(row["target"])]
-
-
-def _outcome(score: float, cut: bool, text: str, kind: str) -> Outcome:
-    if score == 1:
-        return Outcome.CORRECT
-    if cut:
-        return Outcome.TRUNCATED
-    return Outcome.UNPARSABLE if kind == GENERATED and not text.strip() else Outcome.WRONG
-
-
-def _chance(task: Task, rows: Sequence[Mapping[str, Any]]) -> float:
-    """Accuracy of guessing: one over the number of choices; 0 where the answer is generated or a word."""
-    if task.OUTPUT_TYPE != "multiple_choice":
-        return 0.0
-    return float(np.mean([1 / len(row["resps"]) for row in rows]))
-
-
-def _kind(task: Task) -> str:
-    return GENERATED if task.OUTPUT_TYPE == "generate_until" else LIKELIHOOD
-
-
-def _is_pocket(name: str) -> bool:
-    return name.startswith(PREFIX)
-
-
-@cache
-def _folder_digest(folder: Path) -> str:
-    digest = blake2b(digest_size=8)
-    for path in sorted(folder.iterdir()):
-        if path.suffix in {".yaml", ".jsonl", ".py"}:
-            digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _undisturbed(model: torch.nn.Module) -> Iterator[None]:
-    """Put back what lm-eval changes globally: three random generators and the training mode."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    training = model.training
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-        model.train(training)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """lm-eval logs a page a call, and draws bars of its own inside ours."""
-    loggers = [logging.getLogger(name) for name in ("lm_eval", "datasets", "lm-eval")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    sandbox.check()

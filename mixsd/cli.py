@@ -22,6 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
         "report", help="print the tradeoff table; write tradeoff.csv, .png, report.html"
     )
     report.add_argument("runs_dir", type=Path, help="a folder that holds runs, such as runs/quickstart")
+    report.add_argument(
+        "--margin", type=float, default=2.0, help="points; a smaller drop is called no drop (default: 2)"
+    )
     inspect = verbs.add_parser("inspect", help="show what a run was trained on, coloured by conditional")
     inspect.add_argument("run_dir", type=Path, help="one run's directory")
     inspect.add_argument("--facts", type=int, default=8, help="how many facts to show")
@@ -31,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.verb == "report":
-            _report(options.runs_dir)
+            _report(options.runs_dir, options.margin)
         elif options.verb == "inspect":
             _inspect(options.run_dir, options.facts)
         else:
@@ -64,10 +67,10 @@ def _card(overrides: list[str], out: Path | None) -> int:
     return 0
 
 
-def _report(runs_dir: Path) -> None:
+def _report(runs_dir: Path, margin: float) -> None:
     from mixsd.analysis.report import write_report  # pandas and matplotlib must not slow `--help`
 
-    write_report(runs_dir, _console())
+    write_report(runs_dir, _console(), margin / 100)
 
 
 def _inspect(run_dir: Path, facts: int) -> None:

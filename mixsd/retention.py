@@ -51,6 +51,11 @@ class RetentionSuite(Protocol):
     name: str
     tasks: Sequence[str]
 
+    @property
+    def caveats(self) -> Sequence[str]:
+        """What a reader of its scores must know."""
+        ...
+
     def fingerprint(self) -> dict[str, Any]:
         """What identifies its scores beyond the model: tasks, data, limit, versions."""
         ...

@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import retention
-from benchmarks.retention import LmEvalSuite
+from benchmarks import lm_eval_scores, lm_eval_tasks
 from mixsd.errors import DataError, SettingError
-
-POCKET = ["pocket_knowledge", "pocket_arithmetic", "pocket_instructions", "pocket_grammar"]
-
-
-def suite(tasks=POCKET, **changes):
-    values = {"name": "s", "tasks": tasks, "limit": 4, "validation_limit": 3, "data_root": None}
-    return LmEvalSuite(**{**values, **changes})
+from tests.suites import POCKET, suite
 
 
 def test_scores_every_task_and_counts_progress(tiny):
@@ -51,13 +44,13 @@ def test_the_same_model_scores_the_same_twice_and_the_tied_head_stays_tied(tiny)
 def test_prompts_are_those_of_the_probes(smollm, monkeypatch):
     """The chat template of held-out questions is the one of training and probes, token by token."""
     asked = []
-    real = retention.generate
+    real = lm_eval_scores.generate
 
     def spy(student, prompts, **options):
         asked.extend(prompts)
         return real(student, prompts, **{**options, "max_new_tokens": 1})
 
-    monkeypatch.setattr(retention, "generate", spy)
+    monkeypatch.setattr(lm_eval_scores, "generate", spy)
     scores = suite(limit=2).evaluate(smollm, POCKET[:1], 4, lambda _: None)["pocket_knowledge"]
     assert [tuple(ids) for ids in asked] == [smollm.prompt_ids(item["prompt"]) for item in scores.items]
 
@@ -76,19 +69,19 @@ def test_validation_documents_are_other_documents(tiny):
         assert ids[0] and ids[1] and not ids[0] & ids[1]
     assert pocket.validate(tiny, 8) == 0.0
     assert suite(validation_limit=0).validate(tiny, 8) is None
-    assert suite(tasks=["piqa"]).validate(tiny, 8) is None
+    assert suite(tasks=["pocket_grammar"]).validate(tiny, 8) is None, "no generated task"
     assert suite(tasks=[]).validate(tiny, 8) is None
 
 
 def test_fingerprint_knows_tasks_limit_and_data(monkeypatch, tmp_path):
     prints = [repr(suite(**c).fingerprint()) for c in ({}, {"limit": 5}, {"tasks": POCKET[:2]})]
     assert len(set(prints)) == 3
-    assert suite(data_root="/elsewhere").fingerprint() == suite().fingerprint()
+    assert suite(data_root=str(tmp_path)).fingerprint() == suite().fingerprint()
     (tmp_path / "a.jsonl").write_text("{}")
-    first = retention._folder_digest(tmp_path)
-    retention._folder_digest.cache_clear()
+    first = lm_eval_tasks._folder_digest(tmp_path)
+    lm_eval_tasks._folder_digest.cache_clear()
     (tmp_path / "a.jsonl").write_text("{} ")
-    assert retention._folder_digest(tmp_path) != first
+    assert lm_eval_tasks._folder_digest(tmp_path) != first
 
 
 def test_bad_settings():
@@ -104,6 +97,162 @@ def test_a_clone_that_is_missing_is_one_line(tiny, tmp_path, monkeypatch):
         suite(tasks=["piqa"], data_root=str(tmp_path)).evaluate(tiny, ["piqa"], 4, lambda _: None)
 
 
-def test_an_unknown_task_is_one_line(tiny):
-    with pytest.raises(SettingError, match="no_such_task"):
-        suite(tasks=["no_such_task"]).evaluate(tiny, ["no_such_task"], 4, lambda _: None)
+def test_an_unknown_task_is_one_line_before_any_model():
+    with pytest.raises(SettingError, match="no_such_task is no task or group"):
+        suite(tasks=["no_such_task"])
+
+
+def test_groups_become_their_tasks():
+    assert len(suite(tasks=["mmlu"]).tasks) == 57
+    assert suite(tasks=["pocket_grammar", "ai2_arc", "arc_easy"]).tasks == [
+        "pocket_grammar",
+        "arc_challenge",
+        "arc_easy",
+    ]
+
+
+def test_a_task_without_a_score_per_item_is_refused(tmp_path):
+    (tmp_path / "t.yaml").write_text(
+        "task: my_text\ncustom_dataset: !function d.d\noutput_type: loglikelihood_rolling\n"
+        "test_split: test\ndoc_to_text: ''\ndoc_to_target: '{{prompt}}'\nmetric_list: [{metric: word_perplexity}]\n"
+    )
+    (tmp_path / "d.py").write_text(DOCUMENTS)
+    with pytest.raises(SettingError, match="no score per item"):
+        suite(tasks=["my_text"], include=str(tmp_path)).fingerprint()
+
+
+DOCUMENTS = """
+import datasets
+
+def d(**_):
+    rows = [{"prompt": f"What is {n} plus 1?", "answers": [str(n + 1)]} for n in range(20)]
+    return {"test": datasets.Dataset.from_list(rows)}
+
+def grade(doc, results):
+    return {"acc": float(doc["answers"][0] in results[0])}
+"""
+TASK = """
+task: my_sums
+custom_dataset: !function d.d
+output_type: generate_until
+test_split: test
+doc_to_text: "{{prompt}}"
+doc_to_target: "{{answers[0]}}"
+process_results: !function d.grade
+generation_kwargs: {until: [], do_sample: false, max_gen_toks: 8}
+metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
+metadata: {version: 1.0}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "sums.yaml").write_text(TASK)
+    (tmp_path / "d.py").write_text(DOCUMENTS)
+    return tmp_path
+
+
+def test_a_folder_of_own_tasks(tiny, folder):
+    own = suite(tasks=["my_sums"], include=str(folder))
+    scores = own.evaluate(tiny, ["my_sums"], 4, lambda _: None)["my_sums"]
+    assert scores.kind == "generated" and len(scores.items) == 4 and "plus 1" in scores.items[0]["prompt"]
+    with pytest.raises(DataError, match=r"retention.include=.* is not a folder"):
+        suite(include=str(folder / "sums.yaml"))
+
+
+def test_validation_documents_set_aside_are_not_asked_in_the_test(tiny, folder):
+    own = suite(tasks=["my_sums"], include=str(folder), limit=None, validation_limit=3)
+    tested = own.evaluate(tiny, ["my_sums"], 8, lambda _: None)["my_sums"].items
+    tasks, documents = own._validation
+    aside = {tasks["my_sums"].eval_docs[i]["prompt"] for i in documents["my_sums"]}
+    assert len(aside) == 3 and len(tested) == 17 and not aside & {item["prompt"] for item in tested}
+    assert [item["doc_id"] for item in tested] == [i for i in range(20) if i not in documents["my_sums"]]
+    for item in tested:
+        assert item["prompt"] == f"What is {item['doc_id']} plus 1?", "ids are those of the documents asked"
+        assert item["outcome"] == "truncated"
+    assert own.validate(tiny, 8) is not None
+    many = suite(tasks=["my_sums"], include=str(folder), validation_limit=100)
+    assert len(many._validation[1]["my_sums"]) == 4, "at most a fifth"
+
+
+def test_own_prompts(tiny, tmp_path):
+    file = tmp_path / "my.csv"
+    file.write_text(
+        "prompt,expected\nWhat is the capital of France?,Paris\nWho wrote Hamlet?,Shakespeare|William Shakespeare\n"
+    )
+    own = suite(tasks=["pocket_grammar"], prompts=str(file), max_new_tokens=4)
+    assert own.tasks == ["pocket_grammar", "prompts"]
+    items = own.evaluate(tiny, own.tasks, 4, lambda _: None)["prompts"].items
+    assert [item["answers"] for item in items] == [["Paris"], ["Shakespeare", "William Shakespeare"]]
+    before = own.fingerprint()
+    file.write_text("prompt,expected\nWhat is the capital of France?,Lyon\n")
+    lm_eval_tasks.load_tasks.cache_clear()
+    assert suite(tasks=["pocket_grammar"], prompts=str(file), max_new_tokens=4).fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        ("question,answer\na,b\n", "lacks the column prompt and expected"),
+        ("prompt,expected,more\na,b,c\n", "unknown column more"),
+        ("prompt,expected\na,\n", "line 2 lacks prompt or expected"),
+        ("prompt,expected\n ,b\n", "line 2 lacks prompt or expected"),
+        ("prompt,expected\n", "holds no rows"),
+    ],
+)
+def test_broken_prompt_files_are_one_line(tmp_path, text, said):
+    file = tmp_path / "my.csv"
+    file.write_text(text)
+    with pytest.raises(DataError, match=said) as caught:
+        suite(prompts=str(file))
+    assert "\n" not in str(caught.value)
+
+
+REPEATED = (
+    TASK.replace("my_sums", "my_draws")
+    .replace(
+        "generation_kwargs: {until: [], do_sample: false,",
+        "repeats: 3\nfilter_list: [{name: all, filter: [{function: take_first_k, k: 3}]}]\ngeneration_kwargs: {until: [], do_sample: true,",
+    )
+    .replace("!function d.grade", "!function d.grade_all")
+)
+
+
+def test_every_sample_of_a_repeated_task_counts(tiny, folder, monkeypatch):
+    """A score is the mean over the samples, with those cut off counted as wrong."""
+    (folder / "draws.yaml").write_text(
+        REPEATED.replace("aggregation: mean", "aggregation: !function d.first")
+    )
+    (folder / "d.py").write_text(
+        DOCUMENTS
+        + """
+def grade_all(doc, results):
+    return {"acc": [float(text.startswith("right")) for text in results[0]]}
+
+def first(values):
+    return values[0][0]
+"""
+    )
+    replies = [
+        lm_eval_scores.Completion(text, 3, cut)
+        for text, cut in [("right", False), ("wrong", False), ("right but cut", True)]
+    ]
+    asked = []
+
+    def pretend(student, prompts, **options):
+        asked.append(options["sampling"].temperature)
+        return [replies[n % 3] for n in range(len(prompts))]
+
+    monkeypatch.setattr(lm_eval_scores, "generate", pretend)
+    own = suite(tasks=["my_draws"], include=str(folder), limit=2)
+    items = own.evaluate(tiny, ["my_draws"], 4, lambda _: None)["my_draws"].items
+    assert [item["score"] for item in items] == [pytest.approx(1 / 3)] * 2
+    greedy = suite(tasks=["my_draws"], include=str(folder), limit=2, temperature=0)
+    items = greedy.evaluate(tiny, ["my_draws"], 4, lambda _: None)["my_draws"].items
+    assert [item["score"] for item in items] == [1, 0], "one greedy reply stands for all three"
+    assert asked == [1.0, 0.0]
+
+
+def test_caveat_of_a_subset():
+    assert "subset" in suite().caveats[0] and suite(limit=None).caveats == []

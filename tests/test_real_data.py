@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.retention import LmEvalSuite
+from tests.suites import suite
 
 ROOT = os.environ.get("MIXSD_DATA_ROOT")
 COUNTS = {
@@ -27,7 +27,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def quick():
     assert ROOT and Path(ROOT).is_dir()
-    return LmEvalSuite("quick", list(COUNTS), limit=2, validation_limit=0, data_root=ROOT)
+    return suite(COUNTS, limit=2, validation_limit=0, data_root=ROOT)
 
 
 @pytest.mark.parametrize("task", COUNTS)
@@ -42,4 +42,4 @@ def test_scores_from_clones(quick, tiny):
     assert scores["gsm8k"].kind == "generated" and scores["gsm8k"].metric == "exact_match"
     assert scores["arc_easy"].chance == pytest.approx(0.25, abs=0.1) and scores["lambada_openai"].chance == 0
     assert Path.cwd() == working_directory
-    assert quick.validate(tiny, 8) is None, "no pocket task, no validation documents"
+    assert quick.validate(tiny, 8) is None, "none set aside"

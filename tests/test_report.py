@@ -7,10 +7,14 @@ import pandas as pd
 import pytest
 import yaml
 from rich.console import Console
+from scipy.stats import ttest_1samp
 
-from mixsd.analysis.compare import differences
+from mixsd.analysis.compare import differences, primary_family
 from mixsd.analysis.report import write_report
-from mixsd.analysis.runs import load_runs
+from mixsd.analysis.runs import comparable_groups, load_runs
+from mixsd.analysis.stats import mcnemar
+from mixsd.analysis.tables import primary_rows
+from mixsd.errors import StoreError
 
 N = 60
 
@@ -23,12 +27,14 @@ def make_run(
     right: int,
     goal: float | None = 0.9,
     between: tuple[tuple[float, float, int], ...] = (),
+    task: str = "kgfact",
+    method_config: dict | None = None,
 ) -> Path:
     """A finished run; `between` gives (alpha, recall, right) of its interpolations."""
-    path = folder / f"kgfact-{method}-s{seed}"
-    task = {
+    path = folder / f"{task}-{method}-s{seed}"
+    held_out = {
         "kind": "generated", "included": True, "n": N, "base": 0.8, "tuned": right / N, "chance": 0.0,
-        "ci": [-0.2, 0.1], "p": 0.2, "p_holm": 0.4,
+        "ci": [-0.2, 0.1], "p": 0.2, "p_holm": 0.4, "detectable": 0.125,
         "breakdown": {
             "errors": {"format": 1, "leakage": 7, "collapse": 0, "genuine": 3}, "intrusion_rate": 0.25, "leaked": {},
         },
@@ -36,8 +42,8 @@ def make_run(
     mean = right / N
     cost = {"seconds": 1.0, "generated_tokens": 50, "forward_passes": 10, "peak_memory_bytes": 2**30}
     results = {
-        "run_id": path.name, "task": "kgfact", "method": method, "model": "m", "seed": seed, "n_facts": 10,
-        "comparable": f"goal {goal}",
+        "run_id": path.name, "task": task, "method": method, "model": "m", "seed": seed, "n_facts": 10,
+        "comparable": f"{task} {goal}", "measured_by": {"task": task, "recall goal": str(goal)}, "caveats": ["limit=4: a subset"],
         "probes": {
             "recall": {"accuracy": recall, "n": 10, "prompt_tokens": 40, "axis": "memorization"},
             "paraphrase": {"accuracy": 0.5, "axis": "generalization"},
@@ -48,7 +54,7 @@ def make_run(
         "retention": {
             "ratio": mean / 0.8, "ratio_above_chance": mean / 0.8, "base_mean": 0.8, "tuned_mean": mean,
             "ci": [mean / 0.8 - 0.1, mean / 0.8 + 0.1], "delta_ci": [mean - 0.9, mean - 0.7],
-            "excluded": {"tasks": [], "items": 0}, "tasks": {"pocket_knowledge": task},
+            "excluded": {"tasks": [], "items": 0}, "tasks": {"pocket_knowledge": held_out},
         },
         "targets": {"dropped": 0, "nll": 2.0},
         "training": {"steps": 5, "trained_tokens": 100},
@@ -64,9 +70,9 @@ def make_run(
     ]
     path.mkdir(parents=True)
     (path / "results.json").write_text(json.dumps(results))
-    config = {"method": {"name": method}, "training": {"until_recall": goal}}
+    config = {"method": {"name": method, **(method_config or {})}, "training": {"until_recall": goal}}
     (path / "config.yaml").write_text(yaml.safe_dump(config))
-    (path / "trajectory.jsonl").write_text('{"retention_validation": 0.5}\n')
+    (path / "trajectory.jsonl").write_text('{"retention_validation": 0.5, "recall": 0.6}\n')
     reply = {"text": "<script>alert(1)</script>", "outcome": "wrong"}
     for place, count in ((path, right), *((path / f"interpolation/{a}", r) for a, _, r in between)):
         rows = [
@@ -138,7 +144,8 @@ def test_runs_that_are_not_comparable_stand_apart(tmp_path, capsys):
     make_run(tmp_path, "b", 0, 0.95, right=40, goal=0.8)
     write_report(tmp_path, Console(width=200))
     told = capsys.readouterr().out
-    assert "stand in separate tables" in told and "a minus b" not in told
+    assert "they differ in recall goal." in told and "a minus b" not in told
+    assert "they differ in recall goal." in (tmp_path / "report.html").read_text()
 
 
 def test_page_escapes_model_output_and_table_says_what_was_not_reached(tmp_path, capsys):
@@ -193,3 +200,69 @@ def test_drift_is_told_and_its_correlation_only_with_enough_runs(tmp_path, capsy
     write_report(tmp_path, Console(width=250))
     told = " ".join(capsys.readouterr().out.split())
     assert "Correlation with the drop over 5 runs: KL +1.00, squared displacement -1.00." in told
+
+
+def test_caveats_and_the_recall_at_which_all_could_be_compared(tmp_path, capsys):
+    make_run(tmp_path, "a", 0, 0.95, right=30)
+    make_run(tmp_path, "b", 0, 0.5, right=30)
+    write_report(tmp_path, Console(width=250))
+    told = " ".join(capsys.readouterr().out.split())
+    assert "limit=4: a subset." in told
+    assert "b got no further than recall 0.60; to compare all methods at 0.9 of that" in told
+    assert "training.until_recall=0.54" in told, "the ceiling is the best evaluation, not the last"
+
+
+def test_a_method_that_recalls_nothing_leaves_no_common_recall(tmp_path, capsys):
+    path = make_run(tmp_path, "b", 0, 0.0, right=30)
+    (path / "trajectory.jsonl").write_text('{"retention_validation": 0.5, "recall": 0.0}\n')
+    write_report(tmp_path, Console(width=250))
+    assert "b recalled nothing" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_primary_family_is_mixsd_at_the_fixed_rate_against_sft_and_opsd_on_every_task(tmp_path, capsys):
+    for task in ("kgfact", "mquake"):
+        for method, right in (("mixsd", 50), ("sft", 30), ("opsd", 49), ("context_distillation", 20)):
+            rate = {"mixing_rate": 0.3} if method == "mixsd" else {}
+            make_run(tmp_path / task, method, 0, 0.95, right, task=task, method_config=rate)
+    make_run(tmp_path / "kgfact", "mixsd", 1, 0.95, 0, task="kgfact", method_config={"mixing_rate": 0.5})
+    groups = comparable_groups(load_runs(tmp_path))
+    family = primary_family(groups)
+    assert [(task, d.first, d.second) for task, d in family] == [
+        ("kgfact", "mixsd", "sft"), ("kgfact", "mixsd", "opsd"), ("mquake", "mixsd", "sft"), ("mquake", "mixsd", "opsd"),
+    ]  # fmt: skip
+    assert family[0][1].delta == pytest.approx(20 / N) and family[1][1].delta == pytest.approx(1 / N)
+    exact = mcnemar(20, 0)
+    assert family[0][1].p == pytest.approx(exact) and family[1][1].p == 1
+    rows = primary_rows(groups)
+    assert rows[0]["p (Holm)"] == f"{4 * exact:.2g}" and rows[2]["p (Holm)"] == f"{4 * exact:.2g}"
+    write_report(tmp_path, Console(width=250))
+    assert "all others are exploratory" in capsys.readouterr().out
+
+
+def test_two_settings_of_a_method_leave_the_primary_family(tmp_path):
+    make_run(tmp_path, "mixsd", 0, 0.95, 50, method_config={"mixing_rate": 0.3})
+    make_run(tmp_path / "x", "sft", 0, 0.95, 30, method_config={"rate": 1})
+    make_run(tmp_path / "y", "sft", 1, 0.95, 30, method_config={"rate": 2})
+    assert primary_family(comparable_groups(load_runs(tmp_path))) == []
+
+
+def test_p_over_seeds_is_a_paired_t_test(tmp_path):
+    for seed in range(3):
+        make_run(tmp_path, "mixsd", seed, 0.95, right=40 + seed, method_config={"mixing_rate": 0.3})
+        make_run(tmp_path, "sft", seed, 0.95, right=30)
+    ((_, found),) = primary_family(comparable_groups(load_runs(tmp_path)))
+    assert found.p == pytest.approx(ttest_1samp([10 / N, 11 / N, 12 / N], 0).pvalue)
+
+
+def test_the_margin_decides_between_no_drop_and_inconclusive(tmp_path, capsys):
+    make_run(tmp_path, "a", 0, 0.95, right=30)
+    for margin, word in ((0.02, "inconclusive (descriptive)"), (0.3, "no drop (descriptive)")):
+        write_report(tmp_path, Console(width=250), margin)
+        assert word in capsys.readouterr().out
+
+
+def test_results_of_an_earlier_version_are_one_line(tmp_path):
+    path = make_run(tmp_path, "a", 0, 0.95, right=30) / "results.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "drift"}))
+    with pytest.raises(StoreError, match="lacks drift: an earlier version wrote it"):
+        load_runs(tmp_path)

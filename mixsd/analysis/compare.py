@@ -10,11 +10,15 @@ from mixsd.analysis.runs import INTERPOLATED, Run, labels
 from mixsd.analysis.stats import (
     Interval,
     bootstrap_indices,
+    paired_p,
     percentile_interval,
+    seeds_p,
     smallest_detectable,
     t_interval,
 )
 
+RATE = 0.3
+"""The mixing rate that the primary comparisons are about, fixed beforehand (decision 3)."""
 CLAIM_SEEDS = 5
 """Seeds from which a difference speaks of methods; with fewer it is descriptive (decision 4)."""
 
@@ -31,6 +35,7 @@ class Difference:
         seeds: Seeds that both have, at matched recall.
         items: Held-out items they share.
         note: What the numbers allow to say.
+        p: Of no difference: over all items with one seed, over per-seed differences with more.
     """
 
     first: str
@@ -40,6 +45,7 @@ class Difference:
     seeds: int
     items: int
     note: str
+    p: float | None = None
 
 
 def differences(runs: Sequence[Run]) -> list[Difference]:
@@ -66,13 +72,43 @@ def _difference(a: str, b: str, first: Mapping[int, Run], second: Mapping[int, R
         return Difference(a, b, None, None, 0, 0, "no seed in common")
     if not seeds:
         return Difference(a, b, None, None, 0, 0, "recall goal not set or not reached by both: not compared")
-    pairs = [_item_differences(first[seed], second[seed]) for seed in seeds]
+    pairs = [_item_pairs(first[seed], second[seed]) for seed in seeds]
     if not pairs[0]:
         return Difference(a, b, None, None, len(seeds), 0, "no held-out task counts")
-    items = sum(len(values) for values in pairs[0])
-    means = [float(np.mean([values.mean() for values in tasks])) for tasks in pairs]
-    interval = _item_interval(pairs[0]) if len(seeds) == 1 else t_interval(means)
-    return Difference(a, b, float(np.mean(means)), interval, len(seeds), items, _note(interval, len(seeds)))
+    items = sum(len(scores) for scores in pairs[0])
+    means = [float(np.mean([(scores[:, 0] - scores[:, 1]).mean() for scores in tasks])) for tasks in pairs]
+    if len(seeds) == 1:
+        interval, p = _item_interval(pairs[0]), paired_p(*np.concatenate(pairs[0]).T.tolist())
+    else:
+        interval, p = t_interval(means), seeds_p(means)
+    note = _note(interval, len(seeds))
+    return Difference(a, b, float(np.mean(means)), interval, len(seeds), items, note, p)
+
+
+def primary_family(groups: Sequence[Sequence[Run]]) -> list[tuple[str, Difference]]:
+    """(task, comparison) of MixSD at the mixing rate fixed beforehand with SFT and with OPSD (decision 7).
+
+    A method that stands in a group with several settings is left out there: which one would be a choice.
+    """
+    family = []
+    for group in groups:
+        tuned = [run for run in group if run.alpha == 1 and _rate(run) in (None, RATE)]
+        named = labels(tuned)
+        of_method = {
+            method: {named[run.path] for run in tuned if run.method == method}
+            for method in ("mixsd", "sft", "opsd")
+        }
+        by_label = {name: {r.seed: r for r in tuned if named[r.path] == name} for name in named.values()}
+        for other in ("sft", "opsd"):
+            if len(of_method["mixsd"]) == len(of_method[other]) == 1:
+                a, b = *of_method["mixsd"], *of_method[other]
+                family.append((tuned[0].results["task"], _difference(a, b, by_label[a], by_label[b])))
+    return family
+
+
+def _rate(run: Run) -> float | None:
+    """The mixing rate of a method that has one."""
+    return run.config["method"].get("mixing_rate")
 
 
 def _note(interval: Interval, seeds: int) -> str:
@@ -84,19 +120,20 @@ def _note(interval: Interval, seeds: int) -> str:
     return f"{found}; descriptive ({seeds} of {CLAIM_SEEDS} seeds)"
 
 
-def _item_differences(first: Run, second: Run) -> list[np.ndarray]:
-    """Per-item score differences, one array per held-out task that counts for both runs."""
+def _item_pairs(first: Run, second: Run) -> list[np.ndarray]:
+    """(n, 2) scores of both on the same items, one array per held-out task that counts for both runs."""
     arrays = []
     for task in sorted(set(first.held_out) & set(second.held_out)):
         other = {row["doc_id"]: row["tuned"]["score"] for row in second.held_out[task]}
         rows = [(row["tuned"]["score"], other[row["doc_id"]]) for row in first.held_out[task]]
-        arrays.append(np.array([a - b for a, b in rows], dtype=float))
+        arrays.append(np.array(rows, dtype=float))
     return arrays
 
 
 def _item_interval(tasks: Sequence[np.ndarray]) -> Interval:
     resampled = [
-        values[bootstrap_indices(len(values), seed)].mean(axis=1) for seed, values in enumerate(tasks)
+        (scores[:, 0] - scores[:, 1])[bootstrap_indices(len(scores), seed)].mean(axis=1)
+        for seed, scores in enumerate(tasks)
     ]
     return percentile_interval(np.mean(resampled, axis=0))
 

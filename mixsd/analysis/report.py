@@ -13,9 +13,12 @@ from mixsd.analysis.compare import detectable, differences
 from mixsd.analysis.plots import plot_tradeoff
 from mixsd.analysis.runs import Run, comparable_groups, load_runs, to_frame
 from mixsd.analysis.tables import (
+    MARGIN,
+    PRIMARY,
     difference_row,
     drift_note,
     drift_rows,
+    primary_rows,
     split_rows,
     summary_rows,
     target_rows,
@@ -24,15 +27,19 @@ from mixsd.analysis.tables import (
 from mixsd.engine.store import write_text
 
 SHOWN_ANSWERS = 6
+UNKNOWN_PARTS = "what they were measured by"
+RECALL_SHARE = 0.9
+"""Where a method falls short of the recall goal, all could be compared at this share of its ceiling."""
 ASKED_FIRST = "What is the capital of France?"
 
 
-def write_report(folder: Path, console: Console) -> None:
+def write_report(folder: Path, console: Console, margin: float = MARGIN) -> None:
     """Print the table and write `tradeoff.csv`, `tradeoff.png` and `report.html` into the folder.
 
     Args:
         folder: Holds run directories, at any depth.
         console: Where the table goes.
+        margin: A drop smaller than this, as a share, is called no drop.
 
     Raises:
         StoreError: There is no finished run.
@@ -46,10 +53,10 @@ def write_report(folder: Path, console: Console) -> None:
     for group, (title, frame) in zip(groups, frames, strict=True):
         section = {
             "title": title,
-            "rows": summary_rows(group, frame),
+            "rows": summary_rows(group, frame, margin),
             "more": {
                 "what was learned and kept": split_rows(group),
-                "held-out tasks": task_rows(group),
+                "held-out tasks": task_rows(group, margin),
                 "what was trained on, under the base model": target_rows(group),
                 "drift": drift_rows(group),
             },
@@ -59,12 +66,15 @@ def write_report(folder: Path, console: Console) -> None:
         }
         sections.append(section)
         _print_section(console, section)
-    if len(groups) > 1:
-        console.print("Runs that differ in task, model or held-out suite stand in separate tables.")
+    family = primary_rows(groups)
+    if family:
+        console.print(_table(PRIMARY, family))
+    for note in apart(groups):
+        console.print(note)
     csv = pd.concat([_one_a_point(frame, c) for (_, frame), c in zip(frames, curves, strict=True)])
     write_text(folder / "tradeoff.csv", csv.to_csv(index=False))
     plot_tradeoff(frames, curves, folder / "tradeoff.png")
-    write_text(folder / "report.html", _page(sections))
+    write_text(folder / "report.html", _page(sections, family, apart(groups)))
     console.print(f"wrote {folder}/tradeoff.csv, tradeoff.png, report.html")
 
 
@@ -100,6 +110,16 @@ def answers(runs: Sequence[Run]) -> list[dict[str, Any]]:
     ]
 
 
+def apart(groups: Sequence[Sequence[Run]]) -> list[str]:
+    """Why groups of runs are not compared with the first: what they were measured by differs."""
+    parts = [group[0].measured_by for group in groups]
+    return [
+        f"{_title(group)} is not compared with {_title(groups[0])}: they differ in "
+        f"{', '.join(name for name in own if own[name] != parts[0].get(name)) or UNKNOWN_PARTS}."
+        for group, own in zip(groups[1:], parts[1:], strict=True)
+    ]
+
+
 def _title(runs: Sequence[Run]) -> str:
     results = runs[0].results
     return f"{results['task']} ({results['n_facts']} facts) on {results['model']}"
@@ -107,16 +127,33 @@ def _title(runs: Sequence[Run]) -> str:
 
 def _note(runs: Sequence[Run]) -> str:
     retention = runs[0].results["retention"]
+    parts = [f"{caveat}." for caveat in runs[0].caveats]
     effect = detectable(runs)
-    parts = []
     if effect is not None:
         parts.append(f"These held-out items can show a difference of about {100 * effect:.1f} points.")
     excluded = retention["excluded"]["tasks"]
     if excluded:
         parts.append(f"Not counted (base model not clearly above chance): {', '.join(excluded)}.")
+    parts.append(_fallback(runs))
     parts.append(drift_note(runs))
     parts.append("Retention is over generated tasks; recall is over all facts, dropped ones included.")
     return " ".join(part for part in parts if part)
+
+
+def _fallback(runs: Sequence[Run]) -> str:
+    """At which recall all methods could be compared, where one did not reach the goal (decision 2)."""
+    tuned = [run for run in runs if run.alpha == 1 and run.config["training"]["until_recall"] is not None]
+    short = [run for run in tuned if not run.reached]
+    if not short:
+        return ""
+    lowest = min(short, key=lambda run: run.ceiling)
+    if lowest.ceiling == 0:
+        return f"{lowest.method} recalled nothing: no recall lets all methods be compared."
+    goal = RECALL_SHARE * lowest.ceiling
+    return (
+        f"{lowest.method} got no further than recall {lowest.ceiling:.2f}; to compare all methods at "
+        f"{RECALL_SHARE} of that, run them again with training.until_recall={goal:.2f}."
+    )
 
 
 def _print_section(console: Console, section: dict[str, Any]) -> None:
@@ -138,7 +175,9 @@ def _table(title: str, rows: Sequence[dict[str, str]]) -> Table:
     return table
 
 
-def _page(sections: Sequence[dict[str, Any]]) -> str:
+def _page(sections: Sequence[dict[str, Any]], family: Sequence[dict[str, str]], apart: Sequence[str]) -> str:
     """The HTML page; model output in it is escaped."""
     environment = Environment(loader=PackageLoader("mixsd.analysis"), autoescape=True)
-    return environment.get_template("report.html.j2").render(sections=sections)
+    return environment.get_template("report.html.j2").render(
+        sections=sections, family=family, family_title=PRIMARY, apart=apart
+    )

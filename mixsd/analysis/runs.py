@@ -14,6 +14,8 @@ from mixsd.engine.store import read_json, read_jsonl
 from mixsd.errors import StoreError
 from mixsd.retention import GENERATED
 
+NEEDED = ("comparable", "memorization", "interpolation", "drift")
+"""What results of before this version may lack."""
 INTERPOLATED = "+ interpolation"
 """Ends the label of a run that was interpolated back towards its base."""
 
@@ -61,6 +63,22 @@ class Run:
         points = read_jsonl(self.path / "trajectory.jsonl") if self.alpha == 1 else []
         return points[-1]["retention_validation"] if points else None
 
+    @property
+    def measured_by(self) -> Mapping[str, str]:
+        """A hash of each thing that its numbers hang on; empty for runs of before this was recorded."""
+        return self.results.get("measured_by", {})
+
+    @property
+    def caveats(self) -> Sequence[str]:
+        """What a reader of its held-out scores must know."""
+        return self.results.get("caveats", [])
+
+    @property
+    def ceiling(self) -> float:
+        """The highest recall of any evaluation during training."""
+        points = read_jsonl(self.path / "trajectory.jsonl")
+        return max([self.recall, *(point["recall"] for point in points)])
+
     @cached_property
     def held_out(self) -> dict[str, list[dict[str, Any]]]:
         """Per-item records of the generated tasks that count, by task, without contaminated documents."""
@@ -96,17 +114,24 @@ def load_runs(folder: Path) -> list[Run]:
     """All finished runs below a folder, sorted by path.
 
     Raises:
-        StoreError: There is no finished run.
+        StoreError: There is no finished run, or an earlier version wrote one.
     """
     done = sorted(marker.parent for marker in folder.rglob("DONE"))
     if not done:
         raise StoreError(f"{folder} holds no finished run; give a folder that `python run.py` wrote to")
-    runs = [
-        Run(path, read_json(path / "results.json"), yaml.safe_load((path / "config.yaml").read_text("utf-8")))
-        for path in done
-    ]
+    runs = [_read(path) for path in done]
     # The same run may stand in several experiments; it is still one run.
     return list({run.results["run_id"]: run for run in runs}.values())
+
+
+def _read(path: Path) -> Run:
+    results = read_json(path / "results.json")
+    lacking = [key for key in NEEDED if key not in results]
+    if lacking:
+        raise StoreError(
+            f"{path} lacks {', '.join(lacking)}: an earlier version wrote it; delete it and run again"
+        )
+    return Run(path, results, yaml.safe_load((path / "config.yaml").read_text("utf-8")))
 
 
 def comparable_groups(runs: Iterable[Run]) -> list[list[Run]]:

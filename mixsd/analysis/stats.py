@@ -75,6 +75,20 @@ def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
     return float(tested.pvalue) if tested else 1.0
 
 
+def seeds_p(differences: Sequence[float]) -> float:
+    """The p-value that per-seed differences have mean 0 (Student's t, two-sided).
+
+    Raises:
+        ValueError: Fewer than two values.
+    """
+    if len(differences) < 2:
+        raise ValueError(f"a t test needs at least 2 values, got {len(differences)}")
+    if np.ptp(differences) == 0:
+        return 1.0 if differences[0] == 0 else 0.0
+    tested: Any = stats.ttest_1samp(differences, 0.0)
+    return float(tested.pvalue)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values adjusted for how many there are (Holm's step-down), in the order given."""
     order = np.argsort(p_values)

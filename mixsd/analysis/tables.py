@@ -7,19 +7,20 @@ import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr
 
-from mixsd.analysis.compare import CLAIM_SEEDS, Difference
+from mixsd.analysis.compare import CLAIM_SEEDS, Difference, primary_family
 from mixsd.analysis.runs import Run, labels
-from mixsd.analysis.stats import t_interval
+from mixsd.analysis.stats import Interval, holm, t_interval
 from mixsd.retention import GENERATED
 
 MARGIN = 0.02
 """`no drop` needs the lower bound of tuned minus base above minus this (decision 7)."""
+PRIMARY = "Primary comparisons (MixSD at mixing rate 0.3 against SFT and OPSD); all others are exploratory"
 CORRELATED_RUNS = 5
 """Runs from which the correlation of drift and drop is told."""
 Rows = list[dict[str, str]]
 
 
-def summary_rows(runs: Sequence[Run], frame: pd.DataFrame) -> Rows:
+def summary_rows(runs: Sequence[Run], frame: pd.DataFrame, margin: float = MARGIN) -> Rows:
     """One row per label, averaged over seeds, ready to print."""
     rows = []
     for label, part in frame.groupby("label", sort=True):
@@ -37,7 +38,7 @@ def summary_rows(runs: Sequence[Run], frame: pd.DataFrame) -> Rows:
                 "paraphrase": f"{part['paraphrase'].mean():.2f}" if "paraphrase" in part else "",
                 "retention": _with_interval(part),
                 "held-out base -> tuned": _held_out(part),
-                "verdict": _verdict(same),
+                "verdict": _verdict(same, margin),
                 "steps": f"{part['steps'].mean():.0f}",
                 "cost": _cost(part),
             }
@@ -112,11 +113,12 @@ def split_rows(runs: Sequence[Run]) -> Rows:
     return rows
 
 
-def task_rows(runs: Sequence[Run]) -> Rows:
+def task_rows(runs: Sequence[Run], margin: float = MARGIN) -> Rows:
     """Each held-out task: tuned minus base in points, its 95% interval, items; and why answers were wrong.
 
-    The interval is over items for one seed, over seeds for several. `p` is Holm-adjusted over the tasks of a
-    run, and told for one seed only.
+    `detectable` is the smallest difference in points that so many items can show. The interval is over items
+    for one seed, over seeds for several. `p` is Holm-adjusted over the tasks of a run, and told for one seed
+    only.
     """
     rows = []
     for label, same in _by_label(runs).items():
@@ -129,6 +131,8 @@ def task_rows(runs: Sequence[Run]) -> Rows:
                     "method": label,
                     "held-out task": name + ("" if tasks[0]["included"] else " (not counted)"),
                     "tuned minus base": _task_cell(tasks),
+                    "verdict": _word(_task_interval(tasks), margin, len(tasks)),
+                    "detectable": f"{100 * tasks[0]['detectable']:.1f}" if tasks[0]["n"] else "n/a",
                     "p (Holm)": "" if adjusted is None else f"{adjusted:.2g}",
                     "wrong answers": _errors(tasks),
                     "names a trained answer": _mean(named, "intrusion_rate"),
@@ -186,9 +190,18 @@ def _task_cell(tasks: Sequence[dict[str, Any]]) -> str:
     deltas = [task["tuned"] - task["base"] for task in tasks if task["n"]]
     if not deltas:
         return "n/a"
-    interval = tasks[0]["ci"] if len(tasks) == 1 else t_interval(deltas)
-    shown = "n/a" if interval is None or n < 20 else f"{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}"
+    interval = _task_interval(tasks)
+    shown = "n/a" if interval is None else f"{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}"
     return f"{100 * np.mean(deltas):+.1f} [{shown}] ({n})"
+
+
+def _task_interval(tasks: Sequence[dict[str, Any]]) -> Interval | None:
+    """Of tuned minus base: over items for one seed, over seeds for several; None below 20 shared items."""
+    if any(task["ci"] is None for task in tasks):
+        return None
+    if len(tasks) == 1:
+        return tasks[0]["ci"]
+    return t_interval([task["tuned"] - task["base"] for task in tasks])
 
 
 def _errors(tasks: Sequence[dict[str, Any]]) -> str:
@@ -216,8 +229,8 @@ def _held_out(part: pd.DataFrame) -> str:
     return f"{100 * part['held_out_base'].mean():.1f} -> {100 * part['held_out_tuned'].mean():.1f}"
 
 
-def _verdict(runs: Sequence[Run]) -> str:
-    """`drop`, `no drop` or `inconclusive`, from the interval of tuned minus base (decision 7)."""
+def _verdict(runs: Sequence[Run], margin: float) -> str:
+    """The word for a label's runs, where all of them reached the recall goal."""
     intervals = [run.results["retention"]["delta_ci"] for run in runs]
     if not all(intervals):
         return "n/a"
@@ -228,8 +241,31 @@ def _verdict(runs: Sequence[Run]) -> str:
     else:
         kept = [run.results["retention"] for run in runs]
         low, high = t_interval([r["tuned_mean"] - r["base_mean"] for r in kept])
-    word = "no drop" if low > -MARGIN else "drop" if high < 0 else "inconclusive"
-    return word if len(runs) >= CLAIM_SEEDS else f"{word} (descriptive)"
+    return _word((low, high), margin, len(runs))
+
+
+def _word(interval: Interval | None, margin: float, seeds: int) -> str:
+    """`drop`, `no drop` or `inconclusive`, from the interval of tuned minus base (decision 7)."""
+    if interval is None:
+        return "n/a"
+    word = "no drop" if interval[0] > -margin else "drop" if interval[1] < 0 else "inconclusive"
+    return word if seeds >= CLAIM_SEEDS else f"{word} (descriptive)"
+
+
+def primary_rows(groups: Sequence[Sequence[Run]]) -> Rows:
+    """The comparisons chosen beforehand, over all tasks, with p-values adjusted for their number."""
+    family = primary_family(groups)
+    tested = [difference.p for _, difference in family if difference.p is not None]
+    adjusted = iter(holm(tested))
+    return [
+        {
+            "task": task,
+            **difference_row(difference),
+            "p": "n/a" if difference.p is None else f"{difference.p:.2g}",
+            "p (Holm)": "n/a" if difference.p is None else f"{next(adjusted):.2g}",
+        }
+        for task, difference in family
+    ]
 
 
 def difference_row(difference: Difference) -> dict[str, str]:

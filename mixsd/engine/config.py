@@ -52,7 +52,7 @@ OUTSIDE_HASH = {
     "task": ("only_facts_of", "log_text", "path", "data_root"),
     "method": ("targets", "path", "prompts"),
     "training": ("checkpoint_every",),
-    "retention": ("data_root",),
+    "retention": ("data_root", "include", "prompts", "allow_code_execution"),
 }
 """Paths, whose content is in the hash instead, and what cannot change a number."""
 

@@ -102,6 +102,8 @@ class _Run:
         write_text(self.dir / "config.yaml", yaml.safe_dump(config.resolved, sort_keys=False))
         write_json(self.dir / "environment.json", _environment())
         console.rule(config.run_id, style="dim")
+        for caveat in config.retention.caveats:
+            console.print(caveat, style="yellow")
 
         _write_status(config, "running", stage="base scores")
         model = models.load(config.model, config.cache_dir)

@@ -46,7 +46,8 @@ def known_keys() -> list[str]:
     for folder in CONF.iterdir():
         if folder.is_dir() and folder.name != "experiment":
             for file in folder.glob("*.yaml"):
-                keys |= {f"{folder.name}.{key}" for key in OmegaConf.load(file) if key != "_target_"}
+                own = set(map(str, OmegaConf.load(file))) - {"_target_", "defaults"}
+                keys |= {f"{folder.name}.{key}" for key in own}
     return sorted(keys)
 
 

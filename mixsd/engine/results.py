@@ -50,7 +50,9 @@ def build_results(
         "model": config.model.name,
         "seed": config.seed,
         "n_facts": len(config.task.facts),
-        "comparable": comparable_key(config),
+        "comparable": content_hash(measured_by(config)),
+        "measured_by": measured_by(config),
+        "caveats": list(config.retention.caveats),
         "probes": measured["probes"],
         "probes_before": _probe_summary(config, base),
         "retention": measured["retention"],
@@ -164,14 +166,20 @@ def item_records(
         yield f"retention/{task}.jsonl", marked
 
 
-def comparable_key(config: RunConfig) -> str:
-    """Equal for runs whose numbers may stand in one table: all that both axes are measured by is the same."""
+def measured_by(config: RunConfig) -> dict[str, str]:
+    """All that both axes are measured by, hashed part by part: where two runs differ, they do not compare."""
     task = {
         key: value for key, value in config.resolved["task"].items() if key not in ("seed", "only_facts_of")
     }
-    model = {**config.resolved["model"], "name": config.model_fingerprint}
-    parts = [task, config.task.identity, model, config.retention.fingerprint(), software(), device_name()]
-    return content_hash([*parts, RESULTS_VERSION, config.training.until_recall])
+    parts = {
+        "task": [task, config.task.identity],
+        "model": {**config.resolved["model"], "name": config.model_fingerprint},
+        "held-out suite": config.retention.fingerprint(),
+        "software": [software(), RESULTS_VERSION],
+        "device": device_name(),
+        "recall goal": config.training.until_recall,
+    }
+    return {name: content_hash(part) for name, part in parts.items()}
 
 
 def _side_by_side(
