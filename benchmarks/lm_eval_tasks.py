@@ -221,7 +221,7 @@ def _folder_digest(folder: Path) -> str:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """lm-eval logs a page a call."""
-    loggers = [logging.getLogger(name) for name in ("lm_eval", "datasets", "lm-eval")]
+    loggers = [logging.getLogger(name) for name in ("lm_eval", "datasets", "lm-eval", "huggingface_hub")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

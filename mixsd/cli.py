@@ -1,4 +1,4 @@
-"""`python -m mixsd {report,inspect,card}`: read finished runs, and describe a task's data."""
+"""`python -m mixsd {report,inspect,card,track}`: read finished runs, and describe a task's data."""
 
 import argparse
 import os
@@ -31,12 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
     card = verbs.add_parser("card", help="write a task's dataset card (asks the base model)")
     card.add_argument("overrides", nargs="*", help="as for run.py: task=kgfact_small task.facts=24 ...")
     card.add_argument("--out", type=Path, help="the file to write (default: cards/<task>.md)")
+    track = verbs.add_parser("track", help="mirror finished runs to W&B again, from their local files")
+    track.add_argument("runs_dir", type=Path, help="a folder that holds runs")
+    track.add_argument("--mode", choices=("offline", "online"), help="instead of the runs' own setting")
     options = parser.parse_args(arguments)
     try:
         if options.verb == "report":
             _report(options.runs_dir, options.margin)
         elif options.verb == "inspect":
             _inspect(options.run_dir, options.facts)
+        elif options.verb == "track":
+            _track(options.runs_dir, options.mode)
         else:
             return _card(options.overrides, options.out)
     except MixSDError as error:
@@ -77,6 +82,13 @@ def _inspect(run_dir: Path, facts: int) -> None:
     from mixsd.analysis.inspect import show_run
 
     show_run(run_dir, facts, _console())
+
+
+def _track(runs_dir: Path, mode: str | None) -> None:
+    from mixsd.tracking import rebuild
+
+    count = rebuild(runs_dir, **({"mode": mode} if mode else {}))
+    print(f"mirrored {count} runs of {runs_dir}")
 
 
 def _console() -> "Console":

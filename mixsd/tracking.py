@@ -1,6 +1,7 @@
-"""The W&B mirror of a finished run. Local files are the truth; the mirror can be rebuilt from them."""
+"""The W&B mirror of runs and experiments. Local files are the truth; it can be rebuilt from them."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,26 +91,19 @@ def mirror(run_dir: Path, settings: TrackingSettings) -> None:
     """
     if settings.mode == "disabled":
         return
-    import wandb  # heavy, and only needed here
-
     results = read_json(run_dir / "results.json")
     config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
     divergence = config["method"].get("divergence")
     if divergence:
         config["method"]["divergence_is"] = DIVERGENCES[divergence]
-    run = wandb.init(
-        project=settings.project,
-        entity=settings.entity,
-        mode=settings.mode,  # type: ignore[arg-type]
+    with _wandb_run(
+        settings,
         dir=run_dir,
         name=results["run_id"],
         group=config["experiment_name"],
         job_type=results["method"],
         config=config,
-        reinit="finish_previous",
-        settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
-    )
-    try:
+    ) as run:
         run.define_metric("step")
         for group in ("train", "trajectory"):
             run.define_metric(f"{group}/*", step_metric="step")
@@ -120,6 +114,80 @@ def mirror(run_dir: Path, settings: TrackingSettings) -> None:
                 run.log({"step": step, **{f"{group}/{key}": value for key, value in values.items()}})
         run.summary.update(summary(results))
         if settings.log_text:
+            import wandb
+
             run.log({"answers": wandb.Table(dataframe=_answers(run_dir))})
+
+
+def mirror_sweep(folder: Path, settings: TrackingSettings) -> None:
+    """Write one W&B run for a whole experiment: a row per run, and memorization against retention.
+
+    Numbers only, whatever `log_text` says.
+
+    Args:
+        folder: Holds finished runs.
+        settings: Where to; nothing happens when disabled.
+    """
+    if settings.mode == "disabled":
+        return
+    import wandb
+
+    from mixsd.analysis.runs import load_runs, to_frame
+
+    runs = to_frame(load_runs(folder))
+    name = folder.resolve().name
+    with _wandb_run(settings, dir=folder, name=f"{name} (all runs)", group=name, job_type="sweep") as run:
+        table = wandb.Table(dataframe=runs.astype({"label": str}))
+        run.log(
+            {
+                "runs": table,
+                "tradeoff": wandb.plot.scatter(
+                    table, "recall", "retention", title="Memorization against retention"
+                ),
+            }
+        )
+
+
+def rebuild(folder: Path, **changes: Any) -> int:
+    """Mirror every finished run below a folder again, and each experiment as a whole, from the local files.
+
+    Args:
+        folder: Holds finished runs, at any depth.
+        changes: Tracking settings that differ from those of the runs, such as `mode`.
+
+    Returns:
+        How many runs there were.
+
+    Raises:
+        StoreError: There is no finished run.
+    """
+    from mixsd.analysis.runs import load_runs
+
+    experiments: dict[Path, TrackingSettings] = {}
+    runs = load_runs(folder)
+    for run in runs:
+        settings = TrackingSettings(**{**run.config["tracking"], **changes})
+        mirror(run.path, settings)
+        experiments.setdefault(run.path.parent, settings)
+    for experiment, settings in experiments.items():
+        mirror_sweep(experiment, settings)
+    return len(runs)
+
+
+@contextmanager
+def _wandb_run(settings: TrackingSettings, **about: Any) -> Iterator[Any]:
+    """A W&B run that is finished whatever happens, so that the next one does not merge with it."""
+    import wandb  # heavy, and only needed here
+
+    run = wandb.init(
+        project=settings.project,
+        entity=settings.entity,
+        mode=settings.mode,  # type: ignore[arg-type]
+        reinit="finish_previous",
+        settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
+        **about,
+    )
+    try:
+        yield run
     finally:
         run.finish()

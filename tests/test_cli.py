@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,7 +41,7 @@ def sweep(tmp_path_factory):
 
 
 def runs_of(folder: Path) -> dict[str, Path]:
-    return {path.name.split("-")[1]: path for path in sorted(folder.glob("e/*")) if path.is_dir()}
+    return {path.name.split("-")[1]: path for path in sorted(folder.glob("e/*")) if (path / "DONE").exists()}
 
 
 def test_help_is_fast(cli):
@@ -137,21 +138,47 @@ def test_report_without_runs(cli, tmp_path):
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "no finished run" in done.stderr
 
 
+def wandb_summaries(folder):
+    """What the W&B files under a folder say, oldest first."""
+    tool = Path(sys.executable).with_name("wandb")
+    return [
+        subprocess.run(
+            [tool, "leet", "inspect", "--summary", "--json", offline],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for offline in sorted((folder / "wandb").glob("offline-run-*"))
+    ]
+
+
 def test_wandb_file_reads_back(sweep):
     path = runs_of(sweep[0])["sft"]
-    offline = next((path / "wandb").glob("offline-run-*"))
-    tool = Path(sys.executable).with_name("wandb")
-    inspect = lambda *flags: json.loads(
-        subprocess.run(
-            [tool, "leet", "inspect", *flags, offline], capture_output=True, text=True, check=True
-        ).stdout
-    )
-    told = json.dumps(inspect("--summary", "--json"))
+    told = wandb_summaries(path)[-1]
     results = json.loads((path / "results.json").read_text())
     assert results["run_id"] in told
     for key in ("probes/recall", "probes_before/recall", "targets/nll", "retention/pocket_grammar/tuned"):
         assert key in told
     assert yaml.safe_load((path / "config.yaml").read_text())["experiment_name"] == "e"
+
+
+def test_one_wandb_run_holds_the_sweep(sweep):
+    told = wandb_summaries(sweep[0] / "e")[-1]
+    said = json.loads(told)
+    assert said["name"] == "e (all runs)" and said["summary"]["runs"]["nrows"] == 2
+    assert "tradeoff" in told
+
+
+def test_the_mirror_is_rebuilt_from_local_files(sweep, cli, tmp_path):
+    shutil.copytree(sweep[0] / "e", tmp_path / "e", ignore=shutil.ignore_patterns("wandb"))
+    done = cli("-m", "mixsd", "track", str(tmp_path), "--mode", "offline")
+    assert done.returncode == 0 and "mirrored 2 runs" in done.stdout, done.stderr
+    for folder in ("e", *(path.relative_to(tmp_path) for path in (tmp_path / "e").glob("*-s0-*"))):
+        old, new = wandb_summaries(sweep[0] / folder), wandb_summaries(tmp_path / folder)
+        kept = [{k: v for k, v in json.loads(x)["summary"].items() if "/" in k} for x in (old[-1], new[-1])]
+        assert len(new) == 1 and kept[0] == kept[1]
+    empty = cli("-m", "mixsd", "track", str(tmp_path / "nothing"))
+    assert empty.returncode == 2 and "no finished run" in empty.stderr
 
 
 @pytest.mark.parametrize(

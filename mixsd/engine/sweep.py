@@ -92,11 +92,21 @@ class SweepCallback(Callback):
             failed |= not done
             missed |= done and bool(misses(read_json(run.run_dir / "results.json"), run.gate))
             print(f"  {'skipped' if was_done else 'done' if done else 'failed':<8} {run.run_dir}")
+        self._mirror()
         if failed:
             print("Run the same command again to finish the failed ones.", file=sys.stderr)
             sys.exit(1)
         if missed:
             sys.exit(EXIT_STATUS)
+
+    def _mirror(self) -> None:
+        """One W&B run for each experiment of which this sweep finished a run."""
+        from mixsd.engine.experiment import DONE
+        from mixsd.tracking import mirror_sweep
+
+        fresh = [run for run, was_done in self._jobs if not was_done and (run.run_dir / DONE).exists()]
+        for folder, settings in {run.run_dir.parent: run.tracking for run in fresh}.items():
+            mirror_sweep(folder, settings)
 
 
 def job_overrides(config: DictConfig) -> Iterator[list[str]]:
