@@ -6,7 +6,8 @@ from typing import Any
 from mixsd.engine import models
 from mixsd.errors import DataError
 from mixsd.knowledge import Probe, Task
-from mixsd.method import Student, Workbench
+from mixsd.method import Workbench
+from mixsd.student import Student
 
 
 class Checkpoint:

@@ -6,10 +6,12 @@ the gold text where the reply is wrong, it is self-distillation fine-tuning (arX
 
 from torch import Tensor
 
+from mixsd.examples import Batch
 from mixsd.knowledge import Task
-from mixsd.method import Batch, Preparation, Student, Workbench
+from mixsd.method import Preparation, Workbench
 from mixsd.mixing.targets import MixSettings, expert_request
 from mixsd.mixing.writing import Writer
+from mixsd.student import Student
 
 
 class ContextDistillation:

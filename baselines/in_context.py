@@ -8,8 +8,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from mixsd.knowledge import Probe, Task
-from mixsd.method import Student, Workbench
+from mixsd.method import Workbench
 from mixsd.mixing.contexts import wording
+from mixsd.student import Student
 
 
 class InContext:

@@ -16,11 +16,13 @@ from torch import Tensor
 
 from mixsd.draws import uniform
 from mixsd.errors import SettingError, at_least, one_of
+from mixsd.examples import STUDENT, Batch, Example
 from mixsd.knowledge import Task
 from mixsd.losses import DIVERGENCES, chunked_divergence
-from mixsd.method import DTYPES, STUDENT, Batch, Example, Preparation, Step, Student, Workbench
+from mixsd.method import Preparation, Step, Workbench
 from mixsd.mixing.contexts import wording
 from mixsd.mixing.decoding import Reply, Request, Sampling, decode
+from mixsd.student import DTYPES, Student
 
 FROZEN, LIVE = "frozen", "live"
 

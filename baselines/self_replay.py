@@ -13,9 +13,11 @@ from torch import Tensor
 
 from mixsd.draws import shuffled, uniform
 from mixsd.errors import DataError, at_least
+from mixsd.examples import BASE, Batch, Example
 from mixsd.knowledge import Task
-from mixsd.method import BASE, Batch, Example, Preparation, Step, Student, Workbench, gold_example
+from mixsd.method import Preparation, Step, Workbench, gold_example
 from mixsd.mixing.decoding import Reply, Request, Sampling, decode
+from mixsd.student import Student
 
 BUNDLED = "general_prompts.txt"
 

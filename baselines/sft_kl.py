@@ -5,9 +5,11 @@ from typing import Any
 from torch import Tensor
 
 from mixsd.errors import at_least
+from mixsd.examples import Batch
 from mixsd.knowledge import Task
 from mixsd.losses import FORWARD_KL, chunked_divergence, nll
-from mixsd.method import Batch, Preparation, Student, Workbench, gold_example
+from mixsd.method import Preparation, Workbench, gold_example
+from mixsd.student import Student
 
 
 class SFTWithKL:

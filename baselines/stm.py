@@ -11,8 +11,10 @@ from typing import Any
 from torch import Tensor
 
 from mixsd.errors import SettingError
+from mixsd.examples import Batch
 from mixsd.knowledge import Task
-from mixsd.method import Batch, Preparation, Student, Workbench, gold_example
+from mixsd.method import Preparation, Workbench, gold_example
+from mixsd.student import Student
 
 BATCH = 32
 

@@ -22,9 +22,9 @@ from benchmarks.lm_eval_tasks import kind, quiet
 from mixsd.engine.generation import Completion, generate
 from mixsd.errors import SettingError
 from mixsd.knowledge import Outcome
-from mixsd.method import Student
 from mixsd.mixing.decoding import Sampling
 from mixsd.retention import GENERATED, LIKELIHOOD, TaskScores
+from mixsd.student import Student
 
 METRICS: Mapping[str, str] = {"gsm8k": "exact_match", "ifeval": "prompt_level_strict_acc"}
 """The metric of tasks that have no `acc` and several others; elsewhere `acc`, or the first one named."""

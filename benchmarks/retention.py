@@ -19,8 +19,8 @@ from benchmarks.lm_eval_scores import Decoding, score
 from mixsd.draws import shuffled
 from mixsd.engine.store import content_hash
 from mixsd.errors import DataError, SettingError, at_least
-from mixsd.method import Student
 from mixsd.retention import GENERATED, TaskScores
+from mixsd.student import Student
 
 SET_ASIDE = 5
 """At most one in so many documents of a task is set aside for validation."""

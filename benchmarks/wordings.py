@@ -20,8 +20,10 @@ from mixsd.engine.config import compose_run
 from mixsd.engine.messages import config_error
 from mixsd.engine.preparation import likelihood
 from mixsd.errors import MixSDError
-from mixsd.method import Example, Method, Student, gold_example
+from mixsd.examples import Example
+from mixsd.method import Method, gold_example
 from mixsd.mixing.contexts import WORDINGS
+from mixsd.student import Student
 
 RATES = (0.0, 0.3)
 

@@ -16,7 +16,7 @@ from mixsd.analysis.stats import (
     smallest_detectable,
 )
 from mixsd.errors import StoreError
-from mixsd.method import Student
+from mixsd.student import Student
 
 GENERATED, LIKELIHOOD = "generated", "likelihood"
 MARGIN_OVER_CHANCE = 0.05

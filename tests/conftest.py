@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from benchmarks.kgfact import KGFact
 from mixsd.engine import models
-from mixsd.method import Student
+from mixsd.student import Student
 from tests.fakes import MemoryRecords
 
 ROOT = Path(__file__).parents[1]

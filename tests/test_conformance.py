@@ -13,7 +13,8 @@ from mixsd.engine.config import read_config
 from mixsd.engine.preparation import read_examples, report, write_examples
 from mixsd.engine.training import Evaluation, train
 from mixsd.knowledge import TaskView
-from mixsd.method import ChoosesExamples, Method, Step, Student
+from mixsd.method import ChoosesExamples, Method, Step
+from mixsd.student import Student
 from tests.conftest import ROOT, settings
 from tests.fakes import FakeTask, MemoryBench
 from tests.test_training import make, weights

@@ -7,7 +7,7 @@ from transformers import GenerationConfig
 from benchmarks.kgfact import KGFact
 from mixsd.engine.generation import generate
 from mixsd.errors import DataError
-from mixsd.method import left_pad
+from mixsd.examples import left_pad
 from mixsd.mixing.coins import token_draw
 from mixsd.mixing.contexts import wording
 from mixsd.mixing.decoding import Reply, Sampling, decode

@@ -7,7 +7,7 @@ import torch
 
 from mixsd.engine import models
 from mixsd.engine.drift import base_answers, cached_fisher, displacement, distance, fisher, prompts
-from mixsd.method import Batch
+from mixsd.examples import Batch
 from tests.conftest import settings
 from tests.fakes import MemoryBench
 from tests.test_conformance import build, fit  # noqa: F401  (build is a fixture)

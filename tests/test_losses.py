@@ -5,8 +5,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mixsd.engine.training import average_loss
+from mixsd.examples import collate
 from mixsd.losses import DIVERGENCES, chunked_divergence, divergence, nll
-from mixsd.method import collate
 from tests.test_method import example
 
 

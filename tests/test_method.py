@@ -3,7 +3,8 @@ from dataclasses import replace
 import torch
 
 from mixsd.engine.bench import ForwardPasses
-from mixsd.method import Example, collate, gold_example, left_pad
+from mixsd.examples import Example, collate, left_pad
+from mixsd.method import gold_example
 from tests.fakes import FakeTask
 
 END = 2

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mixsd.engine.training import average_loss
+from mixsd.examples import collate
 from mixsd.losses import divergence
-from mixsd.method import collate
 from tests.test_method import example
 
 trl = pytest.importorskip("trl.experimental.sdft.loss_utils", reason="needs the extra [peers]")

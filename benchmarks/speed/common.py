@@ -6,7 +6,7 @@ import sys
 
 from mixsd.engine import models
 from mixsd.engine.config import compose_run
-from mixsd.method import Student
+from mixsd.student import Student
 
 
 def load(model: str) -> Student:

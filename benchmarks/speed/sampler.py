@@ -20,11 +20,12 @@ from transformers import GenerationConfig
 from benchmarks.kgfact import KGFact
 from benchmarks.speed.common import load, release_memory
 from mixsd.engine.bench import Meter, console
+from mixsd.examples import left_pad
 from mixsd.knowledge import Fact
-from mixsd.method import Student, left_pad
 from mixsd.mixing.contexts import wording
 from mixsd.mixing.decoding import Reply, Request, Sampling, decode
 from mixsd.mixing.targets import MixSettings, mixed_request
+from mixsd.student import Student
 
 RATE, BUDGET, PLACES = 0.3, 48, 64
 

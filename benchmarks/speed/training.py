@@ -26,9 +26,11 @@ from benchmarks.speed.common import load, release_memory
 from mixsd.engine.bench import Meter, console
 from mixsd.engine.training import Evaluation, TrainingSettings, train
 from mixsd.errors import MixSDError
+from mixsd.examples import Example
 from mixsd.knowledge import Fact
-from mixsd.method import Example, Student, gold_example
+from mixsd.method import gold_example
 from mixsd.mixing.contexts import wording
+from mixsd.student import Student
 
 BATCH, ROLLOUTS, ROLLOUT_TOKENS = 16, 8, 24
 WORDING = "answer"

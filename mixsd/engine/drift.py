@@ -19,9 +19,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mixsd.draws import uniform
+from mixsd.examples import BASE, Example
 from mixsd.losses import CHUNK, FORWARD_KL, divergence
-from mixsd.method import BASE, Example, Student, Workbench
+from mixsd.method import Workbench
 from mixsd.mixing.decoding import Reply, Request, Sampling, decode
+from mixsd.student import Student
 
 PROMPTS = "drift_prompts.txt"
 BUDGET, BATCH = 32, 20

@@ -37,8 +37,10 @@ from mixsd.engine.store import (
 )
 from mixsd.engine.training import Evaluation, TrainingReport, checkpoint_step, last_checkpoint, train
 from mixsd.engine.trajectory import Trajectory, keep_until
+from mixsd.examples import Example
 from mixsd.knowledge import TaskView
-from mixsd.method import Editor, Example, Method, Preparation, Student
+from mixsd.method import Editor, Method, Preparation
+from mixsd.student import Student
 from mixsd.tracking import METRICS, TRAJECTORY, mirror
 
 DONE, STATUS = "DONE", "status.json"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from mixsd.draws import uniform
-from mixsd.method import Student
 from mixsd.mixing.decoding import Reply, Request, Sampling, decode
+from mixsd.student import Student
 
 GREEDY = Sampling()
 

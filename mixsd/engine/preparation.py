@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from mixsd.engine.store import read_jsonl, write_jsonl
+from mixsd.examples import Example
 from mixsd.knowledge import Task
-from mixsd.method import Example, Preparation, Student, gold_example
+from mixsd.method import Preparation, gold_example
+from mixsd.student import Student
 
 UNLIKELY = 5.0
 """Nats: a token the base model gives less than 0.7%."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from mixsd.engine.generation import generate
 from mixsd.knowledge import Outcome, Probe, Task
-from mixsd.method import Student
+from mixsd.student import Student
 
 Record = dict[str, Any]
 

@@ -14,8 +14,9 @@ from mixsd.engine import probing
 from mixsd.engine.bench import Bench
 from mixsd.engine.config import RunConfig
 from mixsd.knowledge import Probe
-from mixsd.method import Editor, RecordFile, Student
+from mixsd.method import Editor, RecordFile
 from mixsd.retention import TaskScores
+from mixsd.student import Student
 
 RECALL = "recall"
 

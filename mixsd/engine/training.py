@@ -23,7 +23,9 @@ from transformers.trainer_callback import PrinterCallback
 from mixsd.draws import shuffled
 from mixsd.engine.store import read_json, write_json
 from mixsd.errors import SettingError, at_least, one_of, within
-from mixsd.method import DTYPES, STUDENT, Batch, ChoosesExamples, Example, Method, Step, Student
+from mixsd.examples import STUDENT, Batch, Example
+from mixsd.method import ChoosesExamples, Method, Step
+from mixsd.student import DTYPES, Student
 
 AVERAGES = ("token", "sequence")
 

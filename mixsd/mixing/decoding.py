@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from mixsd.errors import DataError
-from mixsd.method import AGREED, EXPERT, NAIVE
+from mixsd.examples import AGREED, EXPERT, NAIVE
 from mixsd.mixing.streams import Streams
 
 REFILL_SHARE = 0.25

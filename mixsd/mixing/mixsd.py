@@ -4,11 +4,13 @@ from functools import partial
 
 from torch import Tensor
 
+from mixsd.examples import Batch
 from mixsd.knowledge import Task
-from mixsd.method import Batch, Preparation, Student, Workbench
+from mixsd.method import Preparation, Workbench
 from mixsd.mixing.ready import file_digest, read_targets
 from mixsd.mixing.targets import MixSettings
 from mixsd.mixing.writing import Writer
+from mixsd.student import Student
 
 
 class MixSD:

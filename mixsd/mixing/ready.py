@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mixsd.errors import DataError
+from mixsd.examples import UNKNOWN, Example
 from mixsd.knowledge import Task
-from mixsd.method import UNKNOWN, Example, Preparation, Student
+from mixsd.method import Preparation
+from mixsd.student import Student
 
 
 def file_digest(path: str) -> str:

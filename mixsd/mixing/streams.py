@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from mixsd.method import left_pad
+from mixsd.examples import left_pad
 
 GROUPED = "mixsd_grouped"
 """The name under which transformers knows the attention below."""

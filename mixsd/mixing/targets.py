@@ -12,11 +12,13 @@ from functools import partial
 from typing import Any
 
 from mixsd.errors import at_least, one_of, within
+from mixsd.examples import AGREED, EXPERT
 from mixsd.knowledge import Fact, Outcome, Task
-from mixsd.method import AGREED, EXPERT, RecordFile, Student
+from mixsd.method import RecordFile
 from mixsd.mixing.coins import coin_is_naive, token_draw
 from mixsd.mixing.contexts import ExpertWording, context_reference, unsupported, wording
 from mixsd.mixing.decoding import Reply, Request, Sampling, decode
+from mixsd.student import Student
 
 CHECKS = ("context_reference", "unsupported")
 POLICIES = ("drop", "gold", "keep_last")

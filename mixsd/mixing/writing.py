@@ -4,8 +4,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mixsd.errors import at_least, one_of
+from mixsd.examples import Example
 from mixsd.knowledge import Fact, Task
-from mixsd.method import DTYPES, Example, Preparation, Student, Workbench, gold_example
+from mixsd.method import Preparation, Workbench, gold_example
 from mixsd.mixing.contexts import wording
 from mixsd.mixing.targets import (
     POLICIES,
@@ -17,6 +18,7 @@ from mixsd.mixing.targets import (
     mixed_request,
     summarize,
 )
+from mixsd.student import DTYPES, Student
 
 
 @dataclass(frozen=True)
