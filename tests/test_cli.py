@@ -162,6 +162,26 @@ def test_wandb_file_reads_back(sweep):
     assert yaml.safe_load((path / "config.yaml").read_text())["experiment_name"] == "e"
 
 
+def test_jobs_that_start_at_once_measure_the_base_model_once(tmp_path):
+    environment = {**os.environ, "MIXSD_CACHE_DIR": f"{tmp_path}/cache", "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "run.py", *SMALL, f"runs_dir={tmp_path}/runs", f"method={method}", "tracking.mode=disabled"],
+            cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        )
+        for method in ("sft", "context_distillation", "in_context")
+    ]  # fmt: skip
+    told = [job.communicate(timeout=300)[1] for job in started]
+    assert [job.returncode for job in started] == [0, 0, 0], told
+    measured = [text.count("base: held-out tasks") for text in told]
+    assert sorted(measured) == [0, 0, 1], "two waited for the third and took what it measured"
+    bases = [
+        [json.loads(line)["base"] for file in sorted(run.glob("retention/*.jsonl")) for line in file.open()]
+        for run in (tmp_path / "runs/default").glob("*-s0-*")
+    ]
+    assert len(bases) == 3 and bases[0] == bases[1] == bases[2]
+
+
 def test_one_wandb_run_holds_the_sweep(sweep):
     told = wandb_summaries(sweep[0] / "e")[-1]
     said = json.loads(told)

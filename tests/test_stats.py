@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from benchmarks.coverage import Case, cases, monte_carlo_error, rate
 from mixsd.analysis.stats import (
     holm,
     lower_bound,
@@ -31,14 +32,7 @@ def test_lower_bound_is_wilson():
     assert lower_bound(0, 100) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_paired_interval_covers_and_is_deterministic():
-    rng = np.random.default_rng(0)
-    truth, hits = -0.1, 0
-    for _ in range(200):
-        differences = rng.choice([-1, 0, 1], size=150, p=[0.2, 0.7, 0.1])
-        low, high = paired_interval(list(differences))
-        hits += low <= truth <= high
-    assert 0.90 <= hits / 200 <= 0.99
+def test_paired_interval_is_deterministic():
     assert paired_interval([1, 0, -1, 0]) == paired_interval([1, 0, -1, 0])
 
 
@@ -63,16 +57,19 @@ def test_holm_by_hand():
     assert holm([0.04, 0.01]) == pytest.approx([0.04, 0.02])
 
 
-@pytest.mark.parametrize(("n", "lost", "won"), [(40, 0.2, 0.05), (150, 0.2, 0.1), (400, 0.1, 0.1)])
-def test_coverage_of_the_paired_interval_by_simulation(n, lost, won):
-    """95% intervals hold the true effect in 95% of simulated comparisons, within Monte Carlo error."""
-    rng, runs = np.random.default_rng(1), 300
-    hits = 0
-    for _ in range(runs):
-        differences = rng.choice([-1, 0, 1], size=n, p=[lost, 1 - lost - won, won])
-        low, high = paired_interval(list(differences))
-        hits += low <= won - lost <= high
-    assert hits / runs == pytest.approx(0.95, abs=3 * (0.95 * 0.05 / runs) ** 0.5 + 0.01)
+@pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case.what}, {case.setting}")
+def test_what_is_promised_holds_in_simulations(case):
+    """Intervals hold the true effect, and tests find or do not find it, as often as they say."""
+    runs = 300
+    found, error = rate(case, runs, seed=1), monte_carlo_error(case.promised, runs)
+    assert found <= case.promised + 3 * error + 0.01
+    assert case.at_most or found >= case.promised - 3 * error - 0.01
+
+
+def test_the_simulation_sees_an_interval_that_is_too_narrow():
+    """A 95% interval of half the width is caught: the check above can fail."""
+    half = Case("half as wide", "", 0.95, lambda rng: abs(rng.normal()) < 1.96 / 2)
+    assert rate(half, 300) < 0.95 - 3 * monte_carlo_error(0.95, 300) - 0.01
 
 
 @pytest.mark.parametrize(("share", "n"), [(0.5, 30), (0.9, 50), (0.97, 100)])
@@ -84,23 +81,3 @@ def test_coverage_of_the_proportion_interval_exactly(share, n):
         if proportion_interval(k, n)[0] <= share <= proportion_interval(k, n)[1]
     )
     assert 0.91 < covered < 0.99
-
-
-@pytest.mark.parametrize("seeds", [5, 10])
-def test_coverage_of_the_t_interval_by_simulation(seeds):
-    rng, runs = np.random.default_rng(2), 2000
-    hits = 0
-    for _ in range(runs):
-        low, high = t_interval(list(rng.normal(-0.03, 0.02, size=seeds)))
-        hits += low <= -0.03 <= high
-    assert hits / runs == pytest.approx(0.95, abs=3 * (0.95 * 0.05 / runs) ** 0.5)
-
-
-def test_false_alarms_of_mcnemar_stay_below_the_level():
-    """With no true difference the exact test warns in at most 5% of simulated comparisons."""
-    rng, runs = np.random.default_rng(3), 2000
-    alarms = 0
-    for _ in range(runs):
-        discordant = rng.binomial(200, 0.2)
-        alarms += mcnemar(int(first := rng.binomial(discordant, 0.5)), int(discordant - first)) < 0.05
-    assert alarms / runs <= 0.05

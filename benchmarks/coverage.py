@@ -1,0 +1,134 @@
+"""Do the intervals hold what they promise? Simulated comparisons with known effects.
+
+python -m benchmarks.coverage        the table of docs/retention.md
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from rich.console import Console
+from rich.table import Table
+
+from mixsd.analysis.stats import Interval, mcnemar, paired_interval, proportion_interval, t_interval
+from mixsd.retention import GENERATED, TaskScores, summarize
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of comparison with a known truth.
+
+    Attributes:
+        what: The interval or test.
+        setting: Sizes and effects.
+        promised: The share of simulated comparisons that should hit.
+        hits: One simulated comparison: whether the interval holds the truth, or the test finds the effect.
+        at_most: Whether the promise is an upper bound, as the level of a test is.
+    """
+
+    what: str
+    setting: str
+    promised: float
+    hits: Callable[[Generator], bool]
+    at_most: bool = False
+
+
+def rate(case: Case, runs: int, seed: int = 0) -> float:
+    """The share of simulated comparisons that hit."""
+    rng = np.random.default_rng(seed)
+    return sum(case.hits(rng) for _ in range(runs)) / runs
+
+
+def monte_carlo_error(promised: float, runs: int) -> float:
+    """Standard error of a simulated share."""
+    return float(np.sqrt(promised * (1 - promised) / runs))
+
+
+def cases() -> Iterator[Case]:
+    """Every interval and test that a report prints."""
+    for n, lost, won in ((40, 0.2, 0.05), (150, 0.2, 0.1), (400, 0.1, 0.1)):
+        setting = f"{n} items, {lost:.0%} lost, {won:.0%} won"
+        yield Case("tuned minus base, one task", setting, 0.95, _paired(n, lost, won))
+    for n, base, tuned in ((60, 0.6, 0.4), (200, 0.7, 0.7)):
+        setting = f"two tasks of {n} items, base {base}, tuned {tuned}"
+        yield Case("retention ratio", setting, 0.95, _ratio(n, base, tuned))
+    for share, n in ((0.5, 30), (0.9, 50), (0.97, 100)):
+        yield Case("a share", f"{share} of {n}", 0.95, _share(share, n))
+    for seeds in (2, 5, 10):
+        yield Case("difference over seeds", f"{seeds} seeds", 0.95, _seeds(seeds))
+    yield Case("McNemar, false alarms", "200 items, 20% discordant", 0.05, _mcnemar(200, 0.0), at_most=True)
+    yield Case("McNemar, smallest detectable effect", "400 items, 6.3 points", 0.8, _mcnemar(400, 0.063))
+
+
+def _paired(n: int, lost: float, won: float) -> Callable[[Generator], bool]:
+    def hits(rng: Generator) -> bool:
+        differences = rng.choice([-1, 0, 1], size=n, p=[lost, 1 - lost - won, won])
+        return _holds(paired_interval(list(differences)), won - lost)
+
+    return hits
+
+
+def _ratio(n: int, base: float, tuned: float) -> Callable[[Generator], bool]:
+    def scores(right: np.ndarray) -> TaskScores:
+        items = [
+            {"doc_id": i, "score": float(s), "outcome": "correct" if s else "wrong", "prompt": ""}
+            for i, s in enumerate(right)
+        ]
+        return TaskScores("acc", GENERATED, 0.0, items)
+
+    def hits(rng: Generator) -> bool:
+        before = {task: rng.random(n) < base for task in "ab"}
+        # An item is kept with the same chance everywhere, so tuned answers depend on base answers.
+        after = {
+            task: np.where(rng.random(n) < 0.7, rng.random(n) < tuned, right & (base <= tuned))
+            for task, right in before.items()
+        }
+        truth = (0.7 * tuned + 0.3 * base * (base <= tuned)) / base
+        found = summarize(
+            {t: scores(b) for t, b in before.items()}, {t: scores(a) for t, a in after.items()}, {}
+        )
+        return _holds(tuple(found["ci"]), truth)
+
+    return hits
+
+
+def _share(share: float, n: int) -> Callable[[Generator], bool]:
+    return lambda rng: _holds(proportion_interval(int(rng.binomial(n, share)), n), share)
+
+
+def _seeds(seeds: int) -> Callable[[Generator], bool]:
+    return lambda rng: _holds(t_interval(list(rng.normal(-0.03, 0.02, size=seeds))), -0.03)
+
+
+def _mcnemar(n: int, effect: float, discordance: float = 0.2) -> Callable[[Generator], bool]:
+    def hits(rng: Generator) -> bool:
+        discordant = int(rng.binomial(n, discordance))
+        first = int(rng.binomial(discordant, 0.5 + effect / (2 * discordance)))
+        return mcnemar(first, discordant - first) < 0.05
+
+    return hits
+
+
+def _holds(interval: Interval, truth: float) -> bool:
+    return interval[0] <= truth <= interval[1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print promised and simulated shares."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000, help="simulated comparisons a row")
+    runs = parser.parse_args(arguments).runs
+    table = Table("what", "setting", "promised", f"in {runs} simulations", "Monte Carlo error")
+    for case in cases():
+        found, error = rate(case, runs), monte_carlo_error(case.promised, runs)
+        promised = f"at most {case.promised:.0%}" if case.at_most else f"{case.promised:.0%}"
+        table.add_row(case.what, case.setting, promised, f"{found:.1%}", f"{error:.1%}")
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
