@@ -92,10 +92,9 @@ class LmEvalSuite:
         """All that moves a score beside the model: tasks, their files, documents, decoding, versions."""
         own = [name for name in self.tasks if found.is_own(name) or name == found.PROMPTS_TASK]
         return {
-            "tasks": self.tasks,
+            "tasks": self._described,
             "limit": self.limit,
             "lm_eval": version("lm_eval"),
-            "documents": self._digests,
             "decoding": [self._decoding.temperature, self._decoding.max_new_tokens],
             "own": [found.own_digest(self.tasks, self._include), GRADER_DIGEST if own else None],
         }
@@ -121,10 +120,17 @@ class LmEvalSuite:
         return float(np.mean([task.mean for task in scores.values()]))
 
     @cached_property
-    def _digests(self) -> dict[str, str]:
-        """A hash of the documents asked, by task, whether they came from the hub or from a clone."""
+    def _described(self) -> dict[str, dict[str, Any]]:
+        """Each task: its version, how it is asked, and a hash of the documents, from hub or clone alike."""
         return {
-            name: content_hash([task.eval_docs[i] for i in self._test_documents(name, task)], size=8)
+            name: {
+                "version": task.VERSION,
+                "num_fewshot": task.get_config("num_fewshot"),
+                "chat_template": found.kind(task) == GENERATED,
+                "documents": content_hash(
+                    [task.eval_docs[i] for i in self._test_documents(name, task)], size=8
+                ),
+            }
             for name, task in self._load(self.tasks).items()
         }
 

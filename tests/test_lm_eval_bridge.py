@@ -5,8 +5,12 @@ import pytest
 import torch
 
 from benchmarks import lm_eval_scores, lm_eval_tasks
+from mixsd.engine import models
+from mixsd.engine.training import Evaluation
 from mixsd.errors import DataError, SettingError
+from tests.conftest import settings
 from tests.suites import POCKET, suite
+from tests.test_training import fit, make, weights
 
 
 def test_scores_every_task_and_counts_progress(tiny):
@@ -33,6 +37,36 @@ def test_leaves_generators_mode_and_weights_alone(tiny):
     assert drawn == (random.random(), np.random.random(), torch.rand(1).item())
     assert tiny.model.training
     assert all(torch.equal(before[name], value) for name, value in tiny.model.state_dict().items())
+
+
+def test_training_is_the_same_with_and_without_an_evaluation_in_the_middle(tmp_path, monkeypatch):
+    """Generators (dropout draws from them), training mode and tied weights are as if lm-eval had not been there."""
+    real = lm_eval_scores.evaluate
+
+    def reseeds(*arguments, **options):  # as `simple_evaluate` does
+        torch.manual_seed(1), random.seed(0), np.random.seed(1234)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(lm_eval_scores, "evaluate", reseeds)
+
+    def trained(dropout, watched):
+        student = models.load(settings("tiny_random"), tmp_path)
+        for module in student.model.modules():
+            if hasattr(module, "attention_dropout"):
+                module.attention_dropout = dropout
+
+        def evaluate(step, report):
+            if watched:
+                suite().evaluate(student, POCKET, 8, lambda _: None)
+                suite().validate(student, 8)
+            return Evaluation(0.0)
+
+        folder = tmp_path / f"{dropout} {watched}"
+        fit(student, make(max_steps=6, eval_every=2), folder, evaluate=evaluate)
+        return weights(student)
+
+    assert torch.equal(trained(0.5, False), trained(0.5, True))
+    assert not torch.equal(trained(0.5, False), trained(0.0, False)), "dropout does draw"
 
 
 def test_the_same_model_scores_the_same_twice_and_the_tied_head_stays_tied(tiny):

@@ -53,6 +53,7 @@ def build_results(
         "comparable": content_hash(measured_by(config)),
         "measured_by": measured_by(config),
         "caveats": list(config.retention.caveats),
+        "held_out_suite": {"name": config.retention.name, **config.retention.fingerprint()},
         "probes": measured["probes"],
         "probes_before": _probe_summary(config, base),
         "retention": measured["retention"],
