@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     report = verbs.add_parser(
-        "report", help="print the tradeoff table; write tradeoff.csv, .png, report.html"
+        "report", help="print the tradeoff table; write tradeoff.csv, .png, report.html, .md"
     )
     report.add_argument("runs_dir", type=Path, help="a folder that holds runs, such as runs/quickstart")
     report.add_argument(

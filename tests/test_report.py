@@ -1,6 +1,7 @@
 """What the report says, on made-up runs."""
 
 import json
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -266,3 +267,21 @@ def test_results_of_an_earlier_version_are_one_line(tmp_path):
     path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "drift"}))
     with pytest.raises(StoreError, match="lacks drift: an earlier version wrote it"):
         load_runs(tmp_path)
+
+
+def test_the_markdown_page_has_the_tables_and_no_model_output(tmp_path):
+    make_run(tmp_path, "a", 0, 0.95, right=30)
+    make_run(tmp_path, "b", 0, 0.95, right=30)
+    write_report(tmp_path, Console(width=250))
+    page = (tmp_path / "report.md").read_text()
+    assert "## kgfact (10 facts) on m" in page and "| a minus b | +0.0 points" in page
+    assert "KL(base \\|\\| tuned)" in page and "script" not in page
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    tables = [
+        list(lines)
+        for filled, lines in groupby(page.splitlines(), lambda line: line.startswith("|"))
+        if filled
+    ]
+    assert len(rows) > 10 and all(
+        len({line.replace("\\|", "").count("|") for line in table}) == 1 for table in tables
+    )

@@ -26,6 +26,7 @@ from mixsd.analysis.tables import (
 )
 from mixsd.engine.store import write_text
 
+PAGES = ("report.html", "report.md")
 SHOWN_ANSWERS = 6
 UNKNOWN_PARTS = "what they were measured by"
 RECALL_SHARE = 0.9
@@ -34,7 +35,7 @@ ASKED_FIRST = "What is the capital of France?"
 
 
 def write_report(folder: Path, console: Console, margin: float = MARGIN) -> None:
-    """Print the table and write `tradeoff.csv`, `tradeoff.png` and `report.html` into the folder.
+    """Print the table and write `tradeoff.csv`, `tradeoff.png` and `PAGES` into the folder.
 
     Args:
         folder: Holds run directories, at any depth.
@@ -74,8 +75,10 @@ def write_report(folder: Path, console: Console, margin: float = MARGIN) -> None
     csv = pd.concat([_one_a_point(frame, c) for (_, frame), c in zip(frames, curves, strict=True)])
     write_text(folder / "tradeoff.csv", csv.to_csv(index=False))
     plot_tradeoff(frames, curves, folder / "tradeoff.png")
-    write_text(folder / "report.html", _page(sections, family, apart(groups)))
-    console.print(f"wrote {folder}/tradeoff.csv, tradeoff.png, report.html")
+    shown = {"sections": sections, "family": family, "family_title": PRIMARY, "apart": apart(groups)}
+    for name in PAGES:
+        write_text(folder / name, _page(name, shown))
+    console.print(f"wrote {folder}/tradeoff.csv, tradeoff.png, {', '.join(PAGES)}")
 
 
 def _curve(run: Run) -> list[Run]:
@@ -175,9 +178,8 @@ def _table(title: str, rows: Sequence[dict[str, str]]) -> Table:
     return table
 
 
-def _page(sections: Sequence[dict[str, Any]], family: Sequence[dict[str, str]], apart: Sequence[str]) -> str:
-    """The HTML page; model output in it is escaped."""
-    environment = Environment(loader=PackageLoader("mixsd.analysis"), autoescape=True)
-    return environment.get_template("report.html.j2").render(
-        sections=sections, family=family, family_title=PRIMARY, apart=apart
-    )
+def _page(name: str, shown: dict[str, Any]) -> str:
+    """One of `PAGES`; model output is escaped in HTML and left out of Markdown."""
+    environment = Environment(loader=PackageLoader("mixsd.analysis"), autoescape=name.endswith(".html"))
+    environment.filters["cell"] = lambda value: " ".join(str(value).replace("|", "\\|").split())
+    return environment.get_template(f"{name}.j2").render(shown)
