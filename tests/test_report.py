@@ -275,7 +275,7 @@ def test_the_markdown_page_has_the_tables_and_no_model_output(tmp_path):
     write_report(tmp_path, Console(width=250))
     page = (tmp_path / "report.md").read_text()
     assert "## kgfact (10 facts) on m" in page and "| a minus b | +0.0 points" in page
-    assert "KL(base \\|\\| tuned)" in page and "script" not in page
+    assert "KL(base \\|\\| tuned)" in page and "alert(1)" not in page
     rows = [line for line in page.splitlines() if line.startswith("|")]
     tables = [
         list(lines)
