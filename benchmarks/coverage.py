@@ -13,7 +13,15 @@ from numpy.random import Generator
 from rich.console import Console
 from rich.table import Table
 
-from mixsd.analysis.stats import Interval, mcnemar, paired_interval, proportion_interval, t_interval
+from mixsd.analysis.stats import (
+    Interval,
+    mcnemar,
+    paired_interval,
+    proportion_interval,
+    seeds_p,
+    sign_flip_p,
+    t_interval,
+)
 from mixsd.retention import GENERATED, TaskScores, summarize
 
 
@@ -48,7 +56,7 @@ def monte_carlo_error(promised: float, runs: int) -> float:
 
 
 def cases() -> Iterator[Case]:
-    """Every interval and test that a report prints."""
+    """The intervals and tests that a report rests on."""
     for n, lost, won in ((40, 0.2, 0.05), (150, 0.2, 0.1), (400, 0.1, 0.1)):
         setting = f"{n} items, {lost:.0%} lost, {won:.0%} won"
         yield Case("tuned minus base, one task", setting, 0.95, _paired(n, lost, won))
@@ -60,6 +68,10 @@ def cases() -> Iterator[Case]:
     for seeds in (2, 5, 10):
         yield Case("difference over seeds", f"{seeds} seeds", 0.95, _seeds(seeds))
     yield Case("McNemar, false alarms", "200 items, 20% discordant", 0.05, _mcnemar(200, 0.0), at_most=True)
+    yield Case(
+        "difference over tasks, false alarms", "412, 222, 270 items", 0.05, _sign_flips(), at_most=True
+    )
+    yield Case("difference over seeds, false alarms", "3 seeds", 0.05, _t_test(3))
     yield Case("McNemar, smallest detectable effect", "400 items, 6.3 points", 0.8, _mcnemar(400, 0.063))
 
 
@@ -110,6 +122,15 @@ def _mcnemar(n: int, effect: float, discordance: float = 0.2) -> Callable[[Gener
         return mcnemar(first, discordant - first) < 0.05
 
     return hits
+
+
+def _sign_flips() -> Callable[[Generator], bool]:
+    sizes, odds = (412, 222, 270), [0.1, 0.8, 0.1]
+    return lambda rng: sign_flip_p([rng.choice([-1.0, 0.0, 1.0], size=n, p=odds) for n in sizes]) < 0.05
+
+
+def _t_test(seeds: int) -> Callable[[Generator], bool]:
+    return lambda rng: seeds_p(list(rng.normal(size=seeds))) < 0.05
 
 
 def _holds(interval: Interval, truth: float) -> bool:

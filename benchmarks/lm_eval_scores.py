@@ -18,7 +18,7 @@ from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 
 from benchmarks.answers import FORMATS, last_boxed
-from benchmarks.lm_eval_tasks import kind, quiet
+from benchmarks.lm_eval_tasks import kind, metric_of, quiet
 from mixsd.engine.generation import Completion, generate
 from mixsd.errors import SettingError
 from mixsd.knowledge import Outcome
@@ -26,8 +26,6 @@ from mixsd.mixing.decoding import Sampling
 from mixsd.retention import GENERATED, LIKELIHOOD, TaskScores
 from mixsd.student import Student
 
-METRICS: Mapping[str, str] = {"gsm8k": "exact_match", "ifeval": "prompt_level_strict_acc"}
-"""The metric of tasks that have no `acc` and several others; elsewhere `acc`, or the first one named."""
 FILTERS: Mapping[str, str] = {"gsm8k": "flexible-extract"}
 """The answer filter of tasks that have several; elsewhere the first."""
 
@@ -185,30 +183,48 @@ def _task_scores(
 ) -> TaskScores:
     wanted = FILTERS.get(name, samples[0]["filter"])
     rows = sorted((row for row in samples if row["filter"] == wanted), key=lambda row: row["doc_id"])
-    metric = METRICS.get(name) or ("acc" if "acc" in rows[0] else rows[0]["metrics"][0])
-    items = [_item(name, metric, row, kind(task), cut[row["doc_id"]]) for row in rows]
+    metric = metric_of(name, task)
+    assert metric is not None, "checked where tasks are loaded"
+    items = [_item(name, task, metric, row, cut[row["doc_id"]]) for row in rows]
     return TaskScores(metric, kind(task), _chance(task, rows), items)
 
 
-def _item(name: str, metric: str, row: Mapping[str, Any], panel: str, cut: list[bool]) -> dict[str, Any]:
-    """One document's record; of several samples, the mean score and the first text."""
-    each = np.atleast_1d(np.asarray(row[metric], dtype=float))
-    if not ((each >= 0) & (each <= 1)).all():
-        raise SettingError(
-            f"retention.tasks: {name} scores {metric} outside 0 to 1; allowed: tasks with a score per item"
-        )
-    value = float(np.where(cut, 0.0, each).mean())
-    reply: Any = row["filtered_resps"][0]
-    text = (reply if isinstance(reply, str) else str(reply[0])) if panel == GENERATED else ""
-    prompt = _prompt(row["doc"], row["arguments"][0][0])
+def _item(name: str, task: Task, metric: str, row: Mapping[str, Any], cut: list[bool]) -> dict[str, Any]:
+    """One document's record; of several samples, the mean score, and the first one that is not right."""
+    each = _scores_of(name, metric, row[metric], cut)
+    worst = next((place for place, score in enumerate(each) if score < 1), 0)
+    prompt, panel = _prompt(row["doc"], row["arguments"][0][0]), kind(task)
+    text = _texts(row)[worst] if panel == GENERATED else ""
     return {
         "doc_id": row["doc_id"],
         "prompt": prompt,
-        "answers": _answers(row),
+        **({"question": row["doc"]["question"]} if "question" in row["doc"] and panel == GENERATED else {}),
+        "answers": _answers(task, row),
         "text": text,
-        "score": value,
-        "outcome": _outcome(value, all(cut), text, prompt, panel).value,
+        "score": float(np.mean(each)),
+        "outcome": _outcome(each[worst], cut[worst], text, prompt, panel).value,
     }
+
+
+def _scores_of(name: str, metric: str, given: Any, cut: list[bool]) -> list[float]:
+    """A score per sample, 0 where the reply never ended; one for all where a task folds its samples itself.
+
+    Raises:
+        SettingError: The task gives something else than scores between 0 and 1.
+    """
+    values = given if isinstance(given, list) else [given]
+    if not all(isinstance(v, bool | int | float | np.number) and 0 <= v <= 1 for v in values):
+        raise SettingError(
+            f"retention.tasks: {name} gives no score between 0 and 1 ({metric}={given}); leave it out"
+        )
+    if len(values) == len(cut):
+        return [0.0 if ended_not else float(value) for value, ended_not in zip(values, cut, strict=True)]
+    return [0.0 if all(cut) else float(value) for value in values]
+
+
+def _texts(row: Mapping[str, Any]) -> list[str]:
+    reply: Any = row["filtered_resps"][0]
+    return [reply] if isinstance(reply, str) else [str(text) for text in reply]
 
 
 def _prompt(doc: Mapping[str, Any], context: str) -> str:
@@ -217,9 +233,14 @@ def _prompt(doc: Mapping[str, Any], context: str) -> str:
     return next((str(doc[key]) for key in keys if key in doc), context)
 
 
-def _answers(row: Mapping[str, Any]) -> list[str]:
-    listed = row["doc"].get("answers")
-    return [str(answer) for answer in listed] if listed else [str(row["target"])]
+def _answers(task: Task, row: Mapping[str, Any]) -> list[str]:
+    """Accepted answers as text; of a multiple choice, the right one's."""
+    if row["doc"].get("answers"):
+        return [str(answer) for answer in row["doc"]["answers"]]
+    if task.OUTPUT_TYPE == "multiple_choice" and isinstance(row["target"], int):
+        choices: Any = task.doc_to_choice(row["doc"])  # type: ignore[attr-defined]
+        return [str(choices[row["target"]])]
+    return [str(row["target"])]
 
 
 def _outcome(score: float, cut: bool, text: str, prompt: str, panel: str) -> Outcome:

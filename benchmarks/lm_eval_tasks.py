@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import datasets
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
@@ -23,8 +24,8 @@ PROMPTS_TASK = "prompts"
 PROMPTS_BUDGET = 128
 FEWSHOT_SEED = 1234
 """Draws few-shot examples; lm-eval's own default."""
-SCORED = ("loglikelihood", "multiple_choice", "generate_until")
-"""Kinds of tasks whose items have a score in [0, 1]; perplexity has none."""
+METRICS: Mapping[str, str] = {"gsm8k": "exact_match", "ifeval": "prompt_level_strict_acc"}
+"""The metric of tasks that have several and no `acc`; elsewhere `acc`, or the first that is a mean."""
 UNUSED_SPLITS: Mapping[str, Mapping[str, None]] = {
     "arc_easy": {"training_split": None, "validation_split": None},
     "arc_challenge": {"training_split": None, "validation_split": None},
@@ -59,7 +60,7 @@ def expand(names: Sequence[str], include: Path | None) -> list[str]:
         return []
     leaves: dict[str, None] = {}
     for name in names:
-        leaves |= dict.fromkeys(_leaves(name, _manager_of(names, include), include))
+        leaves |= dict.fromkeys(_leaves(name, include))
     return list(leaves)
 
 
@@ -93,33 +94,59 @@ def load_tasks(
     if not names:
         return {}
     splits: Mapping[str, None] = {"test_split": None} if validation else {}
-    listed = [name for name in names if name != PROMPTS_TASK]
-    children = [{"task": name, **UNUSED_SPLITS.get(name, {}), **splits} for name in listed]
-    asked: list[dict[str, Any]] = [{"group": "retention", "task": children}] if children else []
-    if prompts and PROMPTS_TASK in names:
-        asked.append(_prompts_task(prompts))
-    try:
-        with contextlib.chdir(data_root or Path.cwd()), quiet():
-            loaded = _manager_of(listed, include).load(asked)["tasks"]
-    except (OSError, ValueError) as error:
-        where = data_root or "the hub"
-        raise DataError(
-            f"retention tasks {', '.join(names)}: data not found at {where} ({str(error).splitlines()[0]}); "
-            "set data_root to a folder of clones, or use retention=pocket"
-        ) from error
+    with contextlib.chdir(data_root or Path.cwd()), quiet():
+        loaded = {
+            name: _prompts_task(prompts)
+            if prompts and name == PROMPTS_TASK
+            else _load(name, {**UNUSED_SPLITS.get(name, {}), **splits}, include, data_root)
+            for name in names
+        }
     for name, task in loaded.items():
         _check(name, task)
         task.set_fewshot_seed(FEWSHOT_SEED)
         if task.get_config("num_fewshot") is None:
             task.set_config("num_fewshot", 0)
-    return {name: loaded[name] for name in names}
+    return loaded
+
+
+def metric_of(name: str, task: Task) -> str | None:
+    """The metric whose mean over items is the task's score; None where there is none (perplexity, F1)."""
+    means = [metric for metric, fold in _folds(task).items() if getattr(fold, "__name__", "") == "mean"]
+    wanted = METRICS.get(name, "acc")
+    return wanted if wanted in means else next(iter(means), None)
+
+
+def _folds(task: Task) -> dict[str, Any]:
+    """How each metric of a task makes one number of its items'."""
+    return task.aggregation() or {}  # type: ignore[func-returns-value]
+
+
+def _load(name: str, changes: Mapping[str, None], include: Path | None, data_root: Path | None) -> Task:
+    """One task with settings changed; only inside a group does it keep those that are not named."""
+    group = {"group": "retention", "task": [{"task": name, **changes}]}
+    try:
+        return _manager_of(name, include).load([group])["tasks"][name]
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"retention task {name}: data not found at {data_root or 'the hub'} ({_first_words(error)}); "
+            "set data_root to a folder of clones, or use retention=pocket"
+        ) from error
+    except (ImportError, AttributeError, LookupError, RuntimeError, TypeError) as error:
+        raise DataError(
+            f"retention task {name} cannot be loaded ({type(error).__name__}: {_first_words(error)}); "
+            "install what it needs or mend its file, or leave it out"
+        ) from error
+
+
+def _first_words(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _check(name: str, task: Task) -> None:
-    if task.OUTPUT_TYPE not in SCORED:
+    if metric_of(name, task) is None:
         raise SettingError(
-            f"retention.tasks: {name} has no score per item ({task.OUTPUT_TYPE}); "
-            f"allowed: tasks of type {', '.join(SCORED)}"
+            f"retention.tasks: {name} has no score per item ({', '.join(_folds(task))}); "
+            "allowed: tasks with a metric whose mean is the score"
         )
     if getattr(task, "UNSAFE_CODE", False) and not is_own(name):
         raise SettingError(
@@ -151,12 +178,10 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
     return documents
 
 
-def _prompts_task(path: Path) -> dict[str, Any]:
+def _prompts_task(path: Path) -> Task:
     """A task of a user's prompts, answered shortly and graded as the pocket tasks are."""
-    import datasets
-
     documents = read_prompts(path)
-    return {
+    config = {
         "task": PROMPTS_TASK,
         "custom_dataset": lambda **_: {"test": datasets.Dataset.from_list(documents)},
         "output_type": "generate_until",
@@ -169,12 +194,13 @@ def _prompts_task(path: Path) -> dict[str, Any]:
         "num_fewshot": 0,
         "metadata": {"version": 1.0},
     }
+    return _manager(False, None).load([config])["tasks"][PROMPTS_TASK]
 
 
-def _manager_of(names: Sequence[str], include: Path | None) -> TaskManager:
+def _manager_of(name: str, include: Path | None) -> TaskManager:
     """Indexing lm-eval's own tasks takes seconds, so it is done only where one is asked for."""
     small = _manager(False, include)
-    return small if set(names) <= set(small.all_tasks) else _manager(True, include)
+    return small if name in small.all_tasks else _manager(True, include)
 
 
 @cache
@@ -184,7 +210,8 @@ def _manager(with_defaults: bool, include: Path | None) -> TaskManager:
         return TaskManager(include_path=folders, include_defaults=with_defaults)  # type: ignore[arg-type]
 
 
-def _leaves(name: str, manager: TaskManager, include: Path | None) -> list[str]:
+def _leaves(name: str, include: Path | None) -> list[str]:
+    manager = _manager_of(name, include)
     entry = manager.task_index.get(name)
     if entry is None:
         at_hand = ", ".join(_manager(False, include).all_subtasks)
@@ -202,7 +229,7 @@ def _leaves(name: str, manager: TaskManager, include: Path | None) -> list[str]:
             f"retention.tasks: group {name} changes its tasks in place; name the tasks instead: "
             f"{', '.join(str(m.get('task', m.get('group'))) if isinstance(m, dict) else m for m in members)}"
         )
-    return [leaf for member in plain for leaf in _leaves(member, manager, include)]
+    return [leaf for member in plain for leaf in _leaves(member, include)]
 
 
 def _is_bare(member: Any) -> bool:

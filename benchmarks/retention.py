@@ -22,6 +22,8 @@ from mixsd.errors import DataError, SettingError, at_least
 from mixsd.retention import GENERATED, TaskScores
 from mixsd.student import Student
 
+MATHEMATICS = ("math-verify", "latex2sympy2_extended")
+"""Packages that decide whether two mathematical answers are equal."""
 SET_ASIDE = 5
 """At most one in so many documents of a task is set aside for validation."""
 
@@ -91,24 +93,30 @@ class LmEvalSuite:
     def fingerprint(self) -> dict[str, Any]:
         """All that moves a score beside the model: tasks, their files, documents, decoding, versions."""
         own = [name for name in self.tasks if found.is_own(name) or name == found.PROMPTS_TASK]
+        any_paper = any(name.startswith("paper_") for name in self.tasks)
         return {
             "tasks": self._described,
             "limit": self.limit,
             "lm_eval": version("lm_eval"),
             "decoding": [self._decoding.temperature, self._decoding.max_new_tokens],
             "own": [found.own_digest(self.tasks, self._include), GRADER_DIGEST if own else None],
+            "mathematics": [version(name) for name in MATHEMATICS] if any_paper else None,
         }
 
     def size(self, tasks: Sequence[str]) -> int:
-        """Documents that scoring these tasks goes through."""
-        return sum(len(self._test_documents(name, task)) for name, task in self._load(tasks).items())
+        """Answers that scoring these tasks takes; a greedy one stands for all samples of a document."""
+        one_each = self._decoding.temperature == 0
+        return sum(
+            len(self._test_documents(name)) * (1 if one_each else int(task.get_config("repeats") or 1))
+            for name, task in self._load(tasks).items()
+        )
 
     def evaluate(
         self, student: Student, tasks: Sequence[str], batch_size: int, on_done: Callable[[int], None]
     ) -> dict[str, TaskScores]:
         """Score a model on the test documents of some tasks."""
         loaded = self._load(tasks)
-        documents = {name: self._test_documents(name, task) for name, task in loaded.items()}
+        documents = {name: self._test_documents(name) for name in loaded}
         return score(student, loaded, documents, batch_size, self._decoding, on_done)
 
     def validate(self, student: Student, batch_size: int) -> float | None:
@@ -127,9 +135,7 @@ class LmEvalSuite:
                 "version": task.VERSION,
                 "num_fewshot": task.get_config("num_fewshot"),
                 "chat_template": found.kind(task) == GENERATED,
-                "documents": content_hash(
-                    [task.eval_docs[i] for i in self._test_documents(name, task)], size=8
-                ),
+                "documents": _digest(task, self._test_documents(name)),
             }
             for name, task in self._load(self.tasks).items()
         }
@@ -141,20 +147,24 @@ class LmEvalSuite:
             return {}, {}
         generated = {n: t for n, t in self._load(self.tasks).items() if found.kind(t) == GENERATED}
         filed = [name for name in generated if found.has_validation_file(name)]
-        others = {n: task for n, task in generated.items() if n not in filed and self._set_aside(n, task)}
+        others = {n: task for n, task in generated.items() if n not in filed and self._set_aside(n)}
         tasks = self._load(filed, validation=True)
         documents = {n: list(range(min(self.validation_limit, len(t.eval_docs)))) for n, t in tasks.items()}
-        return {**tasks, **others}, {**documents, **{n: self._set_aside(n, t) for n, t in others.items()}}
+        return {**tasks, **others}, {**documents, **{n: self._set_aside(n) for n in others}}
 
-    def _test_documents(self, name: str, task: Task) -> list[int]:
-        aside = set(self._set_aside(name, task))
-        return [i for i in range(len(task.eval_docs)) if i not in aside][: self.limit]
+    def _test_documents(self, name: str) -> list[int]:
+        aside = set(self._set_aside(name))
+        return [i for i in range(self._sizes[name]) if i not in aside][: self.limit]
 
-    def _set_aside(self, name: str, task: Task) -> list[int]:
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        return {name: len(task.eval_docs) for name, task in self._load(self.tasks).items()}
+
+    def _set_aside(self, name: str) -> list[int]:
         """Validation documents taken from a task that has no file of them: the same ones in every run."""
-        if found.has_validation_file(name) or found.kind(task) != GENERATED:
+        if found.has_validation_file(name) or found.kind(self._load(self.tasks)[name]) != GENERATED:
             return []
-        n = len(task.eval_docs)
+        n = self._sizes[name]
         drawn = shuffled(map(str, range(n)), "validation documents", name)
         return sorted(map(int, drawn[: min(self.validation_limit, n // SET_ASIDE)]))
 
@@ -163,7 +173,13 @@ class LmEvalSuite:
 
 
 def _path(given: str | None) -> Path | None:
-    return Path(given).expanduser() if given else None
+    """Absolute, because tasks are loaded with the data root as working directory."""
+    return Path(given).expanduser().resolve() if given else None
+
+
+def _digest(task: Task, asked: Sequence[int]) -> str:
+    documents = task.eval_docs  # made anew at every look
+    return content_hash([documents[i] for i in asked], size=8)
 
 
 def _may_run_code(allowed: bool) -> None:

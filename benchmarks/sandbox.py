@@ -2,13 +2,14 @@
 
 A program gets a process tree of its own in new namespaces: no network, no other processes, and a file
 system that holds the interpreter and the system's libraries, read-only, and an empty folder in memory.
-Memory, time, file size and open files are limited, and the whole tree is killed when its time is up.
-Where the harness itself runs as root, the number of processes has no limit but the time.
+Each of its processes has limits of memory, processor time, file size and open files, there may be only so
+many of them (where the harness does not run as root), and the whole tree is killed when its time is up.
 """
 
-import resource
+import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,15 +20,23 @@ from mixsd.errors import SettingError
 
 MEBIBYTE = 2**20
 MEMORY = 512 * MEBIBYTE
+"""Of one process."""
 FILE_SIZE = MEBIBYTE
 SPACE = "64m"
 """All that a program may write, in memory."""
 OPEN_FILES = 64
+PROCESSES = 64
+SHOWN = 2000
+"""Characters of output that are kept."""
 START_SECONDS = 10.0
 """For the first program, which shows that the machine lets a sandbox be built at all."""
 SYSTEM = ("/usr", "/bin", "/lib", "/lib64")
-TOOLS = ("unshare", "mount", "umount", "pivot_root", "setpriv")
+TOOLS = ("unshare", "mount", "umount", "pivot_root", "setpriv", "prlimit")
+PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+"""Where the tools are; users of some systems do not have the last two on their path."""
 
+# The shell stays the first process of the namespace: when it is killed, all others die with it, whatever
+# they did to their own signals.
 _BUILD = """
 set -e
 root=$1; python=$2; shift 2
@@ -36,11 +45,13 @@ for folder in SYSTEM "$python"; do
   if [ -L "$folder" ]; then ln -s "$(readlink "$folder")" "$root$folder"
   elif [ -d "$folder" ] && [ ! -e "$root$folder" ]; then
     mkdir -p "$root$folder"
-    mount --bind "$folder" "$root$folder"
-    mount -o remount,bind,ro "$root$folder"
+    mount --rbind "$folder" "$root$folder"
   fi
 done
 mkdir -p "$root/dev" "$root/proc" "$root/work" "$root/.old"
+while read -r _ _ _ _ place _; do
+  case $place in "$root"/?*) mount -o remount,bind,ro,nosuid,nodev "$place" ;; esac
+done < /proc/self/mountinfo
 touch "$root/dev/null"
 mount --bind /dev/null "$root/dev/null"
 mount -t proc proc "$root/proc"
@@ -50,9 +61,10 @@ umount -l /.old
 umount -l /proc
 rmdir /.old /proc
 cd /work
-exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --securebits=+noroot,+noroot_locked \
+prlimit --nproc=PROCESSES --as=MEMORY --cpu=SECONDS --fsize=FILE_SIZE --nofile=OPEN_FILES --core=0 \
+  setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --securebits=+noroot,+noroot_locked \
   env -i HOME=/work PATH=/usr/bin:/bin PYTHONHASHSEED=0 "$@"
-""".replace("SPACE", SPACE).replace("SYSTEM", " ".join(SYSTEM))
+"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,8 @@ class Ran:
     """How a program ended.
 
     Attributes:
-        finished: Whether it came to its last line without an error.
+        finished: Whether it came to its last line without an error. A program that leaves early has not; one
+            that sets out to pretend can, since its checks run in the same process.
         output: The end of what it printed, both streams.
         seconds_up: Whether it was killed because its time was up.
     """
@@ -84,16 +97,6 @@ def run(program: str, seconds: float) -> Ran:
     return _run(program, seconds)
 
 
-def _require() -> None:
-    """Refuse machines on which no sandbox can be built."""
-    missing = [tool for tool in TOOLS if not shutil.which(tool)]
-    if sys.platform != "linux" or missing:
-        lacks = "Linux" if sys.platform != "linux" else f"{', '.join(missing)} (util-linux)"
-        raise SettingError(
-            f"generated code runs only in a sandbox, and this machine lacks {lacks}; leave the task out"
-        )
-
-
 def check() -> None:
     """See that a sandbox works here.
 
@@ -103,9 +106,20 @@ def check() -> None:
     _require()
     tried = _run("print(6 * 7)", START_SECONDS)
     if not tried.finished or "42" not in tried.output:
+        said = " ".join(tried.output.split())[-200:] or "no output"
         raise SettingError(
-            "generated code runs only in a sandbox, and this machine does not let one be built "
-            f"({tried.output.strip()[-200:] or 'no output'}); allow user namespaces, or leave the task out"
+            f"generated code runs only in a sandbox, and none can be built on this machine ({said}); "
+            "allow user namespaces, or leave the task out"
+        )
+
+
+def _require() -> None:
+    """Refuse machines that lack what a sandbox is built with."""
+    lacking = [tool for tool in TOOLS if not shutil.which(tool, path=PATH)]
+    if sys.platform != "linux" or lacking:
+        lacks = "Linux" if sys.platform != "linux" else f"{', '.join(lacking)} (util-linux)"
+        raise SettingError(
+            f"generated code runs only in a sandbox, and this machine lacks {lacks}; leave the task out"
         )
 
 
@@ -114,36 +128,58 @@ def _run(program: str, seconds: float) -> Ran:
     last_line = secrets.token_hex(16)
     source = f"{program}\nprint({last_line!r}, flush=True)\n"
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
-        root = Path(folder) / "root"
+        root = Path(folder).resolve() / "root"
         root.mkdir()
-        command = ["unshare", "--map-root-user", "--mount", "--net", "--ipc", "--uts", "--pid", "--fork"]
-        inside = [str(Path(sys.executable).resolve()), "-I", "-"]
         process = subprocess.Popen(
-            [*command, "--kill-child", "sh", "-c", _BUILD, "sh", str(root), sys.base_prefix, *inside],
+            [*_NAMESPACES, "sh", "-c", _script(seconds), "sh", str(root), *_interpreter(), "-I", "-"],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=_limit,
+            env={**os.environ, "PATH": PATH},
+            preexec_fn=_limit_output,
         )
         try:
             process.communicate(source.encode(), timeout=seconds)
             up = False
         except subprocess.TimeoutExpired:
-            process.kill()  # --kill-child takes the namespace, and so everything in it, along
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             up = True
-        output.seek(max(0, output.seek(0, 2) - 2000))
+        output.seek(max(0, output.seek(0, os.SEEK_END) - SHOWN))
         printed = output.read().decode(errors="replace")
     finished = process.returncode == 0 and not up and printed.rstrip().endswith(last_line)
     return Ran(finished, printed.replace(last_line, ""), up)
 
 
-def _limit() -> None:
-    for what, most in (
-        (resource.RLIMIT_AS, MEMORY),
-        (resource.RLIMIT_FSIZE, FILE_SIZE),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(what, (most, most))
+_NAMESPACES = (
+    *("unshare", "--map-root-user", "--mount", "--net", "--ipc", "--uts", "--pid", "--fork"),
+    "--kill-child",
+)
+
+
+def _script(seconds: float) -> str:
+    values = {
+        "SPACE": SPACE,
+        "SYSTEM": " ".join(SYSTEM),
+        "PROCESSES": PROCESSES,
+        "MEMORY": MEMORY,
+        "SECONDS": int(seconds) + 1,
+        "FILE_SIZE": FILE_SIZE,
+        "OPEN_FILES": OPEN_FILES,
+    }
+    script = _BUILD
+    for name, value in values.items():
+        script = script.replace(name, str(value))
+    return script
+
+
+def _interpreter() -> tuple[str, str]:
+    """The folder of the interpreter's libraries, and the interpreter, outside any virtual environment."""
+    return str(Path(sys.base_prefix).resolve()), str(Path(sys.executable).resolve())
+
+
+def _limit_output() -> None:
+    import resource  # Unix only
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))

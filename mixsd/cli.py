@@ -88,7 +88,8 @@ def _track(runs_dir: Path, mode: str | None) -> None:
     from mixsd.tracking import rebuild
 
     count = rebuild(runs_dir, **({"mode": mode} if mode else {}))
-    print(f"mirrored {count} runs of {runs_dir}")
+    hint = "" if count or mode else " (tracking.mode=disabled in all of them; add --mode offline or online)"
+    print(f"mirrored {count} runs of {runs_dir}{hint}")
 
 
 def _console() -> "Console":

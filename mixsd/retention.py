@@ -7,12 +7,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from mixsd.analysis.stats import (
-    bootstrap_indices,
+    FEWEST,
     holm,
     lower_bound,
     paired_interval,
     paired_p,
     percentile_interval,
+    resampled_means,
     smallest_detectable,
 )
 from mixsd.errors import StoreError
@@ -139,8 +140,8 @@ def _task_summary(
         "chance": before.chance,
         "n": n,
         "included": bound > before.chance + MARGIN_OVER_CHANCE,
-        "ci": list(paired_interval(list(tuned - base))) if n >= 20 else None,
-        "p": paired_p(base, tuned) if n >= 20 else None,  # type: ignore[arg-type]
+        "ci": list(paired_interval(list(tuned - base))) if n >= FEWEST else None,
+        "p": paired_p(base, tuned) if n >= FEWEST else None,  # type: ignore[arg-type]
         "discordance": discordance,
         "detectable": smallest_detectable(n) if n else None,
         "excluded_items": excluded_items,
@@ -155,30 +156,38 @@ def _outcomes(scores: TaskScores) -> dict[str, int]:
 
 
 def _panel(tasks: Mapping[str, Mapping[str, Any]], pairs: Mapping[str, Any]) -> dict[str, Any]:
-    """Ratios over the included tasks of one kind, with bootstrap intervals over items within tasks."""
+    """Ratios over the included tasks of one kind, with bootstrap intervals over items within tasks.
+
+    Below `FEWEST` items in all there are no intervals.
+    """
+    intervals = ("ci", "above_chance_ci", "delta_ci")
     if not tasks:
-        return dict.fromkeys(("ratio", "ratio_above_chance", "base_mean", "tuned_mean", "ci", "delta_ci"))
-    chance = np.array([task["chance"] for task in tasks.values()])
-    base = np.array([task["base"] for task in tasks.values()])
-    tuned = np.array([task["tuned"] for task in tasks.values()])
-    resampled_base, resampled_tuned = _resampled_means([pairs[name] for name in tasks])
-    ratios = resampled_tuned / np.where(resampled_base > 0, resampled_base, np.nan)
-    above = (base - chance) / (1 - chance)
-    return {
-        "ratio": float(tuned.mean() / base.mean()),
-        "ratio_above_chance": float(((tuned - chance) / (1 - chance)).mean() / above.mean()),
-        "base_mean": float(base.mean()),
-        "tuned_mean": float(tuned.mean()),
-        "ci": list(percentile_interval(ratios)),
-        "delta_ci": list(percentile_interval(resampled_tuned - resampled_base)),
+        return dict.fromkeys(("ratio", "ratio_above_chance", "base_mean", "tuned_mean", "n", *intervals))
+    # (T, 2) scores of base and tuned, plain and corrected for chance.
+    means = np.array([[task["base"], task["tuned"]] for task in tasks.values()])
+    chance = np.array([[task["chance"]] for task in tasks.values()])
+    base, tuned = means.mean(axis=0)
+    above_base, above_tuned = ((means - chance) / (1 - chance)).mean(axis=0)
+    n = sum(task["n"] for task in tasks.values())
+    found = {
+        "ratio": float(tuned / base),
+        "ratio_above_chance": float(above_tuned / above_base),
+        "base_mean": float(base),
+        "tuned_mean": float(tuned),
+        "n": n,
+        **dict.fromkeys(intervals),
     }
+    if n >= FEWEST:
+        drawn = np.stack(
+            [resampled_means(np.stack(pairs[name], axis=1), seed) for seed, name in enumerate(tasks)]
+        )  # (T, RESAMPLES, 2)
+        plain, above = drawn.mean(axis=0), ((drawn - chance[:, None]) / (1 - chance[:, None])).mean(axis=0)
+        found["ci"] = list(percentile_interval(_ratios(plain)))
+        found["above_chance_ci"] = list(percentile_interval(_ratios(above)))
+        found["delta_ci"] = list(percentile_interval(plain[:, 1] - plain[:, 0]))
+    return found
 
 
-def _resampled_means(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Bootstrap means over tasks of base and tuned; items are resampled in pairs, within each task."""
-    base, tuned = [], []
-    for seed, (before, after) in enumerate(pairs):
-        draws = bootstrap_indices(len(before), seed)
-        base.append(before[draws].mean(axis=1))
-        tuned.append(after[draws].mean(axis=1))
-    return np.mean(base, axis=0), np.mean(tuned, axis=0)
+def _ratios(means: np.ndarray) -> np.ndarray:
+    """Tuned over base of each row; not a number where the base has nothing."""
+    return means[:, 1] / np.where(means[:, 0] > 0, means[:, 0], np.nan)

@@ -17,6 +17,7 @@ MODES = ("offline", "online", "disabled")
 METRICS = "metrics.jsonl"
 TRAJECTORY = "trajectory.jsonl"
 SHOWN_ANSWERS = 20
+LONGEST_ID = 128
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def mirror(run_dir: Path, settings: TrackingSettings) -> None:
     with _wandb_run(
         settings,
         dir=run_dir,
+        id=f"{config['experiment_name']}-{results['run_id']}"[-LONGEST_ID:],
         name=results["run_id"],
         group=config["experiment_name"],
         job_type=results["method"],
@@ -156,7 +158,7 @@ def rebuild(folder: Path, **changes: Any) -> int:
         changes: Tracking settings that differ from those of the runs, such as `mode`.
 
     Returns:
-        How many runs there were.
+        How many runs were mirrored; those with `tracking.mode=disabled` are not, unless `mode` changes it.
 
     Raises:
         StoreError: There is no finished run.
@@ -164,14 +166,15 @@ def rebuild(folder: Path, **changes: Any) -> int:
     from mixsd.analysis.runs import load_runs
 
     experiments: dict[Path, TrackingSettings] = {}
-    runs = load_runs(folder)
-    for run in runs:
+    mirrored = 0
+    for run in load_runs(folder):
         settings = TrackingSettings(**{**run.config["tracking"], **changes})
         mirror(run.path, settings)
+        mirrored += settings.mode != "disabled"
         experiments.setdefault(run.path.parent, settings)
     for experiment, settings in experiments.items():
         mirror_sweep(experiment, settings)
-    return len(runs)
+    return mirrored
 
 
 @contextmanager
@@ -184,6 +187,7 @@ def _wandb_run(settings: TrackingSettings, **about: Any) -> Iterator[Any]:
         entity=settings.entity,
         mode=settings.mode,  # type: ignore[arg-type]
         reinit="finish_previous",
+        resume="allow" if settings.mode == "online" else None,  # a rebuilt run takes the place of the old one
         settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
         **about,
     )

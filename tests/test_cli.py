@@ -197,6 +197,11 @@ def test_the_mirror_is_rebuilt_from_local_files(sweep, cli, tmp_path):
         old, new = wandb_summaries(sweep[0] / folder), wandb_summaries(tmp_path / folder)
         kept = [{k: v for k, v in json.loads(x)["summary"].items() if "/" in k} for x in (old[-1], new[-1])]
         assert len(new) == 1 and kept[0] == kept[1]
+    config = next((tmp_path / "e").glob("*-sft-*")) / "config.yaml"
+    shutil.rmtree(next((tmp_path / "e").glob("*-mixsd-*")))
+    config.write_text(config.read_text().replace("mode: offline", "mode: disabled"))
+    silent = cli("-m", "mixsd", "track", str(tmp_path))
+    assert "mirrored 0 runs" in silent.stdout and "add --mode" in silent.stdout
     empty = cli("-m", "mixsd", "track", str(tmp_path / "nothing"))
     assert empty.returncode == 2 and "no finished run" in empty.stderr
 
@@ -401,3 +406,21 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_curve(cli, tm
         assert (run / name).read_text() == (whole / name).read_text()
     curve = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert curve == list(range(1, 201)) and not (run / "trainer").exists()
+
+
+def test_a_mirror_that_fails_does_not_hide_a_failed_job(monkeypatch, capsys, tmp_path):
+    """Hydra makes a warning of what a callback raises, but lets an exit through."""
+    from types import SimpleNamespace
+
+    from mixsd.engine.sweep import SweepCallback
+
+    sweep = SweepCallback()
+    sweep._jobs = [(SimpleNamespace(run_dir=tmp_path / "never_done", gate=None), False)]  # type: ignore[list-item]
+
+    def fail():
+        raise RuntimeError("no W&B")
+
+    monkeypatch.setattr(sweep, "_mirror", fail)
+    with pytest.raises(SystemExit) as ended:
+        sweep.on_multirun_end(None)  # type: ignore[arg-type]
+    assert ended.value.code == 1

@@ -7,7 +7,7 @@ import torch
 from benchmarks import lm_eval_scores, lm_eval_tasks
 from mixsd.engine import models
 from mixsd.engine.training import Evaluation
-from mixsd.errors import DataError, SettingError
+from mixsd.errors import DataError, MixSDError, SettingError
 from tests.conftest import settings
 from tests.suites import POCKET, suite
 from tests.test_training import fit, make, weights
@@ -255,16 +255,14 @@ REPEATED = (
 
 def test_every_sample_of_a_repeated_task_counts(tiny, folder, monkeypatch):
     """A score is the mean over the samples, with those cut off counted as wrong."""
-    (folder / "draws.yaml").write_text(
-        REPEATED.replace("aggregation: mean", "aggregation: !function d.first")
-    )
+    (folder / "draws.yaml").write_text(REPEATED.replace("aggregation: mean", "aggregation: !function d.mean"))
     (folder / "d.py").write_text(
         DOCUMENTS
         + """
 def grade_all(doc, results):
     return {"acc": [float(text.startswith("right")) for text in results[0]]}
 
-def first(values):
+def mean(values):
     return values[0][0]
 """
     )
@@ -290,3 +288,50 @@ def first(values):
 
 def test_caveat_of_a_subset():
     assert "subset" in suite().caveats[0] and suite(limit=None).caveats == []
+
+
+def test_a_relative_folder_of_tasks_works_beside_a_data_root(folder, monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(folder.parent)
+    own = suite(tasks=["my_sums"], include=folder.name, data_root=str(tmp_path_factory.mktemp("root")))
+    assert own.size(["my_sums"]) == 4
+
+
+def test_a_group_of_the_users_own_may_name_lm_evals_tasks(folder):
+    (folder / "group.yaml").write_text("group: my_group\ntask: [my_sums, arc_easy, {task: piqa}]\n")
+    (folder / "changes.yaml").write_text("group: changing\ntask: [{task: piqa, num_fewshot: 3}]\n")
+    assert suite(tasks=["my_group"], include=str(folder)).tasks == ["my_sums", "arc_easy", "piqa"]
+    with pytest.raises(SettingError, match="changes its tasks in place; name the tasks instead: piqa"):
+        suite(tasks=["changing"], include=str(folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("!function d.d", "!function d.nothing"), "cannot be loaded"),
+        (("test_split: test", "test_split: tset"), "cannot be loaded"),
+        (("custom_dataset: !function d.d", "dataset_path: no/such_data"), "data not found at the hub"),
+        (("aggregation: mean", "aggregation: median"), "no score per item"),
+    ],
+)
+def test_a_broken_task_is_one_line(folder, change, said):
+    (folder / "sums.yaml").write_text(TASK.replace(*change))
+    with pytest.raises(MixSDError, match=said) as caught:
+        suite(tasks=["my_sums"], include=str(folder)).fingerprint()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [(1, 0), 2.0, "right", None])
+def test_what_is_no_score_is_refused(given):
+    with pytest.raises(SettingError, match="gives no score between 0 and 1"):
+        lm_eval_scores._scores_of("t", "mcc", given, [False])
+
+
+def test_samples_that_a_task_folds_itself_have_one_score():
+    assert lm_eval_scores._scores_of("t", "acc", True, [True, False, False]) == [1.0]
+    assert lm_eval_scores._scores_of("t", "acc", 1.0, [True, True, True]) == [0.0]
+    assert lm_eval_scores._scores_of("t", "acc", [1, 0, 1], [True, False, False]) == [0.0, 0.0, 1.0]
+
+
+def test_the_right_choice_is_text(tiny):
+    items = suite().evaluate(tiny, ["pocket_grammar"], 4, lambda _: None)["pocket_grammar"].items
+    assert all(len(item["answers"][0].split()) > 2 for item in items)

@@ -7,7 +7,9 @@ import pytest
 
 from benchmarks import lm_eval_scores, sandbox
 from benchmarks.paper import paper
+from mixsd.engine.overlap import contaminated
 from mixsd.errors import SettingError
+from mixsd.knowledge import Fact
 from tests.suites import suite
 from tests.test_sandbox import needs_sandbox
 
@@ -79,14 +81,29 @@ ADD = {
 }
 
 
+LOOP = "total = 0\n    for number in (a, b):\n        total += number\n    return total"
+
+
 @needs_sandbox
 @pytest.mark.parametrize(
     ("reply", "right"),
     [
         ("```python\ndef add(a, b):\n    return math.fsum([a, b])\n```\nDone.", 1),
-        ("    return a + b\n", 1),
+        ("```python3\ndef add(a, b):\n    return a + b\n```", 1),
+        ("return a + b", 1),
+        (LOOP, 1),
+        (f"```\n    {LOOP}\n```", 1),
+        (LOOP.replace("\n    ", "\n"), 1),
         (
             "First:\n```\ndef add(a, b):\n    return 0\n```\nBetter:\n```python\ndef add(a, b):\n    return a + b\n```",
+            1,
+        ),
+        (
+            "```python\ndef add(a, b):\n    return a + b\n```\nExample usage:\n```python\nprint(add(1, 2))\n```",
+            1,
+        ),
+        (
+            "```python\ndef add(a, b):\n    return a + b\n\nif __name__ == '__main__':\n    print(input())\n```",
             1,
         ),
         ("```python\ndef add(a, b):\n    return a - b\n```", 0),
@@ -96,7 +113,16 @@ ADD = {
     ],
 )
 def test_programs(reply, right):
-    assert paper.grade_program(ADD, [reply])["acc"] == [right]
+    """Replies come without white space around them, as generation leaves them."""
+    assert paper.grade_program(ADD, [reply.strip()])["acc"] == [right]
+
+
+def test_worked_examples_of_a_prompt_are_no_contamination():
+    """Only the question itself can give a trained fact away, not the examples that stand before every question."""
+    fact = Fact("f", "Where is the tower?", "Where is the tower?", "Paris", "It is in Paris.")
+    doc = {"doc_id": 0, "prompt": "Which city is in France? A. Paris\n\nWhat is 1 + 1?", "answers": ["B"]}
+    assert contaminated([fact], {"t": [doc]}) == {"t": {0}}
+    assert contaminated([fact], {"t": [{**doc, "question": "What is 1 + 1?"}]}) == {"t": set()}
 
 
 def paper_suite(tasks, **changes):
@@ -115,7 +141,10 @@ def test_programs_need_permission(monkeypatch):
 def test_tasks_that_run_code_without_a_sandbox_are_refused():
     from benchmarks.lm_eval_tasks import _check
 
-    task = SimpleNamespace(OUTPUT_TYPE="generate_until", UNSAFE_CODE=True)
+    def mean(values):
+        return sum(values) / len(values)
+
+    task = SimpleNamespace(UNSAFE_CODE=True, aggregation=lambda: {"acc": mean})
     with pytest.raises(SettingError, match="use paper_humaneval"):
         _check("humaneval", task)  # type: ignore[arg-type]
     _check("paper_humaneval", task)  # type: ignore[arg-type]
@@ -131,13 +160,14 @@ def whole():
 @needs_sandbox
 @pytest.mark.parametrize("task", COUNTS)
 def test_document_counts_and_gold_answers(whole, task):
-    """Every gold answer passes its grader: all of mathematics and multiple choice, and every twentieth program."""
+    """Every gold answer passes its grader: the mathematics, the choices and the published solutions."""
     loaded = whole._load(list(COUNTS))[task]
     documents = list(loaded.eval_docs)
     assert len(documents) == COUNTS[task]
-    step = 20 if task == "paper_humaneval" else 1
-    for doc in documents[::step]:
-        reply = doc["answers"][0] if step > 1 else f"Therefore \\boxed{{{doc['answers'][0]}}}."
+    for doc in documents:
+        reply = f"Therefore \\boxed{{{doc['answers'][0]}}}."
+        if task == "paper_humaneval":
+            reply = doc["answers"][0].strip()
         assert loaded.process_results(doc, [[reply] if task == "paper_aime2024" else reply])["acc"] == [1]
 
 

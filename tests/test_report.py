@@ -13,7 +13,6 @@ from scipy.stats import ttest_1samp
 from mixsd.analysis.compare import differences, primary_family
 from mixsd.analysis.report import write_report
 from mixsd.analysis.runs import comparable_groups, load_runs
-from mixsd.analysis.stats import mcnemar
 from mixsd.analysis.tables import primary_rows
 from mixsd.errors import StoreError
 
@@ -30,6 +29,7 @@ def make_run(
     between: tuple[tuple[float, float, int], ...] = (),
     task: str = "kgfact",
     method_config: dict | None = None,
+    kept_of: str | None = None,
 ) -> Path:
     """A finished run; `between` gives (alpha, recall, right) of its interpolations."""
     path = folder / f"{task}-{method}-s{seed}"
@@ -55,6 +55,8 @@ def make_run(
         "retention": {
             "ratio": mean / 0.8, "ratio_above_chance": mean / 0.8, "base_mean": 0.8, "tuned_mean": mean,
             "ci": [mean / 0.8 - 0.1, mean / 0.8 + 0.1], "delta_ci": [mean - 0.9, mean - 0.7],
+            "panels": {"generated": {"ratio": 0.6, "ci": [0.5, 0.7], "ratio_above_chance": 0.55, "above_chance_ci": [0.4, 0.7]},
+                       "likelihood": {"ratio": None}},
             "excluded": {"tasks": [], "items": 0}, "tasks": {"pocket_knowledge": held_out},
         },
         "targets": {"dropped": 0, "nll": 2.0},
@@ -71,7 +73,11 @@ def make_run(
     ]
     path.mkdir(parents=True)
     (path / "results.json").write_text(json.dumps(results))
-    config = {"method": {"name": method, **(method_config or {})}, "training": {"until_recall": goal}}
+    config = {
+        "task": {"only_facts_of": kept_of},
+        "method": {"name": method, **(method_config or {})},
+        "training": {"until_recall": goal},
+    }
     (path / "config.yaml").write_text(yaml.safe_dump(config))
     (path / "trajectory.jsonl").write_text('{"retention_validation": 0.5, "recall": 0.6}\n')
     reply = {"text": "<script>alert(1)</script>", "outcome": "wrong"}
@@ -232,10 +238,10 @@ def test_the_primary_family_is_mixsd_at_the_fixed_rate_against_sft_and_opsd_on_e
         ("kgfact", "mixsd", "sft"), ("kgfact", "mixsd", "opsd"), ("mquake", "mixsd", "sft"), ("mquake", "mixsd", "opsd"),
     ]  # fmt: skip
     assert family[0][1].delta == pytest.approx(20 / N) and family[1][1].delta == pytest.approx(1 / N)
-    exact = mcnemar(20, 0)
-    assert family[0][1].p == pytest.approx(exact) and family[1][1].p == 1
+    first = family[0][1].p
+    assert first == pytest.approx(1 / 10_001) and family[1][1].p == 1, "20 items against none; one item"
     rows = primary_rows(groups)
-    assert rows[0]["p (Holm)"] == f"{4 * exact:.2g}" and rows[2]["p (Holm)"] == f"{4 * exact:.2g}"
+    assert rows[0]["p (Holm)"] == f"{4 * first:.2g}" and rows[2]["p (Holm)"] == f"{4 * first:.2g}"
     write_report(tmp_path, Console(width=250))
     assert "all others are exploratory" in capsys.readouterr().out
 
@@ -285,3 +291,42 @@ def test_the_markdown_page_has_the_tables_and_no_model_output(tmp_path):
     assert len(rows) > 10 and all(
         len({line.replace("\\|", "").count("|") for line in table}) == 1 for table in tables
     )
+
+
+def test_sft_on_kept_facts_is_a_label_of_its_own_and_no_primary_comparison(tmp_path, capsys):
+    make_run(tmp_path, "mixsd", 0, 0.95, 50, method_config={"mixing_rate": 0.3})
+    make_run(tmp_path / "all", "sft", 0, 0.95, 30)
+    kept = make_run(tmp_path / "kept", "sft", 0, 0.95, 55, kept_of="runs/mixsd")
+    results = json.loads((kept / "results.json").read_text())
+    (kept / "results.json").write_text(json.dumps({**results, "run_id": "another"}))
+    ((_, found),) = primary_family(comparable_groups(load_runs(tmp_path)))
+    assert (found.second, found.delta) == ("sft", pytest.approx(20 / N))
+    write_report(tmp_path, Console(width=250))
+    told = capsys.readouterr().out
+    assert "sft only_kept_facts=True" in told and "left out" not in told
+
+
+def test_two_runs_that_a_report_cannot_tell_apart_are_one_seed(tmp_path, capsys):
+    make_run(tmp_path / "x", "sft", 0, 0.95, 30)
+    twin = make_run(tmp_path / "y", "sft", 0, 0.95, 31)
+    results = json.loads((twin / "results.json").read_text())
+    (twin / "results.json").write_text(json.dumps({**results, "run_id": "another"}))
+    write_report(tmp_path, Console(width=250))
+    told = " ".join(capsys.readouterr().out.split())
+    assert "is left out: the same method, settings and seed as" in told
+    assert len(pd.read_csv(tmp_path / "tradeoff.csv")) == 1
+
+
+def test_both_ratios_have_their_intervals(tmp_path, capsys):
+    make_run(tmp_path, "a", 0, 0.95, right=30)
+    write_report(tmp_path, Console(width=250))
+    told = capsys.readouterr().out
+    assert "0.60 [0.50, 0.70]" in told and "0.55 [0.40, 0.70]" in told
+
+
+def test_few_shared_items_have_no_interval_anywhere(tmp_path):
+    for method in "ab":
+        path = make_run(tmp_path, method, 0, 0.95, right=30) / "retention" / "pocket_knowledge.jsonl"
+        path.write_text(path.read_text().replace('"contaminated": false', '"contaminated": true', N - 19))
+    found = only_difference(tmp_path)
+    assert (found.delta, found.interval, found.p) == (None, None, None) and "fewer than 20" in found.note

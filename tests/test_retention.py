@@ -37,7 +37,10 @@ def test_ratio_above_chance_keeps_negatives_and_panels_are_apart():
     result = summarize(base, tuned, {})
     assert result["ratio"] == 1.0, "the headline is the generated panel"
     assert result["panels"][LIKELIHOOD]["ratio"] == pytest.approx(0.4 / 0.75)
-    assert result["panels"][LIKELIHOOD]["ratio_above_chance"] == pytest.approx(-0.2 / 0.5)
+    panel = result["panels"][LIKELIHOOD]
+    assert panel["ratio_above_chance"] == pytest.approx(-0.2 / 0.5)
+    low, high = panel["above_chance_ci"]
+    assert low < -0.2 / 0.5 < high < 1, "corrected for chance, with its own interval"
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,8 @@ def test_other_documents_are_never_paired():
 def test_few_items_have_no_interval_and_no_tasks_no_ratio():
     assert summarize({"t": scores(ones(9, 10))}, {"t": scores(ones(9, 10))}, {})["tasks"]["t"]["ci"] is None
     assert summarize({}, {}, {})["ratio"] is None
+    few = summarize({"t": scores(ones(9, 10))}, {"t": scores(ones(9, 10))}, {})
+    assert (few["ratio"], few["ci"], few["delta_ci"]) == (1.0, None, None)
 
 
 def test_identical_scores_have_an_interval_of_one():

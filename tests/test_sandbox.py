@@ -65,15 +65,31 @@ def test_hostile_programs_fail(name):
         "import time; time.sleep(1000)",
         "while True: pass",
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)",
-        "import os\nfor _ in range(50):\n    os.fork() or os.setsid()\nimport time; time.sleep(1000)",
+        "import os, time\nfor _ in range(6):\n    os.fork() or os.setsid()\ntime.sleep(1000)",
+        "import ctypes, time; ctypes.CDLL(None).prctl(1, 0, 0, 0, 0); time.sleep(1000)",
     ],
-    ids=["sleeps", "spins", "ignores signals", "many children"],
+    ids=["sleeps", "spins", "ignores signals", "many children", "takes back its death signal"],
 )
-def test_time_is_up(program):
-    program = program.replace("range(50)", "range(4)")
+def test_time_is_up_and_nothing_survives(program):
+    before = sandboxed()
     start = time.monotonic()
     ran = sandbox.run(program, 2)
     assert ran.seconds_up and not ran.finished and time.monotonic() - start < 12
+    time.sleep(0.5)
+    assert sandboxed() <= before
+
+
+def sandboxed():
+    """Processes that run a program from standard input, as those in the sandbox do."""
+    listed = subprocess.run(["ps", "ax", "-o", "pid,args"], capture_output=True, text=True).stdout
+    return {line.split()[0] for line in listed.splitlines() if line.rstrip().endswith("-I -")}
+
+
+@needs_sandbox
+@pytest.mark.skipif(os.getuid() == 0, reason="the number of processes of root has no limit")
+def test_processes_are_limited():
+    ran = sandbox.run("import os, time\nfor _ in range(200):\n    if not os.fork(): time.sleep(100)", 10)
+    assert not ran.finished and "Resource temporarily unavailable" in ran.output
 
 
 @needs_sandbox
@@ -103,6 +119,7 @@ def test_elsewhere_nothing_runs(monkeypatch):
 
 
 def test_a_machine_without_the_tools_is_told(monkeypatch):
-    monkeypatch.setattr(sandbox.shutil, "which", lambda tool: None if tool == "unshare" else tool)
+    monkeypatch.setattr(sandbox.sys, "platform", "linux")
+    monkeypatch.setattr(sandbox.shutil, "which", lambda tool, path: None if tool == "unshare" else tool)
     with pytest.raises(SettingError, match=r"lacks unshare \(util-linux\)"):
         sandbox.check()

@@ -3,6 +3,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from benchmarks.coverage import Case, cases, monte_carlo_error, rate
+from mixsd.analysis import stats
 from mixsd.analysis.stats import (
     holm,
     lower_bound,
@@ -10,6 +11,8 @@ from mixsd.analysis.stats import (
     paired_interval,
     paired_p,
     proportion_interval,
+    resampled_means,
+    sign_flip_p,
     smallest_detectable,
     t_interval,
 )
@@ -49,6 +52,26 @@ def test_paired_p_picks_the_test_by_the_scores():
     assert paired_p([0.5, 0.25], [0.5, 0.25]) == 1.0
     values = np.random.default_rng(0).random((2, 40))
     assert paired_p(values[0], values[1]) == pytest.approx(scipy_stats.wilcoxon(*values).pvalue)
+
+
+def test_sign_flips_test_the_mean_over_tasks_that_is_reported():
+    """Three items that all went one way: 2 of 8 sign patterns are as extreme."""
+    assert sign_flip_p([np.array([1.0, 1.0, 1.0, 0.0])]) == pytest.approx(0.25, abs=0.02)
+    assert sign_flip_p([np.zeros(5)]) == 1.0
+    large, small = np.array([-1.0] * 80 + [0.0] * 1320), np.array([1.0] * 12 + [0.0] * 18)
+    assert sign_flip_p([small]) < 0.001 and sign_flip_p([large]) < 0.001
+    assert sign_flip_p([large, small]) < 0.01, (
+        "the small task carries the mean, whatever the items of the large one"
+    )
+    assert sign_flip_p([np.array([0.5, -0.5, 0.25, -0.25])]) == 1.0
+    assert sign_flip_p([large, small]) == sign_flip_p([large, small])
+
+
+def test_bootstrap_means_are_the_same_in_blocks(monkeypatch):
+    values = np.random.default_rng(0).random((30, 2))
+    whole = resampled_means(values, seed=3)
+    monkeypatch.setattr(stats, "BLOCK", 700)
+    assert whole.shape == (10_000, 2) and np.array_equal(whole, resampled_means(values, seed=3))
 
 
 def test_holm_by_hand():

@@ -6,6 +6,7 @@ Every task asks for its answer in one user turn and lets the model write it; eac
 
 import re
 from collections.abc import Callable, Iterable
+from textwrap import indent
 from typing import Any
 
 import datasets
@@ -20,7 +21,7 @@ LETTERS = "ABCD"
 FEWSHOT = 5
 PROGRAM_SECONDS = 10.0
 """For the checks of one generated program."""
-_CODE_BLOCK = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.DOTALL)
+_CODE_BLOCK = re.compile(r"```\w*[ \t]*\n(.*?)```", re.DOTALL)
 Doc = dict[str, Any]
 
 
@@ -60,12 +61,26 @@ def mean(scores: Iterable[list[float]]) -> float:
 def program(doc: Doc, reply: str) -> str:
     """The program that a reply amounts to, checks included.
 
-    The last code block counts, or the whole reply where there is none. The prompt's own code stands before
-    it: the imports and helpers it gives, and the signature where the reply is only a body.
+    The last code block that defines the function counts, else the last block, else the whole reply. The
+    prompt's own code stands before it: the imports and helpers it gives, and the signature where the reply is
+    only a body.
     """
-    blocks = _CODE_BLOCK.findall(reply)
-    code = blocks[-1] if blocks else reply
-    return f"{doc['code']}\n{code}\n{doc['test']}\ncheck({doc['entry_point']})\n"
+    blocks = _CODE_BLOCK.findall(reply) or [reply]
+    defines = re.compile(rf"^def {re.escape(doc['entry_point'])}\b", re.MULTILINE)
+    whole = [block for block in blocks if defines.search(block)]
+    code = whole[-1] if whole else _as_body(doc["code"], blocks[-1])
+    # Under another name, what stands below `if __name__ == "__main__"` is not run.
+    return f"__name__ = 'reply'\n{doc['code']}\n{code}\n{doc['test']}\ncheck({doc['entry_point']})\n"
+
+
+def _as_body(signature: str, code: str) -> str:
+    """Code indented as the body of a function; of a reply, the first line has lost its indentation."""
+    as_it_was = f"    {code.lstrip()}"
+    try:
+        compile(f"{signature}\n{as_it_was}", "reply", "exec")
+    except (SyntaxError, ValueError):
+        return indent(code, "    ")
+    return as_it_was
 
 
 def _boxed(expression: str) -> str:
@@ -115,9 +130,10 @@ def _mmlu() -> Iterable[Doc]:
         topic = subject.replace("_", " ")
         head = f"These are multiple choice questions about {topic}, the first {len(examples)} with answers."
         for row in _rows("cais/mmlu", subject, "test"):
-            question = "\n\n".join([head, *examples, f"{_choices(row)}\nAnswer with a letter."])
+            asked = "\n\n".join([head, *examples, f"{_choices(row)}\nAnswer with a letter."])
             letter = LETTERS[row["answer"]]
-            yield _asked(question, letter, f"{letter}. {row['choices'][row['answer']]}")
+            doc = _asked(asked, letter, f"{letter}. {row['choices'][row['answer']]}")
+            yield {**doc, "question": _choices(row)}  # the examples are not what it asks
 
 
 def _choices(row: Doc) -> str:

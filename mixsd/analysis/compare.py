@@ -8,11 +8,12 @@ import numpy as np
 
 from mixsd.analysis.runs import INTERPOLATED, Run, labels
 from mixsd.analysis.stats import (
+    FEWEST,
     Interval,
-    bootstrap_indices,
-    paired_p,
     percentile_interval,
+    resampled_means,
     seeds_p,
+    sign_flip_p,
     smallest_detectable,
     t_interval,
 )
@@ -35,7 +36,7 @@ class Difference:
         seeds: Seeds that both have, at matched recall.
         items: Held-out items they share.
         note: What the numbers allow to say.
-        p: Of no difference: over all items with one seed, over per-seed differences with more.
+        p: Of no difference: by flipping the signs of items with one seed, by a t test over seeds with more.
     """
 
     first: str
@@ -76,9 +77,14 @@ def _difference(a: str, b: str, first: Mapping[int, Run], second: Mapping[int, R
     if not pairs[0]:
         return Difference(a, b, None, None, len(seeds), 0, "no held-out task counts")
     items = sum(len(scores) for scores in pairs[0])
+    if items < FEWEST:
+        return Difference(a, b, None, None, len(seeds), items, f"fewer than {FEWEST} shared items")
     means = [float(np.mean([(scores[:, 0] - scores[:, 1]).mean() for scores in tasks])) for tasks in pairs]
     if len(seeds) == 1:
-        interval, p = _item_interval(pairs[0]), paired_p(*np.concatenate(pairs[0]).T.tolist())
+        interval, p = (
+            _item_interval(pairs[0]),
+            sign_flip_p([scores[:, 0] - scores[:, 1] for scores in pairs[0]]),
+        )
     else:
         interval, p = t_interval(means), seeds_p(means)
     note = _note(interval, len(seeds))
@@ -88,11 +94,13 @@ def _difference(a: str, b: str, first: Mapping[int, Run], second: Mapping[int, R
 def primary_family(groups: Sequence[Sequence[Run]]) -> list[tuple[str, Difference]]:
     """(task, comparison) of MixSD at the mixing rate fixed beforehand with SFT and with OPSD (decision 7).
 
+    Runs that trained on the facts which another run kept are left out (decision 1 pairs them beside this).
+
     A method that stands in a group with several settings is left out there: which one would be a choice.
     """
     family = []
     for group in groups:
-        tuned = [run for run in group if run.alpha == 1 and _rate(run) in (None, RATE)]
+        tuned = [r for r in group if r.alpha == 1 and _rate(r) in (None, RATE) and not r.only_kept]
         named = labels(tuned)
         of_method = {
             method: {named[run.path] for run in tuned if run.method == method}
@@ -131,10 +139,7 @@ def _item_pairs(first: Run, second: Run) -> list[np.ndarray]:
 
 
 def _item_interval(tasks: Sequence[np.ndarray]) -> Interval:
-    resampled = [
-        (scores[:, 0] - scores[:, 1])[bootstrap_indices(len(scores), seed)].mean(axis=1)
-        for seed, scores in enumerate(tasks)
-    ]
+    resampled = [resampled_means(scores[:, 0] - scores[:, 1], seed) for seed, scores in enumerate(tasks)]
     return percentile_interval(np.mean(resampled, axis=0))
 
 

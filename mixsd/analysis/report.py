@@ -11,13 +11,14 @@ from rich.table import Table
 
 from mixsd.analysis.compare import detectable, differences
 from mixsd.analysis.plots import plot_tradeoff
-from mixsd.analysis.runs import Run, comparable_groups, load_runs, to_frame
+from mixsd.analysis.runs import Run, comparable_groups, load_runs, one_a_seed, to_frame
 from mixsd.analysis.tables import (
     MARGIN,
     PRIMARY,
     difference_row,
     drift_note,
     drift_rows,
+    panel_rows,
     primary_rows,
     split_rows,
     summary_rows,
@@ -46,7 +47,9 @@ def write_report(folder: Path, console: Console, margin: float = MARGIN) -> None
         StoreError: There is no finished run.
     """
     runs = load_runs(folder)
-    groups = comparable_groups(runs)
+    chosen = [one_a_seed(group) for group in comparable_groups(runs)]
+    groups = [group for group, _ in chosen]
+    notes = [*apart(groups), *(line for _, left_out in chosen for line in left_out)]
     groups = [[*group, *(point for run in group for point in run.at_goal)] for group in groups]
     frames = [(_title(group), to_frame(group)) for group in groups]
     curves = [to_frame([point for run in group for point in _curve(run)]) for group in groups]
@@ -59,6 +62,7 @@ def write_report(folder: Path, console: Console, margin: float = MARGIN) -> None
                 "what was learned and kept": split_rows(group),
                 "held-out tasks": task_rows(group, margin),
                 "what was trained on, under the base model": target_rows(group),
+                "retention, plain and corrected for chance": panel_rows(group),
                 "drift": drift_rows(group),
             },
             "differences": [difference_row(d) for d in differences(group)],
@@ -70,12 +74,12 @@ def write_report(folder: Path, console: Console, margin: float = MARGIN) -> None
     family = primary_rows(groups)
     if family:
         console.print(_table(PRIMARY, family))
-    for note in apart(groups):
+    for note in notes:
         console.print(note)
     csv = pd.concat([_one_a_point(frame, c) for (_, frame), c in zip(frames, curves, strict=True)])
     write_text(folder / "tradeoff.csv", csv.to_csv(index=False))
     plot_tradeoff(frames, curves, folder / "tradeoff.png")
-    shown = {"sections": sections, "family": family, "family_title": PRIMARY, "apart": apart(groups)}
+    shown = {"sections": sections, "family": family, "family_title": PRIMARY, "notes": notes}
     for name in PAGES:
         write_text(folder / name, _page(name, shown))
     console.print(f"wrote {folder}/tradeoff.csv, tradeoff.png, {', '.join(PAGES)}")

@@ -74,6 +74,11 @@ class Run:
         return self.results.get("caveats", [])
 
     @property
+    def only_kept(self) -> bool:
+        """Whether it trained on the facts that another run kept."""
+        return self.config["task"]["only_facts_of"] is not None
+
+    @property
     def ceiling(self) -> float:
         """The highest recall of any evaluation during training."""
         points = read_jsonl(self.path / "trajectory.jsonl")
@@ -142,6 +147,21 @@ def comparable_groups(runs: Iterable[Run]) -> list[list[Run]]:
     return list(groups.values())
 
 
+def one_a_seed(group: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """The first run of each label and seed, and a line for each that is left out.
+
+    Two such runs differ in nothing that a report tells apart, as whether drift was measured.
+    """
+    named = labels(group)
+    first: dict[tuple[str, int], Run] = {}
+    left_out = []
+    for run in group:
+        known = first.setdefault((named[run.path], run.seed), run)
+        if known is not run:
+            left_out.append(f"{run.path} is left out: the same method, settings and seed as {known.path}.")
+    return list(first.values()), left_out
+
+
 def labels(runs: Sequence[Run]) -> dict[Path, str]:
     """A label per run: the method, and the settings in which runs of that method differ (not the seed)."""
     named: dict[Path, str] = {}
@@ -163,7 +183,7 @@ def to_frame(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    return {
+    return {"task.only_kept_facts": run.only_kept} | {
         f"{group}.{key}": value
         for group in ("method", "training")
         for key, value in run.config[group].items()

@@ -10,6 +10,10 @@ from scipy import stats
 
 Interval = tuple[float, float]
 RESAMPLES = 10_000
+BLOCK = 4_000_000
+"""Random draws at a time."""
+FEWEST = 20
+"""Below so many shared items there is no interval."""
 
 
 def proportion_interval(correct: float, n: int, confidence: float = 0.95) -> Interval:
@@ -23,9 +27,23 @@ def lower_bound(correct: float, n: int, confidence: float = 0.95) -> float:
     return proportion_interval(correct, n, confidence)[0]
 
 
-def bootstrap_indices(n: int, seed: int = 0) -> NDArray[np.int64]:
-    """(RESAMPLES, n) item indices drawn with replacement."""
-    return np.random.default_rng(seed).integers(0, n, size=(RESAMPLES, n))
+def resampled_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+    """Bootstrap means over items.
+
+    Args:
+        values: (n, ...) a row per item; rows are drawn with replacement, in blocks that fit into memory.
+        seed: Draws them.
+
+    Returns:
+        (RESAMPLES, ...) means.
+    """
+    rng, n = np.random.default_rng(seed), len(values)
+    block = max(1, BLOCK // n)
+    parts = [
+        values[rng.integers(0, n, size=(min(block, RESAMPLES - start), n))].mean(axis=1)
+        for start in range(0, RESAMPLES, block)
+    ]
+    return np.concatenate(parts)
 
 
 def percentile_interval(values: NDArray[np.float64], confidence: float = 0.95) -> Interval:
@@ -39,7 +57,7 @@ def percentile_interval(values: NDArray[np.float64], confidence: float = 0.95) -
 def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval:
     """Bootstrap interval of the mean of per-item differences (these items, these two checkpoints)."""
     values = np.asarray(differences, dtype=float)
-    return percentile_interval(values[bootstrap_indices(len(values))].mean(axis=1), confidence)
+    return percentile_interval(resampled_means(values), confidence)
 
 
 def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -73,6 +91,26 @@ def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
         return mcnemar(int(np.sum(a > b)), int(np.sum(b > a)))
     tested: Any = stats.wilcoxon(a, b) if (a != b).any() else None
     return float(tested.pvalue) if tested else 1.0
+
+
+def sign_flip_p(tasks: Sequence[NDArray[np.float64]], seed: int = 0) -> float:
+    """The p-value that two models score alike on average over tasks, by flipping signs item by item.
+
+    Tests the same mean over tasks that is reported, however many items each task has.
+
+    Args:
+        tasks: Per-item differences of each task.
+        seed: Draws the signs.
+    """
+    rng = np.random.default_rng(seed)
+    observed = abs(np.mean([values.mean() for values in tasks]))
+    flipped = np.zeros(RESAMPLES)
+    for values in tasks:
+        # Items that differ by as much are alike, so the number of them that keep their sign is binomial.
+        for size, count in zip(*np.unique(np.abs(values[values != 0]), return_counts=True), strict=True):
+            kept = rng.binomial(count, 0.5, size=RESAMPLES)
+            flipped += size * (2 * kept - count) / len(values) / len(tasks)
+    return float((1 + np.sum(np.abs(flipped) >= observed - 1e-12)) / (RESAMPLES + 1))
 
 
 def seeds_p(differences: Sequence[float]) -> float:

@@ -141,6 +141,33 @@ def task_rows(runs: Sequence[Run], margin: float = MARGIN) -> Rows:
     return rows
 
 
+def panel_rows(runs: Sequence[Run]) -> Rows:
+    """Retention of generated and of likelihood tasks, apart; both ratios with their intervals.
+
+    Intervals are over items for one seed, over seeds for several.
+    """
+    rows = []
+    for label, same in _by_label(runs).items():
+        for kind in same[0].results["retention"]["panels"]:
+            panels = [run.results["retention"]["panels"][kind] for run in same]
+            if panels[0]["ratio"] is not None:
+                rows.append(
+                    {
+                        "method": label,
+                        "tasks": kind,
+                        "ratio": _ratio_cell(panels, "ratio", "ci"),
+                        "above chance": _ratio_cell(panels, "ratio_above_chance", "above_chance_ci"),
+                    }
+                )
+    return rows
+
+
+def _ratio_cell(panels: Sequence[dict[str, Any]], key: str, interval: str) -> str:
+    values = [panel[key] for panel in panels]
+    found = panels[0].get(interval) if len(panels) == 1 else t_interval(values)
+    return f"{np.mean(values):.2f}" + (f" [{found[0]:.2f}, {found[1]:.2f}]" if found else "")
+
+
 def drift_rows(runs: Sequence[Run]) -> Rows:
     """How far each method moved the model, and how far its answers to unrelated prompts moved."""
     rows = []
@@ -218,6 +245,8 @@ def _with_interval(part: pd.DataFrame) -> str:
         return "n/a"
     if len(ratios) == 1:
         low, high = part["retention_low"].iloc[0], part["retention_high"].iloc[0]
+        if np.isnan(low):
+            return f"{ratios.mean():.2f} (too few items for an interval)"
     else:
         low, high = t_interval(list(ratios))
     return f"{ratios.mean():.2f} [{low:.2f}, {high:.2f}]"
@@ -235,7 +264,7 @@ def _verdict(runs: Sequence[Run], margin: float) -> str:
     if not all(intervals):
         return "n/a"
     if not all(run.reached for run in runs):
-        return "goal not reached"
+        return "goal not reached" if runs[0].config["training"]["until_recall"] is not None else "no goal set"
     if len(runs) == 1:
         low, high = intervals[0]
     else:

@@ -48,5 +48,7 @@ def _share(value: Mapping[str, Any] | None) -> str:
 def _ratio(retention: Mapping[str, Any]) -> str:
     if retention["ratio"] is None:
         return "not measured"
+    if retention["ci"] is None:
+        return f"{retention['ratio']:.3f} (too few items for an interval)"
     low, high = retention["ci"]
     return f"{retention['ratio']:.3f} [{low:.3f}, {high:.3f}]"

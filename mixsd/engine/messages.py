@@ -58,8 +58,8 @@ def describe_run(run_dir: Path, state: str) -> str:
     line = f"{state}: recall {recall['accuracy']:.2f} over {recall['n']} facts"
     ratio = results["retention"].get("ratio")
     if ratio is not None:
-        low, high = results["retention"]["ci"]
-        line += f", retention {ratio:.2f} [{low:.2f}, {high:.2f}]"
+        found = results["retention"]["ci"]
+        line += f", retention {ratio:.2f}" + (f" [{found[0]:.2f}, {found[1]:.2f}]" if found else "")
     return f"{line}; {run_dir}"
 
 

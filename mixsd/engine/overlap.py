@@ -19,7 +19,8 @@ def contaminated(
 
     Args:
         facts: The trained facts.
-        documents: By held-out task: doc_id, prompt and answers of each document.
+        documents: By held-out task: doc_id, prompt and answers of each document, and its question where the
+            prompt holds more, such as worked examples.
 
     Returns:
         doc_ids by task.
@@ -31,7 +32,7 @@ def contaminated(
     for task, items in documents.items():
         found[task] = set()
         for item in items:
-            prompt, answers = str(item["prompt"]), item["answers"]
+            prompt, answers = str(item.get("question", item["prompt"])), item["answers"]
             assert isinstance(answers, Iterable)
             text = " ".join([prompt, *map(str, answers)]).casefold()
             if (pattern and pattern.search(text)) or _nearly(_words(prompt), asked):

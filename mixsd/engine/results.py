@@ -174,7 +174,8 @@ def measured_by(config: RunConfig) -> dict[str, str]:
     }
     parts = {
         "task": [task, config.task.identity],
-        "model": {**config.resolved["model"], "name": config.model_fingerprint},
+        "model": config.model_fingerprint,
+        "model settings": {k: v for k, v in config.resolved["model"].items() if k != "name"},
         "held-out suite": config.retention.fingerprint(),
         "software": [software(), RESULTS_VERSION],
         "device": device_name(),

@@ -92,12 +92,14 @@ class SweepCallback(Callback):
             failed |= not done
             missed |= done and bool(misses(read_json(run.run_dir / "results.json"), run.gate))
             print(f"  {'skipped' if was_done else 'done' if done else 'failed':<8} {run.run_dir}")
-        self._mirror()
-        if failed:
-            print("Run the same command again to finish the failed ones.", file=sys.stderr)
-            sys.exit(1)
-        if missed:
-            sys.exit(EXIT_STATUS)
+        try:
+            self._mirror()
+        finally:  # Hydra makes a warning of what the mirror may raise; the exit status must not go with it
+            if failed:
+                print("Run the same command again to finish the failed ones.", file=sys.stderr)
+                sys.exit(1)
+            if missed:
+                sys.exit(EXIT_STATUS)
 
     def _mirror(self) -> None:
         """One W&B run for each experiment of which this sweep finished a run."""
