@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mixsd.draws import uniform
-from mixsd.errors import SettingError, at_least, one_of
+from mixsd.errors import SettingError, at_least, one_of, within
 from mixsd.examples import STUDENT, Batch, Example
 from mixsd.knowledge import Task
 from mixsd.losses import DIVERGENCES, chunked_divergence
@@ -24,7 +24,7 @@ from mixsd.mixing.contexts import wording
 from mixsd.mixing.decoding import Reply, Request, Sampling, decode
 from mixsd.student import DTYPES, Student
 
-FROZEN, LIVE = "frozen", "live"
+FROZEN, LIVE, AVERAGE = "frozen", "live", "ema"
 
 
 class OPSD:
@@ -39,7 +39,9 @@ class OPSD:
         max_new_tokens: Budget of an answer.
         rollout_dtype: Arithmetic of answering; in bfloat16 a copy of the student answers.
         rollout_batch_size: Answers decoded at a time.
-        teacher: `frozen`, the base model; or `live`, the student itself as it is at that step.
+        teacher: `frozen`, the base model; `live`, the student itself as it is at that step; or `ema`, an
+            exponential moving average of the student's weights over the steps, the base model's at first.
+        ema_decay: The share of the average that a step keeps. Only used with `ema`.
         expert_wording: How the teacher's prompt shows the gold text.
         seed: Draws the answers.
 
@@ -58,6 +60,7 @@ class OPSD:
         rollout_dtype: str,
         rollout_batch_size: int,
         teacher: str,
+        ema_decay: float,
         expert_wording: str,
         seed: int,
     ) -> None:
@@ -71,10 +74,12 @@ class OPSD:
         self.max_new_tokens = at_least("method.max_new_tokens", max_new_tokens, 1)
         self.rollout_dtype = one_of("method.rollout_dtype", rollout_dtype, DTYPES)
         self.rollout_batch_size = at_least("method.rollout_batch_size", rollout_batch_size, 1)
-        self.teacher = one_of("method.teacher", teacher, (FROZEN, LIVE))
+        self.teacher = one_of("method.teacher", teacher, (FROZEN, LIVE, AVERAGE))
+        self.ema_decay = within("method.ema_decay", ema_decay, 0, 1)
         self.expert, self.seed = wording(expert_wording), seed
         self.identity: dict[str, Any] = {"wording": asdict(self.expert)}
         self.reads_base = teacher == FROZEN
+        self._average: Student | None = None
 
     def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
         """The student's and the teacher's prompt of every fact; the targets come during training."""
@@ -94,6 +99,8 @@ class OPSD:
 
     def step_examples(self, step: Step, student: Student) -> list[Example]:
         """The student's answers to the scheduled prompts, drawn by (step, prompt, answer, position)."""
+        if self.teacher == AVERAGE:
+            self._move_average(student)
         asked = [
             (example, partial(uniform, "rollout", self.seed, example.fact_id, step.number, place, number))
             for place, example in enumerate(step.scheduled)
@@ -142,6 +149,27 @@ class OPSD:
             self.divergence, student.target_states(batch), wanted, student.head, teacher_head, self.top_k
         )
 
+    def memory(self) -> dict[str, Tensor]:
+        """The averaged weights, where the teacher is the average."""
+        return dict(self._average.model.named_parameters()) if self._average else {}
+
+    def remember(self, memory: dict[str, Tensor], student: Student) -> None:
+        """Go on from averaged weights."""
+        if memory:
+            self._average = student.copy("float32")
+            _move(self._average, memory, keep=0.0)
+
+    def forget(self) -> None:
+        """Let go of the average."""
+        self._average = None
+
+    def _move_average(self, student: Student) -> None:
+        """Before each step, the average moves towards the weights that the last step left."""
+        if self._average is None:
+            self._average = student.copy("float32")
+        else:
+            _move(self._average, dict(student.model.named_parameters()), self.ema_decay)
+
     @contextmanager
     def _teacher(self, student: Student) -> Iterator[Student]:
         if self.teacher == FROZEN:
@@ -149,4 +177,11 @@ class OPSD:
                 yield base
         else:
             with torch.no_grad():
-                yield student
+                yield self._average or student
+
+
+@torch.no_grad()
+def _move(average: Student, weights: dict[str, Tensor], keep: float) -> None:
+    """average = keep * average + (1 - keep) * weights."""
+    for name, parameter in average.model.named_parameters():
+        parameter.lerp_(weights[name].to(parameter), 1 - keep)

@@ -104,6 +104,23 @@ class ChoosesExamples(Protocol):
 
 
 @runtime_checkable
+class Remembers(Protocol):
+    """A gradient method with a state of its own, which checkpoints keep beside the model."""
+
+    def memory(self) -> dict[str, Tensor]:
+        """The state after the steps so far."""
+        ...
+
+    def remember(self, memory: dict[str, Tensor], student: Student) -> None:
+        """Go on from a state."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of it: training is over."""
+        ...
+
+
+@runtime_checkable
 class Editor(Protocol):
     """A method that replaces the training stage as a whole."""
 

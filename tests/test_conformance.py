@@ -207,6 +207,20 @@ def test_stopping_and_resuming_equals_running_through(build, name, lora, tmp_pat
     assert not torch.equal(weights(whole), weights(fresh()))
 
 
+@full_and_lora
+def test_an_averaged_teacher_survives_a_kill(build, lora, tmp_path):
+    averaged = ("method.teacher=ema", "method.ema_decay=0.5")
+    changes = dict(max_steps=6, lora=lora, checkpoint_every=2, batch_size=2, micro_batch_size=2)
+    for folder in ("whole", "parts", "frozen"):
+        (tmp_path / folder).mkdir()
+    whole, _, _ = fit(build("opsd", *averaged), tmp_path / "whole", **changes)
+    with pytest.raises(KeyboardInterrupt):
+        fit(build("opsd", *averaged), tmp_path / "parts", die_at=5, **changes)
+    again, _, _ = fit(build("opsd", *averaged), tmp_path / "parts", **changes)
+    frozen, _, _ = fit(build("opsd"), tmp_path / "frozen", **changes)
+    assert torch.equal(weights(whole), weights(again)) and not torch.equal(weights(whole), weights(frozen))
+
+
 @every_method
 @full_and_lora
 def test_same_seed_same_weights_and_the_cost_is_reported(build, name, lora, tmp_path):

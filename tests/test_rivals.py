@@ -113,6 +113,33 @@ def test_a_live_teacher_is_the_student_itself(build, tiny):  # noqa: F811
     assert not method.reads_base
 
 
+def test_an_averaged_teacher_follows_the_student_by_its_decay(build, tiny):  # noqa: F811
+    """After each step the average is decay * average + (1 - decay) * student, from the base model on."""
+    method = build("opsd", "method.teacher=ema", "method.ema_decay=0.75")
+    facts = method.prepare(TASK, tiny, MemoryBench()).examples
+    weight = tiny.model.model.layers[0].mlp.down_proj.weight
+    name = "model.layers.0.mlp.down_proj.weight"
+    first = weight.detach().clone()
+    method.step_examples(Step(0, facts, []), tiny)
+    assert torch.equal(method.memory()[name], first), "the base model at first"
+    expected = first
+    for number in (1, 2):
+        with torch.no_grad():
+            weight.add_(1.0)
+        written = method.step_examples(Step(number, facts, []), tiny)
+        expected = 0.75 * expected + 0.25 * weight
+        assert torch.allclose(method.memory()[name], expected, atol=1e-6)
+    assert not method.memory()[name].requires_grad
+    batch = tiny.collate(written)
+    method.loss(batch, tiny).sum().backward()
+    assert weight.grad is not None and method._average.model.model.layers[0].mlp.down_proj.weight.grad is None
+    other = build("opsd", "method.teacher=ema", "method.ema_decay=0.75")
+    other.remember(method.memory(), tiny)
+    assert torch.equal(other.loss(batch, tiny), method.loss(batch, tiny))
+    method.forget()
+    assert method.memory() == {}
+
+
 def test_interpolation_at_its_ends_is_base_and_tuned_bit_for_bit(build, tmp_path):  # noqa: F811
     base = fresh()
     tuned, _, _ = fit(build("sft"), tmp_path, max_steps=5)
@@ -157,7 +184,8 @@ def test_a_checkpoint_is_loaded_as_it_was_saved(build, tmp_path):  # noqa: F811
         (["method=opsd", "method.divergence=kl"], "method.divergence=kl is unknown"),
         (["method=opsd", "method.temperature=0"], "method.temperature=0.0 is out of range; allowed: above 0"),
         (["method=opsd", "method.rollouts=0"], "method.rollouts=0"),
-        (["method=opsd", "method.teacher=ema"], "allowed: frozen, live"),
+        (["method=opsd", "method.teacher=past"], "allowed: frozen, live, ema"),
+        (["method=opsd", "method.ema_decay=1.5"], "method.ema_decay=1.5 is out of range; allowed: 0 to 1"),
         (["method=sft_kl", "method.kl_weight=-1"], "method.kl_weight=-1"),
         (["method=stm", "method.threshold=1"], "allowed: above 1"),
         (["method=self_replay", "method.prompts=/no/file"], "method.prompts=/no/file cannot be read"),

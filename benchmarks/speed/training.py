@@ -120,7 +120,18 @@ def _our_sft(student: Student, facts: list[Fact], steps: int) -> tuple[list[floa
 def _our_opsd(student: Student, facts: list[Fact], steps: int) -> tuple[list[float], int]:
     prompts = BATCH // ROLLOUTS
     method = OPSD(
-        "opsd", "forward_kl", None, ROLLOUTS, 1.0, ROLLOUT_TOKENS, "bfloat16", BATCH, "frozen", WORDING, 0
+        "opsd",
+        "forward_kl",
+        None,
+        ROLLOUTS,
+        1.0,
+        ROLLOUT_TOKENS,
+        "bfloat16",
+        BATCH,
+        "frozen",
+        0.0,
+        WORDING,
+        0,
     )
     student.end_ids = frozenset()  # every answer is as long as its budget
     examples = [

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -24,7 +25,7 @@ from mixsd.draws import shuffled
 from mixsd.engine.store import read_json, write_json
 from mixsd.errors import SettingError, at_least, one_of, within
 from mixsd.examples import STUDENT, Batch, Example
-from mixsd.method import ChoosesExamples, Method, Step
+from mixsd.method import ChoosesExamples, Method, Remembers, Step
 from mixsd.student import DTYPES, Student
 
 AVERAGES = ("token", "sequence")
@@ -136,6 +137,8 @@ class TrainingReport:
     recall: float | None = None
 
 
+MEMORY = "method.safetensors"
+"""In a checkpoint: the state of a method that has one."""
 COMPLETE = "complete.json"
 """Written last into a checkpoint; without it the folder may be torn."""
 
@@ -227,6 +230,8 @@ def train(
         student.model.requires_grad_(True)
     if method.reads_base:
         student.remember_base(settings.dtype)
+    if resume and isinstance(method, Remembers) and (resume / MEMORY).exists():
+        method.remember(load_file(resume / MEMORY), student)
     arguments = TrainingArguments(
         output_dir=str(scratch),
         max_steps=settings.max_steps,
@@ -253,6 +258,8 @@ def train(
     if settings.lora:
         student.model = student.model.merge_and_unload()
     student.forget_base()
+    if isinstance(method, Remembers):
+        method.forget()
     student.model.eval()
     report.seconds = time.perf_counter() - start
     return report
@@ -300,7 +307,7 @@ class _Trainer(Trainer):
     ) -> None:
         plan = _Plan(schedule(examples, settings, arguments.seed), settings.batch_size)
         super().__init__(model=student.model, args=arguments, train_dataset=plan)
-        self._method, self._student, self._settings, self._report = method, student, settings, report
+        self.method, self._student, self._settings, self._report = method, student, settings, report
         self._extras = [example for example in examples if example.extra]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -329,19 +336,19 @@ class _Trainer(Trainer):
             if not len(batch.target_ids):
                 continue
             with self._autocast():
-                losses = self._method.loss(batch, self._student)
+                losses = self.method.loss(batch, self._student)
             part = average_loss(losses, batch, self._settings.loss_average, tokens, len(examples))
             self.accelerator.backward(part)
             total += part.detach()
         return total
 
     def _choose(self, scheduled: Sequence[Example]) -> list[Example]:
-        if not isinstance(self._method, ChoosesExamples):
+        if not isinstance(self.method, ChoosesExamples):
             return list(scheduled)
         step = Step(self.state.global_step, scheduled, self._extras)
         self._student.model.eval()
         with self._autocast():
-            chosen = self._method.step_examples(step, self._student)
+            chosen = self.method.step_examples(step, self._student)
         written = (len(example.target_ids) for example in chosen if set(example.provenance) == {STUDENT})
         self._report.generated_tokens += sum(written)
         return chosen
@@ -389,6 +396,10 @@ class _Watch(TrainerCallback):
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._report.seconds = time.perf_counter() - self._start
         newest = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if isinstance(self._trainer.method, Remembers):
+            memory = self._trainer.method.memory()
+            if memory:
+                save_file(memory, newest / MEMORY)
         write_json(newest / COMPLETE, asdict(self._report))
         for older in newest.parent.glob("checkpoint-*"):
             if older != newest:
