@@ -4,16 +4,21 @@ The rules ("the last stated answer, word boundaries, no second answer"):
 
 * A reply that never ended is `truncated`, whatever it holds.
 * `boxed`: the last `\\boxed{...}` is the answer and must equal an accepted answer; no box is `unparsable`.
-* `plain`: the reply must mention an accepted answer as whole words, not negated, not as one of several
-  ("Rome or Paris"), and must name no rival (another answer of the same task that the question did not
-  name). If it says "the answer is", only what follows the last such phrase counts. Where the accepted
-  answer is a number, the last number that the question did not hold is the answer.
+* `plain`: the reply must mention an accepted answer as whole words, not denied ("it is not Rome", "Rome is
+  wrong", "instead of Rome"), not as one of several ("Rome or Paris"), not taken back ("actually, ..."), and
+  must name no rival (another answer of the same task that the question did not name). If it says "the answer
+  is", only what follows the last such phrase counts. Where the accepted answer is a number, the last number
+  that the question did not hold is the answer.
+* Numbers are compared by value, exactly, where the answer is a number alone; within a longer answer ("Python
+  3.10") as they are written. Leading zeros count ("007"). A short answer in capitals ("TOP") is not met by
+  the same word in small letters within a sentence.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -22,17 +27,35 @@ from mixsd.errors import one_of
 from mixsd.knowledge import Outcome, Verdict
 
 _ARTICLES = frozenset({"a", "an", "the"})
-_NEGATIONS = frozenset({"not", "never", "no", "isnt", "wasnt", "arent"})
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_TOKEN = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])|\w+")
+_DENIALS = frozenset({"not", "never", "neither", "nor", "cannot", "hardly"})
+"""Words that deny what follows in their clause."""
+_DENIED_PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("other", "than"), ("apart", "from")})
+"""Words that deny what follows at once; so does `no`."""
+_COPULAS = frozenset({"is", "was", "are", "were", "be"})
+_WRONG = frozenset({"not", "wrong", "incorrect", "false"})
+"""What denies an answer after a copula: `Rome is not the capital`."""
+_TAKES_BACK = frozenset({"actually", "wait", "correction", "sorry", "no"})
+"""Beginnings of a clause after the answer that withdraw it."""
+_NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)")
+_TOKEN = re.compile(r"(?<![\w.])-?(?:\d+(?:\.\d+)?|\.\d+)(?!\w)|\w+(?:[+#]+(?!\w))?")
+_CLAUSE_END = re.compile(r"[.!?;:,](?=\s|$)|\n|\bbut\b", re.IGNORECASE)
+_INITIALS = re.compile(r"\b(?:[A-Za-z]\.){2,}")
+_SUPERSCRIPT = re.compile(r"(?<=[\w)])([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _MONTH = "(january|february|march|april|may|june|july|august|september|october|november|december)"
-_MONTH_FIRST = re.compile(rf"\b{_MONTH}\s+(\d{{1,2}})(?:st|nd|rd|th)?,?\s+(\d{{4}})\b")
-_ORDINAL_DAY = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?:\s+of)?\s+{_MONTH}\b")
-_LATEX_FONT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
-_LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
-_LATEX_MARK = re.compile(r"\\(?:left|right|quad|;|:| )|[$~]|\\(?=[$%])")
+_MONTH_FIRST = re.compile(
+    rf"\b{_MONTH}\s+(\d{{1,2}})(?:st|nd|rd|th)?(?:,?\s+(\d{{4}}))?\b(?!,\d)", re.IGNORECASE
+)
+_ORDINAL_DAY = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?:\s+of)?\s+{_MONTH}\b", re.IGNORECASE)
+_LATEX_FONT = re.compile(
+    r"\\(?:text(?:bf|it|rm|tt|sf)?|math(?:rm|bf|it|sf|tt)|emph|mbox|operatorname)\s*\{([^{}]*)\}"
+)
+_LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)(\d))")
+_LATEX_THOUSANDS = re.compile(r"(?<=\d)(?:\\[,! ]|\{,\})(?=\d{3}(?!\d))")
+_LATEX_MARK = re.compile(r"\\(?:left|right|quad|circ|[;:,! ])|\^\s*(?=\\circ)|\{,\}|[$~]|\\(?=[$%])")
 _CONTRACTED_NOT = re.compile(r"n['’]t\b")
+_BOXED_SPACE = re.compile(r"\\boxed\s+\{")
+_CODE = re.compile(r"[A-Z]{2,5}")
 _ANSWER_MARKER = re.compile(r"\banswer(?:\s+is|\s*:)", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
 _COPULA = re.compile(r"\b(?:is|are|was|were)\b|:|=")
@@ -119,21 +142,51 @@ def find_format(name: str) -> AnswerFormat:
     return FORMATS[one_of("task.answer_format", name, FORMATS)]
 
 
+@dataclass(frozen=True)
+class _Token:
+    word: str
+    raw: str
+    clause: int
+
+
 @lru_cache(maxsize=65536)
 def words(text: str) -> Words:
     """Normalised words: no case, accents, punctuation, articles or thousands separators; numbers whole."""
+    return tuple(token.word for token in _tokens(text))
+
+
+@lru_cache(maxsize=65536)
+def _tokens(text: str) -> tuple[_Token, ...]:
+    text = _SUPERSCRIPT.sub(r" ^\1", text.replace("\u2212", "-"))
     text = unicodedata.normalize("NFKD", text)
-    text = "".join(char for char in text if not unicodedata.combining(char)).casefold()
-    text = _MONTH_FIRST.sub(r"\2 \1 \3", text)  # one order for dates: day, month, year
+    text = "".join(char for char in text if not unicodedata.combining(char))
+    text = _INITIALS.sub(lambda initials: initials.group().replace(".", ""), text)
+    text = _MONTH_FIRST.sub(
+        lambda d: f"{d[2]} {d[1]} {d[3] or ''}", text
+    )  # one order for dates: day, month, year
     text = _ORDINAL_DAY.sub(r"\1 \2", text)
-    text = _CONTRACTED_NOT.sub(" not", _THOUSANDS.sub("", text))
-    tokens = _TOKEN.findall(text.replace("_", " "))
-    return tuple(token for token in tokens if token not in _ARTICLES) or tuple(tokens)
+    text = _CONTRACTED_NOT.sub(" not", _THOUSANDS.sub("", text)).replace("_", " ")
+    found = [
+        _Token(raw.casefold(), raw, clause)
+        for clause, part in enumerate(_CLAUSE_END.split(text))
+        for raw in _TOKEN.findall(part)
+    ]
+    kept = [token for place, token in enumerate(found) if not _is_article(place, found)]
+    return tuple(kept or found)
+
+
+def _is_article(place: int, tokens: Sequence[_Token]) -> bool:
+    """Whether a word only introduces the next; a capital A within a clause is a name ("Plan A")."""
+    token = tokens[place]
+    if token.word not in _ARTICLES or place + 1 == len(tokens):
+        return False
+    return token.raw != "A" or place == 0 or tokens[place - 1].clause != token.clause
 
 
 def same_answer(given: str, answer: str) -> bool:
-    """Whether two short answers are equal after normalisation, with numbers compared by value."""
-    return _canonical(words(given)) == _canonical(words(answer)) != ()
+    """Whether two short answers are equal after normalisation, with lone numbers compared by value."""
+    by_value = len(words(answer)) == 1
+    return _canonical(words(given), by_value) == _canonical(words(answer), by_value) != ()
 
 
 def names(text: str, answer: str) -> bool:
@@ -143,6 +196,7 @@ def names(text: str, answer: str) -> bool:
 
 def last_boxed(text: str) -> str | None:
     """The content of the last `\\boxed{...}` with balanced braces, or None."""
+    text = _BOXED_SPACE.sub(r"\\boxed{", text)
     start = text.rfind("\\boxed{")
     while start >= 0:
         depth = 0
@@ -160,8 +214,15 @@ def stated_span(text: str) -> str:
     return _COPULA.split(sentence)[-1].strip(" .!?*\"'")[:80]
 
 
-def _canonical(tokens: Words) -> Words:
-    return tuple(format(float(token), ".12g") if _NUMBER.fullmatch(token) else token for token in tokens)
+def _canonical(tokens: Words, by_value: bool) -> Words:
+    return tuple(map(_value, tokens)) if by_value else tokens
+
+
+def _value(token: str) -> str:
+    """A number as its value is written shortest; whole numbers with leading zeros stay what they are."""
+    if not _NUMBER.fullmatch(token) or re.fullmatch(r"-?0\d+", token):
+        return token
+    return format(Decimal(token).normalize() + 0, "f")
 
 
 def _grade_boxed(text: str, answers: Sequence[str]) -> Verdict:
@@ -169,7 +230,8 @@ def _grade_boxed(text: str, answers: Sequence[str]) -> Verdict:
     if content is None or not words(content):
         return Verdict(Outcome.UNPARSABLE)
     content = _without_latex(content)
-    right = any(same_answer(content, answer) for answer in answers)
+    stated = [content, content.rpartition("=")[2]]  # `x = 5` states 5
+    right = any(same_answer(given, answer) for answer in answers for given in stated if given)
     return Verdict(Outcome.CORRECT if right else Outcome.WRONG, content)
 
 
@@ -178,9 +240,8 @@ def _without_latex(content: str) -> str:
     before = ""
     while before != content:  # fonts may be nested
         before, content = content, _LATEX_FONT.sub(r"\1", content)
-    content = _LATEX_FRACTION.sub(r"\1/\2", content)
-    content = content.replace("{,}", ",").replace("\\,", "").replace("\\!", "")
-    return _LATEX_MARK.sub(" ", content).strip()
+    content = _LATEX_FRACTION.sub(r"\1\3/\2\4", content)
+    return _LATEX_MARK.sub(" ", _LATEX_THOUSANDS.sub("", content)).strip()
 
 
 def _after_marker(text: str) -> str:
@@ -194,26 +255,33 @@ class _Mention:
     end: int
     accepted: bool
     text: str
+    raw: str
 
 
 def _grade_plain(text: str, answers: Sequence[str], prompt: str, rivals: Iterable[str]) -> Verdict:
-    said = _canonical(words(_after_marker(text)))
-    if not said:
+    tokens = _tokens(_after_marker(text))
+    if not tokens:
         return Verdict(Outcome.UNPARSABLE)
-    accepted = {_canonical(words(answer)): answer for answer in answers}
-    asked = _canonical(words(prompt))
-    others = {_canonical(words(rival)): rival for rival in rivals}
+    by_value = any(_is_number(words(answer)) for answer in answers)
+    said = _canonical(tuple(token.word for token in tokens), by_value)
+    accepted = {_canonical(words(answer), by_value): answer for answer in answers}
+    asked = _canonical(words(prompt), by_value)
+    others = {_canonical(words(rival), by_value): rival for rival in rivals}
     others = {key: name for key, name in others.items() if key not in accepted and not _find(key, asked)}
-    numeric = all(len(key) == 1 and _NUMBER.fullmatch(key[0]) for key in accepted)
-    if any(len(key) == 1 and _NUMBER.fullmatch(key[0]) for key in accepted):
+    numeric = all(map(_is_number, accepted))
+    if by_value:
         others |= {(t,): t for t in said if _NUMBER.fullmatch(t) and (t,) not in accepted and t not in asked}
-    mentions = _mentions(said, accepted, others)
+    mentions = _mentions(tokens, said, accepted, others)
     if not mentions:
         return Verdict(Outcome.WRONG, stated_span(text))
     last = mentions[-1]
     second = not numeric and any(not m.accepted and not _NUMBER.fullmatch(m.text) for m in mentions)
-    right = last.accepted and not second and not _is_alternative(last, said)
+    right = last.accepted and not second and not _is_alternative(last, said) and not _taken_back(last, tokens)
     return Verdict(Outcome.CORRECT if right else Outcome.WRONG, last.text)
+
+
+def _is_number(key: Words) -> bool:
+    return len(key) == 1 and _NUMBER.fullmatch(key[0]) is not None
 
 
 def _find(needle: Words, hay: Words) -> list[int]:
@@ -221,25 +289,45 @@ def _find(needle: Words, hay: Words) -> list[int]:
     return [i for i in range(len(hay) - size + 1) if size and hay[i : i + size] == needle]
 
 
-def _mentions(said: Words, accepted: dict[Words, str], others: dict[Words, str]) -> list[_Mention]:
-    """All mentions in order, without negated ones and without those inside a longer one."""
+def _mentions(
+    tokens: Sequence[_Token], said: Words, accepted: dict[Words, str], others: dict[Words, str]
+) -> list[_Mention]:
+    """All mentions in order, without denied ones, those inside a longer one, and mere homographs."""
     vocabulary = set(said)
     found = [
-        _Mention(at, at + len(key), key in accepted, name)
+        _Mention(
+            at, at + len(key), key in accepted, name, " ".join(t.raw for t in tokens[at : at + len(key)])
+        )
         for key, name in [*accepted.items(), *others.items()]
         if key and key[0] in vocabulary
         for at in _find(key, said)
     ]
+    shouted = any(char.isupper() for token in tokens for char in token.raw)
+    found = [m for m in found if not (shouted and _CODE.fullmatch(m.text) and m.raw.islower())]
     kept = [m for m in found if not any(_is_inside(m, other) for other in found)]
-    return sorted((m for m in kept if not _is_negated(m, said)), key=lambda m: (m.end, m.start))
+    return sorted((m for m in kept if not _is_denied(m, tokens)), key=lambda m: (m.end, m.start))
 
 
 def _is_inside(a: _Mention, b: _Mention) -> bool:
     return b.start <= a.start and a.end <= b.end and (b.end - b.start) > (a.end - a.start)
 
 
-def _is_negated(mention: _Mention, said: Words) -> bool:
-    return mention.start > 0 and said[mention.start - 1] in _NEGATIONS
+def _is_denied(mention: _Mention, tokens: Sequence[_Token]) -> bool:
+    clause = tokens[mention.start].clause
+    before = [token.word for token in tokens[: mention.start] if token.clause == clause]
+    after = [token.word for token in tokens[mention.end :] if token.clause == tokens[mention.end - 1].clause]
+    if _DENIALS & set(before) or before[-1:] == ["no"] or tuple(before[-2:]) in _DENIED_PAIRS:
+        return True
+    return after[:1] != [] and after[0] in _COPULAS and bool(_WRONG & set(after[1:2]))
+
+
+def _taken_back(mention: _Mention, tokens: Sequence[_Token]) -> bool:
+    """Whether a later clause begins by withdrawing what was said."""
+    later = [token for token in tokens[mention.end :] if token.clause > tokens[mention.end - 1].clause]
+    starts = [
+        token for place, token in enumerate(later) if not place or later[place - 1].clause != token.clause
+    ]
+    return any(token.word in _TAKES_BACK for token in starts)
 
 
 def _is_alternative(mention: _Mention, said: Words) -> bool:

@@ -40,7 +40,8 @@ PREFIXES = (
 )
 TWO_HOP, RETRIEVAL = "two_hop", "retrieval"
 AXES = {**asking.AXES, TWO_HOP: Axis.GENERALIZATION, RETRIEVAL: Axis.RETENTION}
-STATEMENTS = "Read these statements.\n{statements}\n\n{question}"
+READ = "Read these statements.\n"
+STATEMENTS = READ + "{statements}\n\n{question}"
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,11 @@ class KGFact:
         self.identity = {"grader": GRADER_DIGEST, "answer_format": answer_format}
         edges = asking.take(build_world(domains, entities, seed), facts, "this world")
         self.facts = [self._fact(edge) for edge in edges]
-        self._rivals = sorted({edge.target for edge in edges})
+        # Of the answer's own kind: a reply may state the hop in between, which is of another.
+        of_kind: dict[str, set[str]] = {}
+        for edge in edges:
+            of_kind.setdefault(edge.noun, set()).add(edge.target)
+        self._rivals = {edge.target: sorted(of_kind[edge.noun]) for edge in edges}
         at_least("task.retrieval", retrieval, 0)
         at_least("task.statements", statements, 1)
         unseen = unseen_world(domains, entities, seed) if retrieval else []
@@ -172,6 +177,7 @@ class KGFact:
                 f"task.retrieval={retrieval} and task.statements={statements} are out of range; "
                 f"this world has {len(unseen)} unseen statements"
             )
+        self._unseen = sorted({edge.target for edge in unseen})
         self.probes = [
             *(asking.recall_probe(fact) for fact in self.facts),
             *(probe for edge in edges for probe in self._paraphrases(edge, seed)),
@@ -185,8 +191,12 @@ class KGFact:
         return AXES[split]
 
     def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
-        """Grade a completion; the other facts' answers are rivals."""
-        return self._format.grade(text, answers, prompt=prompt, truncated=truncated, rivals=self._rivals)
+        """Grade a completion; answers of the same kind are rivals, and so are the other statements shown."""
+        if prompt.startswith(READ):  # what the statements name is no excuse
+            prompt, others = prompt.partition("\n\n")[2], self._unseen
+        else:
+            others = self._rivals.get(answers[0], [])
+        return self._format.grade(text, answers, prompt=prompt, truncated=truncated, rivals=others)
 
     def _fact(self, edge: Edge) -> Fact:
         return Fact(

@@ -6,7 +6,7 @@ untouched cases). See protocol, decision 14.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Case:
     edits: tuple[Edit, ...]
     questions: tuple[str, ...]
     answers: tuple[str, ...]
+    old_answers: tuple[str, ...]
     hops: tuple[tuple[str, tuple[str, ...]], ...]
     """(question, accepted answers) of each single hop before the edits."""
 
@@ -95,13 +96,14 @@ class MQuAKE:
         seed: int,
     ) -> None:
         self.name = name
-        self.about = ABOUT_POCKET if path == POCKET else ABOUT
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         at_least("task.locality", locality, 0)
         form = find_format(answer_format)
         self._format = form
-        cases = {case.id: case for case in read_cases(_find(path, data_root))}
+        cases = _by_id(read_cases(_find(path, data_root)), path)
         edits, self.conflicts = _without_conflicts(cases.values())
+        about = ABOUT_POCKET if path == POCKET else ABOUT
+        self.about = f"{about} {len(edits)} edits; {len(self.conflicts)} had a contradiction, of which the first counts."
         self.identity = {
             "grader": GRADER_DIGEST,
             "answer_format": answer_format,
@@ -111,6 +113,7 @@ class MQuAKE:
             raise SettingError(f"task.facts={facts} is out of range; {path} has 1 to {len(edits)} edits")
         trained = _take_cases(cases, edits, shuffled(cases, "cases", seed), facts or len(edits))
         self.facts = [_fact(edit, form) for edit in trained.values()]
+        self._rivals = _rivals([*edits.values()], cases.values())
         self.probes = [
             *(asking.recall_probe(fact) for fact in self.facts),
             *(probe for edit in trained.values() for probe in _paraphrases(edit, form)),
@@ -124,8 +127,28 @@ class MQuAKE:
         return AXES[split]
 
     def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
-        """Grade a completion; aliases count."""
-        return self._format.grade(text, answers, prompt=prompt, truncated=truncated)
+        """Grade a completion; aliases count, and the answer before the edit is a rival of the one after."""
+        others = self._rivals.get(answers[0], set()) - set(answers)
+        return self._format.grade(text, answers, prompt=prompt, truncated=truncated, rivals=sorted(others))
+
+
+def _by_id(cases: Sequence[Case], path: str) -> dict[str, Case]:
+    found = {case.id: case for case in cases}
+    if len(found) < len(cases):
+        twice = next(case.id for case in cases if sum(other.id == case.id for other in cases) > 1)
+        raise DataError(f"{path}: case_id {twice} stands more than once; give each case its own")
+    return found
+
+
+def _rivals(edits: Sequence[Edit], cases: Iterable[Case]) -> dict[str, set[str]]:
+    """By answer, what was right in its place before an edit, or is after it."""
+    rivals: dict[str, set[str]] = {}
+    pairs = [((e.new, *e.aliases), (e.old, *e.old_aliases)) for e in edits]
+    pairs += [(case.answers, case.old_answers) for case in cases]
+    for new, old in pairs:
+        rivals.setdefault(new[0], set()).update(old)
+        rivals.setdefault(old[0], set()).update(new)
+    return rivals
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -145,6 +168,8 @@ def read_cases(path: Path) -> list[Case]:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno} is not JSON ({error.msg})") from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{path} is not JSON that can be read ({error})") from error
     if not isinstance(records, list) or not records:
         raise DataError(f"{path} holds no list of cases")
     return [_case(path, number, record) for number, record in enumerate(records)]
@@ -156,23 +181,39 @@ def _case(path: Path, number: int, record: Any) -> Case:
         hops = tuple(map(_hop, record["single_hops"]))
         old_hops = dict(hops)
         edits = tuple(_edit(rewrite, new_hops, old_hops) for rewrite in record["requested_rewrite"])
-        questions = tuple(question + "" for question in record["questions"])
+        questions = _texts(record["questions"])
         answers = _answers(record["new_answer"], record["new_answer_alias"])
+        old_answers = _answers(record["answer"], record["answer_alias"])
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: case {number} does not follow the schema of MQuAKE-CF ({type(error).__name__}: {error})"
         ) from error
     if not edits or not questions:
         raise DataError(f"{path}: case {number} has no edit or no question")
-    return Case(str(record.get("case_id", number)), edits, questions, answers, hops)
+    for edit in edits:
+        if edit.new == edit.old:
+            raise DataError(f"{path}: case {number} edits {edit.old} to itself; leave it out")
+    return Case(str(record.get("case_id", number)), edits, questions, answers, old_answers, hops)
 
 
 def _hop(record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    return record["question"] + "", _answers(record["answer"], record["answer_alias"])
+    return _text(record["question"]), _answers(record["answer"], record["answer_alias"])
 
 
-def _answers(answer: str, aliases: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([answer + "", *(alias + "" for alias in aliases)]))
+def _answers(answer: Any, aliases: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([_text(answer), *_texts(aliases)]))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"{values!r} is no list")
+    return tuple(map(_text, values))
 
 
 def _edit(
@@ -182,12 +223,12 @@ def _edit(
 ) -> Edit:
     question, new, old = rewrite["question"], rewrite["target_new"]["str"], rewrite["target_true"]["str"]
     return Edit(
-        subject=rewrite["subject"] + "",
-        relation=rewrite["relation_id"] + "",
-        question=question + "",
+        subject=_text(rewrite["subject"]),
+        relation=_text(rewrite["relation_id"]),
+        question=_text(question),
         cloze=rewrite["prompt"].replace("{}", rewrite["subject"]),
-        new=new + "",
-        old=old + "",
+        new=_text(new),
+        old=_text(old),
         aliases=tuple(a for a in new_hops.get(question, ()) if a != new),
         old_aliases=tuple(a for a in old_hops.get(question, ()) if a != old),
     )
@@ -198,7 +239,10 @@ def _find(path: str, data_root: str | None) -> Path:
         return POCKET_FILE
     given = Path(path).expanduser()
     under = Path(data_root).expanduser() / FOLDER / path if data_root else given
-    return given if given.exists() or not under.exists() else under
+    try:
+        return given if given.exists() or not under.exists() else under
+    except OSError as error:  # a name that is too long
+        raise DataError(f"task.path={path[:60]}... is no file name ({error.strerror})") from error
 
 
 def _without_conflicts(cases: Any) -> tuple[dict[str, Edit], set[str]]:
@@ -273,15 +317,15 @@ def _locality(
 ) -> list[Probe]:
     """Single hops that no trained edit touches: of untouched cases, and unedited ones of the others."""
     edited = {edit.question for edit in trained.values()}
-    free: dict[str, tuple[str, ...]] = {}
+    free: dict[str, tuple[tuple[str, ...], str]] = {}
     for case in cases.values():
         untouched = not any(edit.id in trained for edit in case.edits)
         own = {edit.question for edit in case.edits}
         for question, answers in case.hops:
             if question not in edited and (untouched or question not in own):
-                free.setdefault(question, answers)
+                free.setdefault(question, (answers, "of an untouched case" if untouched else "unedited hop"))
     drawn = shuffled(free, "locality", seed)[:count]
     return [
-        Probe(f"hop {question}", LOCALITY, form.prompt(question), free[question], kind="single hop")
+        Probe(f"hop {question}", LOCALITY, form.prompt(question), free[question][0], kind=free[question][1])
         for question in drawn
     ]

@@ -7,6 +7,7 @@ comes with this repository.
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks import asking, qa
 from benchmarks.answers import GRADER_DIGEST, find_format
@@ -60,6 +61,12 @@ class OpenQA:
         names = {f"q{number}": row for number, row in enumerate(rows)}
         order = asking.take(shuffled(names, "questions", seed), facts, source)
         self.facts = [qa.fact_of(key, names[key].question, names[key], self._format) for key in order]
+        # Other answers of the same kind, where the set says what kinds it has.
+        self._rivals: dict[str, list[str]] = {
+            row.answer: sorted({other.answer for other in rows if other.group == row.group})
+            for row in rows
+            if row.group
+        }
         self.probes = [
             *qa.common_probes(self.facts, self._format),
             *(probe for fact in self.facts for probe in qa.rewordings(fact, self._format, seed)),
@@ -71,7 +78,10 @@ class OpenQA:
 
     def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
         """Grade a completion, normalised and by the release's strict rule (equal in lower case)."""
-        return self._format.grade(text, answers, prompt=prompt, truncated=truncated, with_strict=True)
+        rivals = self._rivals.get(answers[0], [])
+        return self._format.grade(
+            text, answers, prompt=prompt, truncated=truncated, rivals=rivals, with_strict=True
+        )
 
 
 def _pocket_rows() -> list[qa.Row]:
@@ -89,12 +99,21 @@ def _simpleqa_rows(data_root: str | None) -> list[qa.Row]:
     try:
         if folder and not folder.is_dir():
             raise FileNotFoundError(folder)
-        rows = load_dataset(str(folder or HUB_ID), split="test")
+        rows: Any = load_dataset(str(folder or HUB_ID), split="test")
+        if not {"problem", "answer"} <= set(rows.column_names):
+            raise ValueError(f"columns {', '.join(rows.column_names)}")
     except (OSError, ValueError, ConnectionError) as error:
-        where = f"{folder} does not exist" if folder else "the hub cannot be reached"
+        where = "the hub cannot be reached"
+        if folder:
+            said = " ".join(str(error).split())[:80]
+            where = (
+                f"{folder} holds no readable data ({said}; git lfs pull?)"
+                if folder.is_dir()
+                else f"{folder} does not exist"
+            )
         raise DataError(
             f"task=simpleqa needs the dataset {HUB_ID}, but {where}; clone "
             f"https://huggingface.co/datasets/{HUB_ID} to <folder>/{HUB_ID} and give data_root=<folder>, "
             "or use task=closed_book_qa_pocket"
         ) from error
-    return [qa.Row(row["problem"], row["answer"]) for row in rows]  # type: ignore[index]
+    return [qa.Row(row["problem"], row["answer"]) for row in rows]

@@ -28,7 +28,7 @@ name = st.from_regex(r"[A-Z][a-z]{3,9}", fullmatch=True).filter(
         ("Parisian food.", ["Paris"], "", [], WRONG),
         ("Rome or Paris.", ["Paris"], "", [], WRONG),
         ("Paris or Rome.", ["Paris"], "", [], WRONG),
-        ("Rome is not the capital. Paris is.", ["Paris"], "", ["Rome"], WRONG),
+        ("Rome is not the capital. Paris is.", ["Paris"], "", ["Rome"], CORRECT),
         ("It is Brenport. It is Tolgrave.", ["Tolgrave"], "", ["Brenport"], WRONG),
         ("I thought Brenport, but the answer is Tolgrave.", ["Tolgrave"], "", ["Brenport"], CORRECT),
         ("The answer is Tolgrave. No, the answer is Brenport.", ["Tolgrave"], "", ["Brenport"], WRONG),
@@ -47,6 +47,45 @@ name = st.from_regex(r"[A-Z][a-z]{3,9}", fullmatch=True).filter(
         ("It is -5.", ["5"], "", [], WRONG),
         ("", ["Paris"], "", [], UNPARSABLE),
         (" ... ", ["Paris"], "", [], UNPARSABLE),
+        ("It is not called Tolgrave.", ["Tolgrave"], "", [], WRONG),
+        ("It is not in Paris.", ["Paris"], "", [], WRONG),
+        ("It cannot be Paris.", ["Paris"], "", [], WRONG),
+        ("It is neither Paris nor Rome.", ["Paris"], "", [], WRONG),
+        ("It isn't really Paris.", ["Paris"], "", [], WRONG),
+        ("I don't think it is Paris.", ["Paris"], "", [], WRONG),
+        ("I do not know, but I think it is Paris.", ["Paris"], "", [], CORRECT),
+        ("Lyon is not the capital.", ["Lyon"], "", [], WRONG),
+        ("Lyon is wrong, Paris.", ["Lyon"], "", [], WRONG),
+        ("Lyon is not the capital of France; it is Paris.", ["Paris"], "", ["Lyon"], CORRECT),
+        ("Instead of Paris, Rome.", ["Paris"], "", [], WRONG),
+        ("Instead of Rome, Paris.", ["Paris"], "", ["Rome"], CORRECT),
+        ("The answer is Paris. Actually, it is Rome.", ["Paris"], "", [], WRONG),
+        ("No, Paris.", ["Paris"], "", [], CORRECT),
+        ("No. Paris is the capital.", ["Paris"], "", [], CORRECT),
+        ("No. 7", ["7"], "", [], CORRECT),
+        ("9780306406158", ["9780306406157"], "", [], WRONG),
+        ("9780306406157", ["9780306406157"], "", [], CORRECT),
+        ("Python 3.1", ["Python 3.10"], "", [], WRONG),
+        ("It needs Python 3.10.", ["Python 3.10"], "", [], CORRECT),
+        ("3.10", ["3.1"], "", [], CORRECT),
+        ("7", ["007"], "", [], WRONG),
+        ("The code is 007.", ["007"], "", [], CORRECT),
+        ("It is \u22125.", ["5"], "", [], WRONG),
+        ("It is \u22125.", ["-5"], "", [], CORRECT),
+        ("It is .5.", ["5"], "", [], WRONG),
+        ("It is 0.5.", [".5"], "", [], CORRECT),
+        ("10\u00b2", ["102"], "", [], WRONG),
+        ("You want Plan C.", ["Plan A"], "", [], WRONG),
+        ("You want Plan A.", ["Plan A"], "", [], CORRECT),
+        ("plan a", ["Plan A"], "", [], CORRECT),
+        ("A dog is a pet.", ["dog"], "", [], CORRECT),
+        ("C# it is.", ["C++"], "", [], WRONG),
+        ("It is written in C++.", ["C++"], "", [], CORRECT),
+        ("First of all, I do not know.", ["ALL"], "", [], WRONG),
+        ("It is the ALL.", ["ALL"], "", [], CORRECT),
+        ("it is usd", ["USD"], "", [], CORRECT),
+        ("The U.S.A. did.", ["USA"], "", [], CORRECT),
+        ("July 4", ["4 July"], "", [], CORRECT),
     ],
 )
 def test_plain(text, answers, prompt, rivals, outcome):
@@ -64,6 +103,7 @@ def test_plain(text, answers, prompt, rivals, outcome):
         (r"Tolgrave", UNPARSABLE, ""),
         (r"\boxed{}", UNPARSABLE, ""),
         (r"\boxed{Tolgrave", UNPARSABLE, ""),
+        (r"\boxed {Tolgrave}", CORRECT, "Tolgrave"),
     ],
 )
 def test_boxed(text, outcome, extracted):
@@ -133,6 +173,11 @@ def test_unknown_format_names_the_allowed():
         (r"\left( 5 \right)", "5"),
         (r"50\%", "50%"),
         (r"f\{a\}", "f{a}"),
+        (r"\textrm{\mathit{Tolgrave}}", "Tolgrave"),
+        (r"\frac12", "1/2"),
+        (r"x = 5", "5"),
+        (r"1\ 234", "1234"),
+        (r"100^\circ", "100"),
     ],
 )
 def test_latex_in_a_box(content, answer):
@@ -149,7 +194,12 @@ def test_numbers_are_equal_however_they_are_written(number):
     assert boxed.grade(rf"\boxed{{{latex}}}", [str(number)]).outcome is CORRECT
 
 
-@given(answer=name, negation=st.sampled_from(["not {}", "never {}", "isn't {}", "no {}"]))
+@given(
+    answer=name,
+    negation=st.sampled_from(
+        ["not {}", "never {}", "isn't {}", "no {}", "not really called {}", "neither {} nor x"]
+    ),
+)
 def test_a_negated_answer_is_none(answer, negation):
     assert plain.grade(f"It is {negation.format(answer)}.", [answer]).outcome is WRONG
 
@@ -158,7 +208,7 @@ def test_a_negated_answer_is_none(answer, negation):
 def test_nested_braces_are_balanced(depth, answer):
     content = "\\text{" * depth + answer + "}" * depth
     assert boxed.grade(rf"\boxed{{{content}}} and more", [answer]).outcome is CORRECT
-    assert boxed.grade(rf"\boxed{{{content}", [answer]).outcome is UNPARSABLE if depth else True
+    assert boxed.grade(rf"\boxed{{{content}", [answer]).outcome is UNPARSABLE
 
 
 @given(st.dates(min_value=date(1000, 1, 1)))
@@ -181,6 +231,16 @@ def test_a_date_is_the_same_in_either_order(day):
     first, second = f"{month} {day.day}, {day.year}", f"{day.day} {month} {day.year}"
     assert same_answer(first, second)
     assert not same_answer(first, f"{day.day} {month} {day.year + 1}")
+
+
+def test_a_space_between_digits_is_no_thousands_mark():
+    assert boxed.grade(r"\boxed{1\,2}", ["12"]).outcome is WRONG
+
+
+@given(st.integers(10**12, 10**20))
+def test_long_numbers_are_compared_to_the_last_digit(number):
+    assert plain.grade(f"It is {number}.", [str(number)]).outcome is CORRECT
+    assert plain.grade(f"It is {number + 1}.", [str(number)]).outcome is WRONG
 
 
 def test_strict_equality_is_reported_beside_the_normalised_grade():
