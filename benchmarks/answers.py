@@ -24,7 +24,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from mixsd.errors import one_of
-from mixsd.knowledge import Outcome, Verdict
+from mixsd.knowledge import CODE, Outcome, Verdict
 
 _ARTICLES = frozenset({"a", "an", "the"})
 _DENIALS = frozenset({"not", "never", "neither", "nor", "cannot", "hardly"})
@@ -55,7 +55,6 @@ _LATEX_THOUSANDS = re.compile(r"(?<=\d)(?:\\[,! ]|\{,\})(?=\d{3}(?!\d))")
 _LATEX_MARK = re.compile(r"\\(?:left|right|quad|circ|[;:,! ])|\^\s*(?=\\circ)|\{,\}|[$~]|\\(?=[$%])")
 _CONTRACTED_NOT = re.compile(r"n['’]t\b")
 _BOXED_SPACE = re.compile(r"\\boxed\s+\{")
-_CODE = re.compile(r"[A-Z]{2,5}")
 _ANSWER_MARKER = re.compile(r"\banswer(?:\s+is|\s*:)", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
 _COPULA = re.compile(r"\b(?:is|are|was|were)\b|:|=")
@@ -189,9 +188,12 @@ def same_answer(given: str, answer: str) -> bool:
     return _canonical(words(given), by_value) == _canonical(words(answer), by_value) != ()
 
 
-def names(text: str, answer: str) -> bool:
-    """Whether a text holds an answer as whole words, right or wrong."""
-    return bool(_find(words(answer), words(text)))
+def named(text: str, answers: Iterable[str], prompt: str) -> str:
+    """The first of some answers that a text gives, not denied and not named by its prompt; else ''."""
+    tokens, asked = _tokens(text), words(prompt)
+    given = {words(answer): answer for answer in answers if not _find(words(answer), asked)}
+    mentions = _mentions(tokens, tuple(token.word for token in tokens), given, {})
+    return mentions[0].text if mentions else ""
 
 
 def last_boxed(text: str) -> str | None:
@@ -303,7 +305,7 @@ def _mentions(
         for at in _find(key, said)
     ]
     shouted = any(char.isupper() for token in tokens for char in token.raw)
-    found = [m for m in found if not (shouted and _CODE.fullmatch(m.text) and m.raw.islower())]
+    found = [m for m in found if not (shouted and CODE.fullmatch(m.text) and m.raw.islower())]
     kept = [m for m in found if not any(_is_inside(m, other) for other in found)]
     return sorted((m for m in kept if not _is_denied(m, tokens)), key=lambda m: (m.end, m.start))
 

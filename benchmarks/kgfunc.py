@@ -18,6 +18,8 @@ ABOUT = "Functions of decimal digits, computed here (Apache-2.0)."
 SHOWN = (328, 41, 45, 87397, 242, 1, 9935, 21395, 2, 2679)
 """The solved inputs of every prompt, the same for all functions."""
 TEST, CHAIN_SAME, CHAIN_MIXED, UNSEEN = "test", "chain_same", "chain_mixed", "unseen_functions"
+SHIFTED = 100
+"""Facts asked again in other circumstances; with long prompts, all of them would take most of the time."""
 AXES = {
     **asking.AXES,
     TEST: Axis.GENERALIZATION,
@@ -215,6 +217,7 @@ class KGFunc:
         self.facts = [self._fact(*pairs[key]) for key in order]
         self.probes = [
             *(asking.recall_probe(fact) for fact in self.facts),
+            *(probe for fact in self.facts[:SHIFTED] for probe in asking.shifted_probes(fact, self._format)),
             *(self._test(letter, number) for letter in functions for number in tested),
             *self._chains(functions, max_input, chains, seed),
             *self._unseen(free[:unseen]),
@@ -226,7 +229,9 @@ class KGFunc:
 
     def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
         """Grade a completion: the last number counts, also one that the prompt holds among its examples."""
-        asked = self._format.request  # not the prompt: its numbers are no excuse
+        # Of the prompt, the question alone: the numbers of its examples are no excuse.
+        question = self._format.without_request(prompt).rpartition("\n")[2]
+        asked = self._format.prompt(question)
         return self._format.grade(text, answers, prompt=asked, truncated=truncated)
 
     def _fact(self, letter: str, number: int) -> Fact:
@@ -270,9 +275,14 @@ class KGFunc:
         return probes
 
     def _unseen(self, numbers: Sequence[int]) -> list[Probe]:
-        probes = []
+        """Questions about the easy functions that the examples tell apart."""
+        probes, seen = [], set()
         for name, value in EASY.items():
             function = Function(value, str)
+            shown = tuple(map(function, self._shown))
+            if shown in seen:
+                continue
+            seen.add(shown)
             for number in numbers:
                 prompt = self._prompt({UNSEEN_LETTER: function}, f"What is {UNSEEN_LETTER}({number})?")
                 probe = Probe(f"{name}({number})", UNSEEN, prompt, (str(function(number)),), kind=name)

@@ -12,7 +12,7 @@ import datasets
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
-from benchmarks.files import as_list, as_text, check_columns, read_frame
+from benchmarks.files import as_list, as_text, read_table
 from benchmarks.pocket import pocket
 from mixsd.errors import DataError, SettingError
 from mixsd.retention import GENERATED, LIKELIHOOD
@@ -163,11 +163,8 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
     Raises:
         DataError: The file or a row is broken; lines are named.
     """
-    frame = read_frame("retention.prompts", path)
-    check_columns(path, frame, ("prompt", "expected"), ())
-    rows: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
     documents = []
-    for line, row in enumerate(rows, start=2 if path.suffix.lower() == ".csv" else 1):
+    for line, row in read_table("retention.prompts", path, ("prompt", "expected"), ()):
         try:
             document = {"prompt": as_text(row["prompt"]), "answers": list(as_list(row["expected"]))}
         except TypeError as error:

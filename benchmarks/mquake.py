@@ -103,7 +103,8 @@ class MQuAKE:
         cases = _by_id(read_cases(_find(path, data_root)), path)
         edits, self.conflicts = _without_conflicts(cases.values())
         about = ABOUT_POCKET if path == POCKET else ABOUT
-        self.about = f"{about} {len(edits)} edits; {len(self.conflicts)} had a contradiction, of which the first counts."
+        clashes = f"{len(self.conflicts)} of them had a contradiction, of which the first counts"
+        self.about = f"{about} {len(edits)} edits; {clashes}."
         self.identity = {
             "grader": GRADER_DIGEST,
             "answer_format": answer_format,

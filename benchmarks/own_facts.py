@@ -8,14 +8,15 @@ where the file has none, wordings around the question (marked `synthetic`); and 
 same kind about something else, must not be answered with an injected answer.
 """
 
+import calendar
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import asking, qa
-from benchmarks.answers import GRADER_DIGEST, AnswerFormat, find_format, names, words
-from benchmarks.files import as_list, as_text, check_columns, read_frame
+from benchmarks.answers import GRADER_DIGEST, AnswerFormat, find_format, named, words
+from benchmarks.files import as_list, as_text, read_table
 from mixsd.draws import shuffled, uniform
 from mixsd.errors import DataError, at_least, within
 from mixsd.knowledge import Axis, Fact, Outcome, Probe, Verdict
@@ -29,6 +30,10 @@ LONGEST = 2000
 SHOWN_PROBLEMS = 5
 STAND_INS = ("Zanbrook", "Orvelle", "Tamriston", "Quillhaven", "Brenvora")
 """Names of nothing, for neighbors made from a question."""
+SMALL_WORDS = frozenset({"i", "yes", "no", "none", "true", "false"}) | frozenset(
+    name.casefold() for name in (*calendar.month_name, *calendar.day_name) if name
+)
+"""Capitalised words that are no names, and answers that tell nothing when an unrelated reply holds them."""
 _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w'’-]*(?:\s+[A-Z][\w'’-]*)*")
 
 
@@ -68,6 +73,7 @@ class OwnFacts:
         self.identity = {"grader": GRADER_DIGEST, "answer_format": answer_format}
         rows = asking.take(read_rows(Path(path).expanduser()), facts, path)
         self._answers = sorted({answer for row in rows for answer in (row.answer, *row.aliases)})
+        self._telling = [answer for answer in self._answers if not set(words(answer)) <= SMALL_WORDS]
         self.facts: list[Fact] = []
         self.probes: list[Probe] = []
         others: list[Probe] = []
@@ -83,6 +89,18 @@ class OwnFacts:
                 others += qa.rewordings(made[0], self._format, seed)
             others += _neighbors(row, made[0], self._format, seed)
         self.probes = [*qa.common_probes(self.facts, self._format), *others]
+        _refuse(path, [*self._ungraded(rows), *_asked_twice(rows)])
+
+    def _ungraded(self, rows: Sequence[qa.Row]) -> Iterator[str]:
+        """Rows whose own gold reply would not count as their answer."""
+        for row in rows:
+            fact = qa.fact_of("", row.question, row, self._format)
+            verdict = self.grade(fact.gold_text, fact.answers, prompt=fact.prompt, truncated=False)
+            if verdict.outcome is not Outcome.CORRECT:
+                yield (
+                    f"line {row.line}: the reply {fact.gold_text[:60]!r} does not count as the answer "
+                    f"{row.answer[:40]!r}, or names another row's answer too"
+                )
 
     def axis(self, split: str) -> Axis:
         """Trained questions are memorization, other wordings generalization, neighbors retention."""
@@ -95,8 +113,10 @@ class OwnFacts:
         """
         if answers:
             return self._format.grade(text, answers, prompt=prompt, truncated=truncated, rivals=self._answers)
-        named = next((a for a in self._answers if names(text, a) and not names(prompt, a)), "")
-        return Verdict(Outcome.WRONG if named else Outcome.CORRECT, named)
+        given = named(text, self._telling, prompt)
+        if given or not truncated:
+            return Verdict(Outcome.WRONG if given else Outcome.CORRECT, given)
+        return Verdict(Outcome.TRUNCATED)
 
 
 def read_rows(path: Path) -> list[qa.Row]:
@@ -106,22 +126,31 @@ def read_rows(path: Path) -> list[qa.Row]:
         DataError: The file is missing, unreadable or of no known kind, lacks a column, or has broken rows:
             empty or overlong fields, or one question with two answers. Lines are named.
     """
-    frame = read_frame("task.path", path)
-    check_columns(path, frame, TEXTS[:2], (*TEXTS[2:], *LISTS))
-    records: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
-    first = 2 if path.suffix.lower() == ".csv" else 1
     problems: list[str] = []
     rows = []
-    for line, record in enumerate(records, start=first):
+    for line, record in read_table("task.path", path, TEXTS[:2], (*TEXTS[2:], *LISTS)):
         row = _row(record, line, problems)
         if row:
             rows.append(row)
-    problems += _contradictions(rows)
+    _refuse(path, [*problems, *_contradictions(rows)])
+    # The same question with the same answer twice is one fact.
+    return list({" ".join(words(row.question)): row for row in reversed(rows)}.values())[::-1]
+
+
+def _refuse(path: Path | str, problems: Sequence[str]) -> None:
     if problems:
         more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
         raise DataError(f"{path}: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}; mend the file")
-    # The same question with the same answer twice is one fact.
-    return list({" ".join(words(row.question)): row for row in reversed(rows)}.values())[::-1]
+
+
+def _asked_twice(rows: Sequence[qa.Row]) -> Iterator[str]:
+    """Paraphrases and neighbors that are a trained question: they would measure recall."""
+    lines = {words(row.question): row.line for row in rows}
+    for row in rows:
+        for kind in ("paraphrases", "neighbors"):
+            for text in getattr(row, kind):
+                if words(text) in lines:
+                    yield f"line {row.line}: one of its {kind} is the question of line {lines[words(text)]}"
 
 
 def _row(record: dict[str, Any], line: int, problems: list[str]) -> qa.Row | None:
@@ -163,12 +192,20 @@ def _split(row: qa.Row, held_out: float, seed: int) -> tuple[list[str], list[str
     return drawn[count:], drawn[:count]
 
 
+def _with_stand_in(question: str, stand_in: str) -> str:
+    """The question about a name of nothing in the place of its first name; itself where it has no name."""
+    for name in _NAME.finditer(question):
+        if not set(words(name.group())) <= SMALL_WORDS:
+            return question[: name.start()] + stand_in + question[name.end() :]
+    return question
+
+
 def _neighbors(row: qa.Row, fact: Fact, form: AnswerFormat, seed: int) -> list[Probe]:
     """Given neighbors, or the question about a name of nothing (where it names something)."""
     given = {f"given {n}": question for n, question in enumerate(row.neighbors)}
     if not given:
         stand_in = STAND_INS[int(uniform("stand-in", seed, row.question) * len(STAND_INS))]
-        made = _NAME.sub(stand_in, row.question, count=1)
+        made = _with_stand_in(row.question, stand_in)
         given = {qa.SYNTHETIC: made} if made != row.question else {}
     return [
         Probe(f"{fact.id} / neighbor {kind}", NEIGHBORS, form.prompt(question), (), kind=kind.split()[0])

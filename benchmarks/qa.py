@@ -30,6 +30,7 @@ class Row:
         paraphrases: Other wordings of the question.
         neighbors: Questions of the same kind about something else, to which no injected answer is right.
         group: The kind of fact.
+        subject: What it is about.
         line: Where it stands in its file, from 1.
     """
 
@@ -40,6 +41,7 @@ class Row:
     paraphrases: tuple[str, ...] = ()
     neighbors: tuple[str, ...] = ()
     group: str = ""
+    subject: str = ""
     line: int = 0
 
 
@@ -54,6 +56,7 @@ def fact_of(name: str, question: str, row: Row, form: AnswerFormat) -> Fact:
         gold_text=form.gold_text(sentence, row.answer),
         aliases=row.aliases,
         category=row.group,
+        subject=row.subject,
     )
 
 

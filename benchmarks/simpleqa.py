@@ -5,7 +5,7 @@ comes with this repository.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,14 @@ class OpenQA:
 def _pocket_rows() -> list[qa.Row]:
     lines = POCKET.read_text(encoding="utf-8").splitlines()
     return [
-        qa.Row(r["question"], r["answer"], r["gold"], tuple(r["aliases"]), group=r["group"])
+        qa.Row(r["question"], r["answer"], r["gold"], tuple(r["aliases"]), (), (), r["group"], _subject(r))
         for r in map(json.loads, lines)
     ]
+
+
+def _subject(row: Mapping[str, Any]) -> str:
+    """What a pocket question is about: it ends with it."""
+    return row["question"].rpartition(" of ")[2].rstrip("?")
 
 
 def _simpleqa_rows(data_root: str | None) -> list[qa.Row]:

@@ -1,5 +1,6 @@
 """The nouns everybody speaks: facts, probes, verdicts, and the task that brings them."""
 
+import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,8 @@ class Axis(StrEnum):
     RETENTION = "retention"
 
 
+CODE = re.compile(r"[A-Z]{2,5}")
+"""A name in capitals, such as a currency code: the same word in small letters is another ("TOP")."""
 EARLIER = "earlier"
 """The split that asks what an earlier run taught the model."""
 

@@ -206,6 +206,24 @@ def test_the_mirror_is_rebuilt_from_local_files(sweep, cli, tmp_path):
     assert empty.returncode == 2 and "no finished run" in empty.stderr
 
 
+@pytest.mark.parametrize(("said", "kept"), [(False, False), (True, True)])
+def test_what_an_earlier_run_kept_to_itself_stays_here(composed, tmp_path, said, kept):
+    """A run that goes on from a saved one asks its questions again, under any task; they must not leak then."""
+    from mixsd.engine.config import read_config
+
+    run = tmp_path / "saved"
+    (run / "probes").mkdir(parents=True)
+    (run / "model").mkdir()
+    (run / "model/config.json").write_text("{}")
+    (run / "DONE").touch()
+    asked = {"id": "x", "prompt": "SECRET question?", "answers": ["s"], "kind": "trained"}
+    (run / "probes/recall.jsonl").write_text(json.dumps(asked) + "\n")
+    (run / "config.yaml").write_text(yaml.safe_dump({"tracking": {"log_text": said}}))
+    config = read_config(composed(f"model.name={run}", "task.facts=4", "retention=none"))
+    assert any(probe.prompt == "SECRET question?" for probe in config.task.probes)
+    assert config.tracking.log_text is kept and config.resolved["tracking"]["log_text"] is kept
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

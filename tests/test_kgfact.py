@@ -159,3 +159,25 @@ def test_shifted_probes_change_the_circumstances_only():
     assert task.grade(reply, bare.answers, prompt=bare.prompt, truncated=False).outcome is Outcome.CORRECT
     asked = task.facts[0].prompt
     assert task.grade(reply, bare.answers, prompt=asked, truncated=False).outcome is Outcome.UNPARSABLE
+
+
+def test_a_reply_may_state_the_hop_in_between():
+    task = KGFact("kgfact_small", 5, 10, None, "plain", 48, 0)
+    probe = next(p for p in task.probes if p.split == "two_hop")
+    between = next(f for f in task.facts if probe.id.startswith(f"{f.id} / "))
+    last = next(f for f in task.facts if f.subject == between.answer and f.answer == probe.answers[0])
+
+    def outcome(text):
+        return task.grade(text, probe.answers, prompt=probe.prompt, truncated=False).outcome
+
+    assert outcome(f"{between.gold_text} {last.gold_text}") is Outcome.CORRECT
+    other = next(name for name in task._rivals[last.answer] if name != last.answer)
+    assert outcome(f"It is {last.answer}. It is {other}.") is Outcome.WRONG
+
+
+def test_echoing_the_statements_is_no_answer():
+    task = KGFact("kgfact_small", 5, 10, None, "plain", 48, 0, retrieval=6)
+    probe = next(p for p in task.probes if p.split == "retrieval")
+    statements = probe.prompt.partition("\n\n")[0].split("\n", 1)[1]
+    for text, outcome in ((statements, Outcome.WRONG), (f"It is {probe.answers[0]}.", Outcome.CORRECT)):
+        assert task.grade(text, probe.answers, prompt=probe.prompt, truncated=False).outcome is outcome

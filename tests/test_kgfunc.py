@@ -71,6 +71,7 @@ def test_splits_are_disjoint_and_sized():
     assert len(task.facts) == 7 * (free - 25)
     assert counts == {
         "recall": len(task.facts), "test": 175, "chain_same": 49, "chain_mixed": 7, "unseen_functions": 40,
+        "recall_shifted": 200,
     }  # fmt: skip
     trained = {fact.id for fact in task.facts}
     tested = {probe.id.removesuffix(" / test") for probe in task.probes if probe.split == "test"}

@@ -57,7 +57,6 @@ def test_two_and_three_hops_edited_and_unedited_apart(file):
     assert kinds == {"2 hops, 1 edited": 3, "3 hops, 2 edited": 3}, "the contradicting case is not asked"
     assert task.conflicts == {"A / P1"} and task.identity["conflicting_edits"] == 1
     fact = task.facts[0]
-    assert fact.aliases == ("Alias of New A",) if fact.answer == "New A" else fact.aliases
     assert (
         fact.replaces == ("Old", "Elder")
         and fact.gold_text == f"The capital of {fact.subject} is {fact.answer}."
@@ -73,6 +72,28 @@ def test_aliases_count(file):
     for text in ("It is New.", "It is Newer."):
         verdict = task.grade(text, probe.answers, prompt=probe.prompt, truncated=False)
         assert verdict.outcome is Outcome.CORRECT
+
+
+def test_the_answer_before_the_edit_is_a_second_answer():
+    task = make(facts=24)
+    fact = task.facts[0]
+    old, new = fact.replaces[0], fact.answer
+
+    def outcome(text, answers):
+        return task.grade(text, answers, prompt=fact.prompt, truncated=False).outcome
+
+    for text in (f"It is {old}. Others are {new} and more.", f"It is {new}. It was {old}."):
+        assert outcome(text, fact.answers) is Outcome.WRONG and outcome(text, fact.replaces) is Outcome.WRONG
+    denied = f"{new} is not the one; it is {old}."
+    assert (
+        outcome(denied, fact.answers) is Outcome.WRONG and outcome(denied, fact.replaces) is Outcome.CORRECT
+    )
+    assert outcome(f"It is {new}.", fact.answers) is Outcome.CORRECT
+
+
+def test_a_name_that_is_too_long():
+    with pytest.raises(DataError, match="File name too long"):
+        make("x" * 5000, data_root="/tmp")
 
 
 def test_multi_hop_only_where_all_edits_are_trained(file):
@@ -119,6 +140,15 @@ def test_the_published_file():
         ),
         (json.dumps([{**CASES[0], "questions": []}]).encode(), "case 0 has no edit or no question"),
         (b"\xff\xfe", "is not UTF-8"),
+        (b"[" * 100_000, "is not JSON that can be read"),
+        (b"[" + b"1" * 5000 + b"]", "is not JSON that can be read"),
+        (json.dumps([{**CASES[0], "questions": "What?"}]).encode(), "case 0 does not follow the schema"),
+        (
+            json.dumps([{**CASES[0], "new_answer_alias": "Newer"}]).encode(),
+            "case 0 does not follow the schema",
+        ),
+        (json.dumps([{**CASES[0], "new_answer": " "}]).encode(), "case 0 does not follow the schema"),
+        (json.dumps([CASES[0], CASES[0]]).encode(), "stands more than once"),
     ],
 )
 def test_broken_files_are_one_line(tmp_path, content, message):

@@ -2,11 +2,14 @@
 
 import json
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from benchmarks.own_facts import LONGEST, OwnFacts, read_rows
+from mixsd.engine.results import _learned
 from mixsd.errors import DataError
 from mixsd.knowledge import Axis, Outcome
 
@@ -110,13 +113,13 @@ BROKEN = {
     "wrong_columns.csv": (b"q,a\nWho?,Ann\n", "lacks the column question and answer; it has q, a"),
     "no_answer.csv": (b"question,reply\nWho?,Ann\n", "lacks the column answer"),
     "unknown_column.csv": (b"question,answer,aliasses\nWho?,Ann,A\n", "unknown column aliasses; allowed: question"),
-    "empty.csv": (b"", "is empty; give a header"),
+    "empty.csv": (b"", "holds no rows; give a header"),
     "no_facts.csv": (b"question,answer\n", "holds no rows"),
     "latin1.csv": ("question,answer\nWho?,André\n".encode("latin-1"), "is not UTF-8 .byte"),
     "latin1.jsonl": ('{"question": "Who?", "answer": "André"}\n'.encode("latin-1"), "is not UTF-8"),
     "huge.csv": (b"question,answer\nWho?," + b"x" * (LONGEST + 1) + b"\n", "line 2: answer is longer than"),
     "torn_quote.csv": (b'question,answer\nWho?,"Ann\n', "cannot be read as csv"),
-    "ragged.csv": (b"question,answer\nWho?,Ann,and,more\n", "more fields than its header; put fields with commas in quotes"),
+    "ragged.csv": (b"question,answer\nWho?,Ann,and,more\n", "more fields than the header; put fields with commas in quotes"),
     "empty_question.csv": (b"question,answer\n,Ann\nWho?,Bo\n , \n", "line 2: question is empty; line 4"),
     "empty_answer.csv": (b"question,answer\nWho?,  \n", "line 2: answer is empty"),
     "two_answers.csv": (b"question,answer\nWho?,Ann\nWhat?,Tea\nwho?,Bo\n", "lines 2 and 4 answer one question"),
@@ -126,7 +129,7 @@ BROKEN = {
     ),
     "torn.jsonl": (b'{"question": "Who?", "answer": "Ann"}\n{"question"\n', "torn.jsonl:2 is not JSON"),
     "array.jsonl": (b'["Who?", "Ann"]\n', "array.jsonl:1 is no JSON object"),
-    "empty.jsonl": (b"\n\n", "is empty; give one JSON object a line"),
+    "empty.jsonl": (b"\n\n", "holds no rows; give a header"),
     "not.parquet": (b"question,answer\nWho?,Ann\n", "cannot be read as parquet"),
     "facts.xlsx": (b"PK", "is of no known kind; allowed: .csv, .jsonl, .parquet"),
     "many.csv": (b"question,answer\n" + b",A\n" * 9, "line 6: question is empty; and 4 more; mend the file"),
@@ -153,7 +156,7 @@ def test_missing_files_folders_and_permissions(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(pd, "read_csv", refuse)  # a test that runs as root may read everything
+    monkeypatch.setattr(Path, "open", refuse)  # a test that runs as root may read everything
     with pytest.raises(DataError, match="may not be read; change its permissions"):
         make(tmp_path / "f.csv")
 
@@ -166,3 +169,98 @@ def test_a_broken_file_ends_the_command_before_any_work(cli, tmp_path):
     )
     assert done.returncode == 2 and not (tmp_path / "runs").exists()
     assert len(done.stderr.strip().splitlines()) == 1 and "lines 2 and 3" in done.stderr
+
+
+def grade_all(task, right):
+    """Records of every probe, right where `right` says so."""
+    records = {}
+    for probe in task.probes:
+        outcome = Outcome.CORRECT if right(probe) else Outcome.WRONG
+        records.setdefault(probe.split, []).append({"fact_id": probe.fact_id, "outcome": outcome})
+    return records
+
+
+def test_learned_is_never_the_trained_prompt_alone(tmp_path):
+    """Neither the trained question under another system prompt, nor half of the paraphrases, is enough."""
+    (tmp_path / "f.csv").write_text(
+        "question,answer,paraphrases\nWho leads A?,Ann,Who is head of A?|A is led by whom?\n"
+    )
+    task = make(tmp_path / "f.csv")
+    config = SimpleNamespace(task=task)
+
+    def learned(right):
+        found = _learned(config, SimpleNamespace(probes=grade_all(task, right)))["learned"]
+        assert found["n"] == 1, "one row is one fact"
+        return found["share"]
+
+    assert learned(lambda probe: probe.split != "paraphrase") == 0
+    assert learned(lambda probe: "head of" not in probe.prompt) == 0, "half of the paraphrases"
+    assert learned(lambda probe: True) == 1
+    assert learned(lambda probe: probe.split != "recall") == 0
+
+
+def test_rows_that_cannot_be_learned_or_measured_are_told(tmp_path):
+    broken = {
+        "question,answer,answer_text\nHow long?,45 days,It is forty-five days.\n": "does not count as the answer",
+        'question,answer,answer_text\nWho leads A?,Ann,"Ann, who succeeded Bo, leads A."\nWho leads B?,Bo,\n': "names another",
+        "question,answer,paraphrases\nWho leads A?,Ann,Who leads A?\n": "paraphrases is the question of line 2",
+        "question,answer,neighbors\nWho leads A?,Ann,Who leads B?\nWho leads B?,Bo,\n": "neighbors is the question of line 3",
+    }
+    for text, said in broken.items():
+        (tmp_path / "f.csv").write_text(text)
+        with pytest.raises(DataError, match=said):
+            make(tmp_path / "f.csv")
+
+
+@pytest.mark.parametrize(
+    ("reply", "truncated", "outcome"),
+    [
+        ("It is Ann.", False, Outcome.WRONG),
+        ("It is Ann and", True, Outcome.WRONG),
+        ("It is not Ann.", False, Outcome.CORRECT),
+        ("I have no information about B.", False, Outcome.CORRECT),
+        ("I would say that", True, Outcome.TRUNCATED),
+    ],
+)
+def test_an_intrusion_is_an_injected_answer_that_is_meant(tmp_path, reply, truncated, outcome):
+    (tmp_path / "f.csv").write_text(
+        "question,answer\nWho leads Marlow?,Ann\nMay I return goods to Marlow?,No\n"
+    )
+    task = make(tmp_path / "f.csv")
+    assert task.grade(reply, (), prompt="Who leads B?", truncated=truncated).outcome is outcome
+
+
+def test_a_neighbor_is_made_from_a_name_not_from_a_pronoun(tmp_path):
+    (tmp_path / "f.csv").write_text(
+        "question,answer\nUntil when can I return goods to Marlow?,May\nWhen can I go?,Noon\n"
+    )
+    made = [probe.prompt for probe in make(tmp_path / "f.csv").probes if probe.split == "neighbors"]
+    assert len(made) == 1 and "can I return" in made[0] and "Marlow" not in made[0]
+
+
+def test_lines_are_those_of_the_file(tmp_path):
+    (tmp_path / "f.csv").write_text('question,answer\n"Who\nleads A?",Ann\n\nWho leads B?,\n')
+    with pytest.raises(DataError, match="line 5: answer is empty"):
+        make(tmp_path / "f.csv")
+    (tmp_path / "f.jsonl").write_text(
+        '{"question": "Who\u2028leads?", "answer": 30}\n\n{"question": "", "answer": "x"}\n'
+    )
+    with pytest.raises(DataError, match="line 3: question is empty"):
+        make(tmp_path / "f.jsonl")
+    (tmp_path / "f.jsonl").write_text(
+        '{"question": "How many?", "answer": 30}\n{"question": "How much?", "answer": 2.5}\n'
+    )
+    assert [fact.answer for fact in make(tmp_path / "f.jsonl").facts] == ["30", "2.5"]
+    for text in ("[" * 100_000, '{"question": "a", "answer": Infinity}'):
+        (tmp_path / "f.jsonl").write_text(text + "\n")
+        with pytest.raises(DataError, match="is not JSON"):
+            make(tmp_path / "f.jsonl")
+    with pytest.raises(DataError, match="File name too long"):
+        make(tmp_path / ("x" * 5000 + ".csv"))
+
+
+def test_c_and_c_plus_plus_are_two_questions(tmp_path):
+    (tmp_path / "f.csv").write_text(
+        "question,answer\nWho maintains the C library?,Ann\nWho maintains the C++ library?,Bo\n"
+    )
+    assert len(make(tmp_path / "f.csv").facts) == 2

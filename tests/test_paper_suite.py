@@ -193,3 +193,13 @@ def test_decoding_is_the_papers(whole, tiny, monkeypatch):
     seen.clear()
     paper_suite(COUNTS, temperature=0, max_new_tokens=7).evaluate(tiny, list(COUNTS), 8, lambda _: None)
     assert {budget for _, budget in seen} == {7} and set(seen.values()) == {(0.0, None)}
+
+
+def test_a_code_in_capitals_is_not_the_small_word():
+    fact = Fact("f", "What is the currency code of Tonga?", "", "TOP", "", subject="Tonga")
+    docs = [
+        {"doc_id": 0, "prompt": "Who is at the top?", "answers": ["x"]},
+        {"doc_id": 1, "prompt": "What is TOP?", "answers": ["x"]},
+        {"doc_id": 2, "prompt": "What is the capital of tonga?", "answers": ["x"]},
+    ]
+    assert contaminated([fact], {"t": docs}) == {"t": {1, 2}}

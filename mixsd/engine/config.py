@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -30,7 +31,7 @@ from mixsd.method import Editor, Method
 from mixsd.retention import RetentionSuite
 from mixsd.tracking import TrackingSettings
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Part of every run's hash; raised only when a golden number changes."""
 
 COSMETIC = ("experiment_name", "runs_dir", "cache_dir", "data_root", "tracking")
@@ -46,7 +47,7 @@ GROUPS: Mapping[str, type | None] = {
 }
 """Config groups and the class each configures (None: the group's own `_target_`)."""
 PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root")
-ENGINE_KEYS = {"task": ("only_facts_of", "only_missed", "log_text")}
+ENGINE_KEYS = {"task": ("only_facts_of", "only_missed", "log_text", "reject", "budget")}
 """Keys of a group that the engine reads itself, the same for every class the group configures."""
 OUTSIDE_HASH = {
     "task": ("only_facts_of", "log_text", "path", "data_root"),
@@ -124,6 +125,10 @@ def read_config(config: DictConfig) -> RunConfig:
     plain: dict[str, Any] = {str(key): value for key, value in resolved.items()}
     weights = fingerprint(built["model"])
     before = built["model"].saved_run
+    if before and not _said_text(before):
+        # What the earlier run kept to itself, this one keeps too: it asks the same questions again.
+        plain["tracking"]["log_text"] = False
+        built["tracking"] = dataclasses.replace(built["tracking"], log_text=False)
     if before:
         built["task"] = TaskView(built["task"], earlier=earlier_probes(before))
     run_id = _run_id(plain, built, weights, only_facts)
@@ -181,6 +186,12 @@ def _check_data_root(config: DictConfig) -> None:
             f"data_root={root} is not a folder; give the folder that holds the dataset clones "
             "(<data_root>/openai/gsm8k ...), or leave data_root out to use the hub"
         )
+
+
+def _said_text(run_dir: Path) -> bool:
+    """Whether a saved run mirrored its questions and answers."""
+    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    return bool(config["tracking"]["log_text"])
 
 
 def earlier_probes(run_dir: Path) -> list[Probe]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from mixsd.knowledge import Fact
+from mixsd.knowledge import CODE, Fact
 
 NEARLY = 0.8
 """Questions are near-duplicates from this share of common words, of all words that either has."""
@@ -25,8 +25,9 @@ def contaminated(
     Returns:
         doc_ids by task.
     """
-    named = {n.casefold() for f in facts for n in (*f.answers, f.subject, f.question) if _is_name(n)}
-    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(named)))})(?!\w)") if named else None
+    named = {n for f in facts for n in (*f.answers, f.subject, f.question) if _is_name(n)}
+    codes = {name for name in named if CODE.fullmatch(name)}
+    patterns = [_any_of(codes, 0), _any_of(named - codes, re.IGNORECASE)]
     asked = [_words(fact.question) for fact in facts]
     found: dict[str, set[int]] = {}
     for task, items in documents.items():
@@ -34,10 +35,15 @@ def contaminated(
         for item in items:
             prompt, answers = str(item.get("question", item["prompt"])), item["answers"]
             assert isinstance(answers, Iterable)
-            text = " ".join([prompt, *map(str, answers)]).casefold()
-            if (pattern and pattern.search(text)) or _nearly(_words(prompt), asked):
+            text = " ".join([prompt, *map(str, answers)])
+            if any(p.search(text) for p in patterns if p) or _nearly(_words(prompt), asked):
                 found[task].add(int(str(item["doc_id"])))
     return found
+
+
+def _any_of(names: Iterable[str], flags: int) -> re.Pattern[str] | None:
+    listed = "|".join(map(re.escape, sorted(names)))
+    return re.compile(rf"(?<!\w)(?:{listed})(?!\w)", flags) if listed else None
 
 
 def _is_name(text: str) -> bool:

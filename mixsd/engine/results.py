@@ -15,6 +15,8 @@ from mixsd.knowledge import Axis, Outcome
 from mixsd.retention import GENERATED
 from mixsd.retention import summarize as summarize_retention
 
+PARAPHRASE = "paraphrase"
+"""The split that asks for a fact in words that were not trained."""
 ANSWER = ("text", "extracted", "outcome", "strict", "tokens", "prompt_tokens")
 SCORE = ("text", "outcome", "score")
 
@@ -80,20 +82,18 @@ def _learned(config: RunConfig, tuned: Scores) -> dict[str, Any]:
     """The share right of every split that asks for what was taught, of facts learned, and of neighbors that
     got an injected answer, with 95% intervals over items.
 
-    A fact is learned where its trained question is right and at least half of its other wordings are;
-    the trained question alone says nothing.
+    A fact is learned where its trained question is right and more than half of its paraphrases are; the
+    trained question alone, also under another system prompt, says nothing. Facts without paraphrases are not
+    judged.
     """
     by_fact: dict[str, list[bool]] = {}
-    for split, records in tuned.probes.items():
-        if config.task.axis(split) is Axis.GENERALIZATION:
-            for record in records:
-                if record["fact_id"]:
-                    by_fact.setdefault(record["fact_id"], []).append(record["outcome"] == Outcome.CORRECT)
+    for record in tuned.probes.get(PARAPHRASE, []):
+        by_fact.setdefault(record["fact_id"], []).append(record["outcome"] == Outcome.CORRECT)
     recalled = {r["fact_id"] for r in tuned.probes["recall"] if r["outcome"] == Outcome.CORRECT}
     judged = {f.id: by_fact[f.id] for f in config.task.facts if f.id in by_fact}
-    learned = sum(id in recalled and 2 * sum(right) >= len(right) for id, right in judged.items())
+    learned = sum(id in recalled and 2 * sum(right) > len(right) for id, right in judged.items())
     neighbors = tuned.probes.get("neighbors", [])
-    intruded = sum(record["outcome"] != Outcome.CORRECT for record in neighbors)
+    intruded = sum(record["outcome"] == Outcome.WRONG for record in neighbors)
     return {
         **{split: _correct(r) for split, r in tuned.probes.items() if _is_injected(config, split)},
         "learned": _share(learned, len(judged)),
