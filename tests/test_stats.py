@@ -12,6 +12,7 @@ from mixsd.analysis.stats import (
     paired_p,
     proportion_interval,
     resampled_means,
+    seeds_interval,
     sign_flip_p,
     smallest_detectable,
     t_interval,
@@ -28,6 +29,16 @@ def test_t_interval_matches_scipy():
     assert t_interval(values) == pytest.approx(expected)
     with pytest.raises(ValueError, match="at least 2"):
         t_interval([0.1])
+
+
+def test_seeds_that_agree_by_chance_are_not_certain():
+    items = [(-0.2, 0.0), (-0.2, 0.0)]
+    assert seeds_interval([-0.1, -0.1], items) == pytest.approx((-0.1 - 0.1 / 2**0.5, -0.1 + 0.1 / 2**0.5))
+    apart = [-0.3, 0.1]
+    assert seeds_interval(apart, items) == pytest.approx(t_interval(apart)), (
+        "seeds that differ say it themselves"
+    )
+    assert seeds_interval([-0.1], items[:1]) == items[0]
 
 
 def test_lower_bound_is_wilson():

@@ -12,6 +12,7 @@ from mixsd.analysis.stats import (
     Interval,
     percentile_interval,
     resampled_means,
+    seeds_interval,
     seeds_p,
     sign_flip_p,
     smallest_detectable,
@@ -32,7 +33,8 @@ class Difference:
         first: A label.
         second: Another label.
         delta: Mean difference (None: not comparable).
-        interval: 95%: over items with one seed, over per-seed differences with more.
+        interval: 95%: over items with one seed, over per-seed differences with more; with few seeds not
+            narrower than their items allow.
         seeds: Seeds that both have, at matched recall.
         items: Held-out items they share.
         note: What the numbers allow to say.
@@ -86,7 +88,9 @@ def _difference(a: str, b: str, first: Mapping[int, Run], second: Mapping[int, R
             sign_flip_p([scores[:, 0] - scores[:, 1] for scores in pairs[0]]),
         )
     else:
-        interval, p = t_interval(means), seeds_p(means)
+        p = seeds_p(means)
+        few = len(seeds) < CLAIM_SEEDS
+        interval = seeds_interval(means, list(map(_item_interval, pairs))) if few else t_interval(means)
     note = _note(interval, len(seeds))
     return Difference(a, b, float(np.mean(means)), interval, len(seeds), items, note, p)
 

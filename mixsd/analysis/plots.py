@@ -9,6 +9,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
+PANELS_A_ROW = 2
+
 
 def plot_tradeoff(frames: list[tuple[str, pd.DataFrame]], curves: list[pd.DataFrame], path: Path) -> None:
     """Draw one panel per group of comparable runs.
@@ -22,10 +24,13 @@ def plot_tradeoff(frames: list[tuple[str, pd.DataFrame]], curves: list[pd.DataFr
         curves: One row per interpolation of each run, per group.
         path: The PNG to write.
     """
-    figure, axes = plt.subplots(
-        1, len(frames), figsize=(6.4 * len(frames), 4.8), squeeze=False, constrained_layout=True
-    )
-    for axis, (title, frame), curve in zip(axes[0], frames, curves, strict=True):
+    columns = min(len(frames), PANELS_A_ROW)
+    rows = -(-len(frames) // columns)
+    size = (6.4 * columns, 4.8 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, constrained_layout=True)
+    for spare in axes.flat[len(frames) :]:
+        spare.set_axis_off()
+    for axis, (title, frame), curve in zip(axes.flat[: len(frames)], frames, curves, strict=True):
         _panel(axis, title, frame.dropna(subset=["retention"]), curve)
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -73,6 +73,23 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     return mean - reach, mean + reach
 
 
+def seeds_interval(values: Sequence[float], of_items: Sequence[Interval]) -> Interval:
+    """The t interval over seeds, but never narrower than the items of each seed alone allow.
+
+    Two seeds that agree by chance would otherwise look certain. One seed has the interval over its items.
+
+    Args:
+        values: One number per seed.
+        of_items: Its 95% interval over items.
+    """
+    if len(values) == 1:
+        return of_items[0]
+    low, high = t_interval(values)
+    items = math.sqrt(sum(((top - bottom) / 2) ** 2 for bottom, top in of_items)) / len(values)
+    mean, reach = (low + high) / 2, max((high - low) / 2, items)
+    return mean - reach, mean + reach
+
+
 def mcnemar(first_only: int, second_only: int) -> float:
     """Exact McNemar test: the p-value of as uneven a split of the discordant pairs, two-sided.
 

@@ -9,7 +9,7 @@ from scipy.stats import pearsonr
 
 from mixsd.analysis.compare import CLAIM_SEEDS, Difference, primary_family
 from mixsd.analysis.runs import Run, labels
-from mixsd.analysis.stats import Interval, holm, t_interval
+from mixsd.analysis.stats import Interval, holm, seeds_interval
 from mixsd.retention import GENERATED
 
 MARGIN = 0.02
@@ -164,7 +164,8 @@ def panel_rows(runs: Sequence[Run]) -> Rows:
 
 def _ratio_cell(panels: Sequence[dict[str, Any]], key: str, interval: str) -> str:
     values = [panel[key] for panel in panels]
-    found = panels[0].get(interval) if len(panels) == 1 else t_interval(values)
+    of_items = [panel[interval] for panel in panels if panel.get(interval)]
+    found = seeds_interval(values, of_items) if len(of_items) == len(panels) else None
     return f"{np.mean(values):.2f}" + (f" [{found[0]:.2f}, {found[1]:.2f}]" if found else "")
 
 
@@ -226,9 +227,7 @@ def _task_interval(tasks: Sequence[dict[str, Any]]) -> Interval | None:
     """Of tuned minus base: over items for one seed, over seeds for several; None below 20 shared items."""
     if any(task["ci"] is None for task in tasks):
         return None
-    if len(tasks) == 1:
-        return tasks[0]["ci"]
-    return t_interval([task["tuned"] - task["base"] for task in tasks])
+    return seeds_interval([task["tuned"] - task["base"] for task in tasks], [task["ci"] for task in tasks])
 
 
 def _errors(tasks: Sequence[dict[str, Any]]) -> str:
@@ -243,12 +242,10 @@ def _with_interval(part: pd.DataFrame) -> str:
     ratios = part["retention"].dropna()
     if ratios.empty:
         return "n/a"
-    if len(ratios) == 1:
-        low, high = part["retention_low"].iloc[0], part["retention_high"].iloc[0]
-        if np.isnan(low):
-            return f"{ratios.mean():.2f} (too few items for an interval)"
-    else:
-        low, high = t_interval(list(ratios))
+    of_items = part.loc[ratios.index, ["retention_low", "retention_high"]]
+    if of_items.isna().to_numpy().any():
+        return f"{ratios.mean():.2f} (too few items for an interval)"
+    low, high = seeds_interval(list(ratios), list(of_items.itertuples(index=False)))
     return f"{ratios.mean():.2f} [{low:.2f}, {high:.2f}]"
 
 
@@ -265,12 +262,9 @@ def _verdict(runs: Sequence[Run], margin: float) -> str:
         return "n/a"
     if not all(run.reached for run in runs):
         return "goal not reached" if runs[0].config["training"]["until_recall"] is not None else "no goal set"
-    if len(runs) == 1:
-        low, high = intervals[0]
-    else:
-        kept = [run.results["retention"] for run in runs]
-        low, high = t_interval([r["tuned_mean"] - r["base_mean"] for r in kept])
-    return _word((low, high), margin, len(runs))
+    kept = [run.results["retention"] for run in runs]
+    interval = seeds_interval([r["tuned_mean"] - r["base_mean"] for r in kept], intervals)
+    return _word(interval, margin, len(runs))
 
 
 def _word(interval: Interval | None, margin: float, seeds: int) -> str:
