@@ -57,9 +57,10 @@ def monte_carlo_error(promised: float, runs: int) -> float:
 
 def cases() -> Iterator[Case]:
     """The intervals and tests that a report rests on."""
-    for n, lost, won in ((40, 0.2, 0.05), (150, 0.2, 0.1), (400, 0.1, 0.1)):
+    for n, lost, won in ((25, 0.1, 0.1), (40, 0.2, 0.05), (150, 0.2, 0.1), (400, 0.1, 0.1)):
         setting = f"{n} items, {lost:.0%} lost, {won:.0%} won"
         yield Case("tuned minus base, one task", setting, 0.95, _paired(n, lost, won))
+    yield Case("mean over tasks, tuned minus base", "25 and 400 items, 4% lost, 2% won", 0.95, _two_tasks())
     for n, base, tuned in ((60, 0.6, 0.4), (200, 0.7, 0.7)):
         setting = f"two tasks of {n} items, base {base}, tuned {tuned}"
         yield Case("retention ratio", setting, 0.95, _ratio(n, base, tuned))
@@ -78,7 +79,15 @@ def cases() -> Iterator[Case]:
 def _paired(n: int, lost: float, won: float) -> Callable[[Generator], bool]:
     def hits(rng: Generator) -> bool:
         differences = rng.choice([-1, 0, 1], size=n, p=[lost, 1 - lost - won, won])
-        return _holds(paired_interval(list(differences)), won - lost)
+        return _holds(paired_interval([differences]), won - lost)
+
+    return hits
+
+
+def _two_tasks() -> Callable[[Generator], bool]:
+    def hits(rng: Generator) -> bool:
+        tasks = [rng.choice([-1.0, 0.0, 1.0], size=n, p=[0.04, 0.94, 0.02]) for n in (25, 400)]
+        return _holds(paired_interval(tasks), -0.02)
 
     return hits
 

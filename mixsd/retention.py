@@ -140,7 +140,7 @@ def _task_summary(
         "chance": before.chance,
         "n": n,
         "included": bound > before.chance + MARGIN_OVER_CHANCE,
-        "ci": list(paired_interval(list(tuned - base))) if n >= FEWEST else None,
+        "ci": list(paired_interval([tuned - base])) if n >= FEWEST else None,
         "p": paired_p(base, tuned) if n >= FEWEST else None,  # type: ignore[arg-type]
         "discordance": discordance,
         "detectable": smallest_detectable(n) if n else None,
@@ -156,7 +156,8 @@ def _outcomes(scores: TaskScores) -> dict[str, int]:
 
 
 def _panel(tasks: Mapping[str, Mapping[str, Any]], pairs: Mapping[str, Any]) -> dict[str, Any]:
-    """Ratios over the included tasks of one kind, with bootstrap intervals over items within tasks.
+    """Ratios over the included tasks of one kind, with bootstrap intervals over items within tasks; and the
+    interval of tuned minus base.
 
     Below `FEWEST` items in all there are no intervals.
     """
@@ -184,7 +185,7 @@ def _panel(tasks: Mapping[str, Mapping[str, Any]], pairs: Mapping[str, Any]) -> 
         plain, above = drawn.mean(axis=0), ((drawn - chance[:, None]) / (1 - chance[:, None])).mean(axis=0)
         found["ci"] = list(percentile_interval(_ratios(plain)))
         found["above_chance_ci"] = list(percentile_interval(_ratios(above)))
-        found["delta_ci"] = list(percentile_interval(plain[:, 1] - plain[:, 0]))
+        found["delta_ci"] = list(paired_interval([pairs[name][1] - pairs[name][0] for name in tasks]))
     return found
 
 

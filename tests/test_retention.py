@@ -27,7 +27,10 @@ def test_ratio_is_the_ratio_of_means():
     assert result["ratio"] == pytest.approx(0.4 / 0.6) == result["ratio_above_chance"]
     low, high = result["ci"]
     assert low < result["ratio"] < high
-    assert result["tasks"]["a"]["ci"][1] < 0 and result["tasks"]["b"]["ci"] == [0, 0]
+    low, high = result["tasks"]["b"]["ci"]
+    assert result["tasks"]["a"]["ci"][1] < 0 and low == -high and 0 < high < 0.03, (
+        "nothing changed, as far as 100 items tell"
+    )
     assert result["tasks"]["a"]["n"] == 100 and result["tasks"]["a"]["discordance"] == 0.4
 
 
@@ -80,4 +83,5 @@ def test_few_items_have_no_interval_and_no_tasks_no_ratio():
 def test_identical_scores_have_an_interval_of_one():
     values = ones(60, 100)
     result = summarize({"t": scores(values)}, {"t": scores(values)}, {})
-    assert result["ratio"] == 1.0 and np.allclose(result["ci"], 1.0) and np.allclose(result["delta_ci"], 0.0)
+    assert result["ratio"] == 1.0 and np.allclose(result["ci"], 1.0)
+    assert result["delta_ci"][0] == -result["delta_ci"][1] < 0

@@ -46,8 +46,24 @@ def test_lower_bound_is_wilson():
     assert lower_bound(0, 100) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_paired_interval_is_deterministic():
-    assert paired_interval([1, 0, -1, 0]) == paired_interval([1, 0, -1, 0])
+def test_no_change_among_few_items_is_not_certainty():
+    """25 items that all agree leave room for a drop; 10,000 hardly any."""
+    low, high = paired_interval([np.zeros(25)])
+    assert low == -high == pytest.approx(-1.96 / 27, abs=1e-3)
+    assert paired_interval([np.zeros(10_000)])[0] > -0.001
+
+
+def test_paired_interval_by_hand_and_by_bootstrap():
+    values = np.array([-1.0] * 3 + [1.0] + [0.0] * 16)
+    mean, spread = -2 / 22, ((4 + 1) / 22 - (2 / 22) ** 2) / 22
+    assert paired_interval([values]) == pytest.approx(
+        (mean - 1.96 * spread**0.5, mean + 1.96 * spread**0.5), abs=1e-4
+    )
+    low, high = paired_interval([values, values])
+    assert high - low == pytest.approx(2 * 1.96 * (2 * spread) ** 0.5 / 2, abs=1e-4)
+    fractions = values / 2
+    assert paired_interval([fractions]) == paired_interval([fractions])
+    assert paired_interval([fractions])[0] < fractions.mean() < paired_interval([fractions])[1]
 
 
 def test_mcnemar_is_the_exact_binomial_test():

@@ -10,8 +10,7 @@ from mixsd.analysis.runs import INTERPOLATED, Run, labels
 from mixsd.analysis.stats import (
     FEWEST,
     Interval,
-    percentile_interval,
-    resampled_means,
+    paired_interval,
     seeds_interval,
     seeds_p,
     sign_flip_p,
@@ -143,8 +142,7 @@ def _item_pairs(first: Run, second: Run) -> list[np.ndarray]:
 
 
 def _item_interval(tasks: Sequence[np.ndarray]) -> Interval:
-    resampled = [resampled_means(scores[:, 0] - scores[:, 1], seed) for seed, scores in enumerate(tasks)]
-    return percentile_interval(np.mean(resampled, axis=0))
+    return paired_interval([scores[:, 0] - scores[:, 1] for scores in tasks])
 
 
 def detectable(runs: Sequence[Run]) -> float | None:

@@ -54,10 +54,27 @@ def percentile_interval(values: NDArray[np.float64], confidence: float = 0.95) -
     return float(low), float(high)
 
 
-def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Bootstrap interval of the mean of per-item differences (these items, these two checkpoints)."""
-    values = np.asarray(differences, dtype=float)
-    return percentile_interval(resampled_means(values), confidence)
+def paired_interval(tasks: Sequence[NDArray[np.float64]], confidence: float = 0.95) -> Interval:
+    """Interval of the mean over tasks of the mean per-item difference (these items, these two checkpoints).
+
+    Where every item is won, lost or equal, by Agresti and Min (2005): as if each task had two more items, of
+    which one half was won and one half lost. So no interval has width 0 because few items happened to agree.
+    Else by bootstrap within tasks.
+
+    Args:
+        tasks: Per-item differences of each task.
+        confidence: Of the interval.
+    """
+    if not all(np.isin(values, (-1, 0, 1)).all() for values in tasks):
+        drawn = [resampled_means(values, seed) for seed, values in enumerate(tasks)]
+        return percentile_interval(np.mean(drawn, axis=0), confidence)
+    means, variances = [], []
+    for values in tasks:
+        n = len(values) + 2
+        means.append(values.sum() / n)
+        variances.append(((np.abs(values).sum() + 1) / n - means[-1] ** 2) / n)
+    reach = float(stats.norm.ppf((1 + confidence) / 2)) * math.sqrt(sum(variances)) / len(tasks)
+    return float(np.mean(means)) - reach, float(np.mean(means)) + reach
 
 
 def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
