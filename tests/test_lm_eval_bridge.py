@@ -227,7 +227,7 @@ def test_own_prompts(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is empty"),
+        ("", "holds no rows"),
         ("question,answer\na,b\n", "lacks the column prompt and expected"),
         ("prompt,expected,more\na,b,c\n", "unknown column more"),
         ("prompt,expected\na,\n", "line 2 lacks prompt or expected"),
