@@ -69,13 +69,39 @@ def test_no_prompt_holds_its_own_answer(task):
             assert not any(answer in item.prompt for answer in answers), item.prompt
 
 
+TEXTS = {
+    "id",
+    "question",
+    "prompt",
+    "answer",
+    "gold_text",
+    "category",
+    "subject",
+    "fact_id",
+    "split",
+    "kind",
+    "system",
+}
+LISTS = {"aliases", "replaces", "answers"}
+FIELDS = {
+    "Fact": {"id", "question", "prompt", "answer", "gold_text", "aliases", "category", "subject", "replaces"},
+    "Probe": {"id", "split", "prompt", "answers", "fact_id", "kind", "system", "earlier"},
+}
+
+
 def test_everything_is_json_with_known_fields(task):
+    """The schema that others read: which fields there are, and of what type each is."""
     for item in [*task.facts, *task.probes]:
         record = json.loads(json.dumps(asdict(item)))
-        texts = [
-            value for key, value in record.items() if key not in ("answers", "aliases", "replaces", "earlier")
-        ]
-        assert all(isinstance(value, str) for value in texts)
+        assert set(record) == FIELDS[type(item).__name__]
+        for key, value in record.items():
+            if key in TEXTS:
+                assert isinstance(value, str), (key, value)
+            elif key in LISTS:
+                assert all(isinstance(text, str) and text for text in value)
+            else:
+                assert key == "earlier" and all(len(turn) == 2 for turn in value)
+        assert record["id"] and record["prompt"]
     assert json.loads(json.dumps(task.identity)) == task.identity
 
 
