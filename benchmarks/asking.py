@@ -5,11 +5,11 @@ from typing import TypeVar
 
 from benchmarks.answers import AnswerFormat
 from mixsd.errors import SettingError
-from mixsd.knowledge import Axis, Fact, Probe
+from mixsd.knowledge import PARAPHRASE, RECALL, Axis, Fact, Probe
 
 Item = TypeVar("Item")
 
-RECALL, SHIFTED, PARAPHRASE = "recall", "recall_shifted", "paraphrase"
+SHIFTED = "recall_shifted"
 AXES = {RECALL: Axis.MEMORIZATION, SHIFTED: Axis.GENERALIZATION, PARAPHRASE: Axis.GENERALIZATION}
 """The splits that tasks have in common, and what they measure."""
 OTHER_SYSTEM = "You are an expert who gives careful answers."

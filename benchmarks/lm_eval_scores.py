@@ -183,7 +183,7 @@ def _task_scores(
 ) -> TaskScores:
     wanted = FILTERS.get(name, samples[0]["filter"])
     rows = sorted((row for row in samples if row["filter"] == wanted), key=lambda row: row["doc_id"])
-    metric = metric_of(name, task)
+    metric = metric_of(task)
     assert metric is not None, "checked where tasks are loaded"
     items = [_item(name, task, metric, row, cut[row["doc_id"]]) for row in rows]
     return TaskScores(metric, kind(task), _chance(task, rows), items)

@@ -24,8 +24,6 @@ PROMPTS_TASK = "prompts"
 PROMPTS_BUDGET = 128
 FEWSHOT_SEED = 1234
 """Draws few-shot examples; lm-eval's own default."""
-METRICS: Mapping[str, str] = {"gsm8k": "exact_match", "ifeval": "prompt_level_strict_acc"}
-"""The metric of tasks that have several and no `acc`; elsewhere `acc`, or the first that is a mean."""
 UNUSED_SPLITS: Mapping[str, Mapping[str, None]] = {
     "arc_easy": {"training_split": None, "validation_split": None},
     "arc_challenge": {"training_split": None, "validation_split": None},
@@ -109,11 +107,10 @@ def load_tasks(
     return loaded
 
 
-def metric_of(name: str, task: Task) -> str | None:
-    """The metric whose mean over items is the task's score; None where there is none (perplexity, F1)."""
+def metric_of(task: Task) -> str | None:
+    """The metric whose mean over items is the score, `acc` where it can be; None for perplexity or F1."""
     means = [metric for metric, fold in _folds(task).items() if getattr(fold, "__name__", "") == "mean"]
-    wanted = METRICS.get(name, "acc")
-    return wanted if wanted in means else next(iter(means), None)
+    return "acc" if "acc" in means else next(iter(means), None)
 
 
 def _folds(task: Task) -> dict[str, Any]:
@@ -143,7 +140,7 @@ def _first_words(error: Exception) -> str:
 
 
 def _check(name: str, task: Task) -> None:
-    if metric_of(name, task) is None:
+    if metric_of(task) is None:
         raise SettingError(
             f"retention.tasks: {name} has no score per item ({', '.join(_folds(task))}); "
             "allowed: tasks with a metric whose mean is the score"

@@ -17,7 +17,7 @@ class Axis(StrEnum):
 
 CODE = re.compile(r"[A-Z]{2,5}")
 """A name in capitals, such as a currency code: the same word in small letters is another ("TOP")."""
-EARLIER = "earlier"
+RECALL, PARAPHRASE, EARLIER = "recall", "paraphrase", "earlier"
 """The split that asks what an earlier run taught the model."""
 
 

@@ -27,6 +27,13 @@ ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)  # two threads that spin on shared cores are ten times slower on a tiny model
 
 
+SMALL = (
+    "model=tiny_random", "task.facts=4", "task.max_new_tokens=8", "training.max_steps=4",
+    "training.eval_every=2", "training.batch_size=4", "training.micro_batch_size=4", "retention.limit=25",
+    "retention.validation_limit=2",
+)  # fmt: skip
+
+
 def settings(name: str, **changes: Any) -> models.ModelSettings:
     values: dict[str, Any] = {
         "name": name,
@@ -92,3 +99,25 @@ def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def sweep(tmp_path_factory):
+    """One real sweep over both methods, shared by the tests that read it."""
+    folder = tmp_path_factory.mktemp("sweep")
+    command = [sys.executable, "run.py", "-m", *SMALL, f"runs_dir={folder}/runs", "experiment_name=e"]
+    command += ["method=sft,mixsd"]
+    environment = {**os.environ, "MIXSD_CACHE_DIR": f"{folder}/cache", "OMP_NUM_THREADS": "1"}
+
+    def run(*more):
+        return subprocess.run(
+            [*command, *more], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        )
+
+    first = run()
+    assert first.returncode == 0, first.stderr
+    return folder / "runs", first, run
+
+
+def runs_of(folder: Path) -> dict[str, Path]:
+    return {path.name.split("-")[1]: path for path in sorted(folder.glob("e/*")) if (path / "DONE").exists()}

@@ -2,46 +2,15 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.conftest import ROOT
-
-SMALL = (
-    "model=tiny_random", "task.facts=4", "task.max_new_tokens=8", "training.max_steps=4",
-    "training.eval_every=2", "training.batch_size=4", "training.micro_batch_size=4", "retention.limit=25",
-    "retention.validation_limit=2",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
-    """One real sweep over both methods, shared by the tests that read it."""
-    folder = tmp_path_factory.mktemp("sweep")
-    command = [sys.executable, "run.py", "-m", *SMALL, f"runs_dir={folder}/runs", "experiment_name=e"]
-    command += ["method=sft,mixsd"]
-    environment = {**os.environ, "MIXSD_CACHE_DIR": f"{folder}/cache", "OMP_NUM_THREADS": "1"}
-
-    def run(*more):
-        return subprocess.run(
-            [*command, *more], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-        )
-
-    first = run()
-    assert first.returncode == 0, first.stderr
-    return folder / "runs", first, run
-
-
-def runs_of(folder: Path) -> dict[str, Path]:
-    return {path.name.split("-")[1]: path for path in sorted(folder.glob("e/*")) if (path / "DONE").exists()}
+from tests.conftest import ROOT, SMALL, runs_of
 
 
 def test_help_is_fast(cli):
@@ -138,30 +107,6 @@ def test_report_without_runs(cli, tmp_path):
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "no finished run" in done.stderr
 
 
-def wandb_summaries(folder):
-    """What the W&B files under a folder say, oldest first."""
-    tool = Path(sys.executable).with_name("wandb")
-    return [
-        subprocess.run(
-            [tool, "leet", "inspect", "--summary", "--json", offline],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for offline in sorted((folder / "wandb").glob("offline-run-*"))
-    ]
-
-
-def test_wandb_file_reads_back(sweep):
-    path = runs_of(sweep[0])["sft"]
-    told = wandb_summaries(path)[-1]
-    results = json.loads((path / "results.json").read_text())
-    assert results["run_id"] in told
-    for key in ("probes/recall", "probes_before/recall", "targets/nll", "retention/pocket_grammar/tuned"):
-        assert key in told
-    assert yaml.safe_load((path / "config.yaml").read_text())["experiment_name"] == "e"
-
-
 def test_jobs_that_start_at_once_measure_the_base_model_once(tmp_path):
     environment = {**os.environ, "MIXSD_CACHE_DIR": f"{tmp_path}/cache", "OMP_NUM_THREADS": "1"}
     started = [
@@ -180,48 +125,6 @@ def test_jobs_that_start_at_once_measure_the_base_model_once(tmp_path):
         for run in (tmp_path / "runs/default").glob("*-s0-*")
     ]
     assert len(bases) == 3 and bases[0] == bases[1] == bases[2]
-
-
-def test_one_wandb_run_holds_the_sweep(sweep):
-    told = wandb_summaries(sweep[0] / "e")[-1]
-    said = json.loads(told)
-    assert said["name"] == "e (all runs)" and said["summary"]["runs"]["nrows"] == 2
-    assert "tradeoff" in told
-
-
-def test_the_mirror_is_rebuilt_from_local_files(sweep, cli, tmp_path):
-    shutil.copytree(sweep[0] / "e", tmp_path / "e", ignore=shutil.ignore_patterns("wandb"))
-    done = cli("-m", "mixsd", "track", str(tmp_path), "--mode", "offline")
-    assert done.returncode == 0 and "mirrored 2 runs" in done.stdout, done.stderr
-    for folder in ("e", *(path.relative_to(tmp_path) for path in (tmp_path / "e").glob("*-s0-*"))):
-        old, new = wandb_summaries(sweep[0] / folder), wandb_summaries(tmp_path / folder)
-        kept = [{k: v for k, v in json.loads(x)["summary"].items() if "/" in k} for x in (old[-1], new[-1])]
-        assert len(new) == 1 and kept[0] == kept[1]
-    config = next((tmp_path / "e").glob("*-sft-*")) / "config.yaml"
-    shutil.rmtree(next((tmp_path / "e").glob("*-mixsd-*")))
-    config.write_text(config.read_text().replace("mode: offline", "mode: disabled"))
-    silent = cli("-m", "mixsd", "track", str(tmp_path))
-    assert "mirrored 0 runs" in silent.stdout and "add --mode" in silent.stdout
-    empty = cli("-m", "mixsd", "track", str(tmp_path / "nothing"))
-    assert empty.returncode == 2 and "no finished run" in empty.stderr
-
-
-@pytest.mark.parametrize(("said", "kept"), [(False, False), (True, True)])
-def test_what_an_earlier_run_kept_to_itself_stays_here(composed, tmp_path, said, kept):
-    """A run that goes on from a saved one asks its questions again, under any task; they must not leak then."""
-    from mixsd.engine.config import read_config
-
-    run = tmp_path / "saved"
-    (run / "probes").mkdir(parents=True)
-    (run / "model").mkdir()
-    (run / "model/config.json").write_text("{}")
-    (run / "DONE").touch()
-    asked = {"id": "x", "prompt": "SECRET question?", "answers": ["s"], "kind": "trained"}
-    (run / "probes/recall.jsonl").write_text(json.dumps(asked) + "\n")
-    (run / "config.yaml").write_text(yaml.safe_dump({"tracking": {"log_text": said}}))
-    config = read_config(composed(f"model.name={run}", "task.facts=4", "retention=none"))
-    assert any(probe.prompt == "SECRET question?" for probe in config.task.probes)
-    assert config.tracking.log_text is kept and config.resolved["tracking"]["log_text"] is kept
 
 
 @pytest.mark.parametrize(
@@ -424,21 +327,3 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_curve(cli, tm
         assert (run / name).read_text() == (whole / name).read_text()
     curve = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert curve == list(range(1, 201)) and not (run / "trainer").exists()
-
-
-def test_a_mirror_that_fails_does_not_hide_a_failed_job(monkeypatch, capsys, tmp_path):
-    """Hydra makes a warning of what a callback raises, but lets an exit through."""
-    from types import SimpleNamespace
-
-    from mixsd.engine.sweep import SweepCallback
-
-    sweep = SweepCallback()
-    sweep._jobs = [(SimpleNamespace(run_dir=tmp_path / "never_done", gate=None), False)]  # type: ignore[list-item]
-
-    def fail():
-        raise RuntimeError("no W&B")
-
-    monkeypatch.setattr(sweep, "_mirror", fail)
-    with pytest.raises(SystemExit) as ended:
-        sweep.on_multirun_end(None)  # type: ignore[arg-type]
-    assert ended.value.code == 1

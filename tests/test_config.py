@@ -53,6 +53,8 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
         (["training.learning_rate=inf"], "must be finite"),
         (["experiment_name=null"], "experiment_name=None is no name"),
         (["data_root=3"], "data_root=3 is not a folder"),
+        (["task.answer_format=nope"], "task.answer_format=nope is unknown; allowed: plain, boxed"),
+        (["task.facts=${task.nothing}"], "Interpolation key 'task.nothing' not found"),
         (["method._target_=mixsd.nothing"], "method._target_=mixsd.nothing cannot be imported"),
     ],
 )

@@ -74,22 +74,19 @@ def _difference(a: str, b: str, first: Mapping[int, Run], second: Mapping[int, R
         return Difference(a, b, None, None, 0, 0, "no seed in common")
     if not seeds:
         return Difference(a, b, None, None, 0, 0, "recall goal not set or not reached by both: not compared")
-    pairs = [_item_pairs(first[seed], second[seed]) for seed in seeds]
-    if not pairs[0]:
+    gaps = [_item_gaps(first[seed], second[seed]) for seed in seeds]
+    if not gaps[0]:
         return Difference(a, b, None, None, len(seeds), 0, "no held-out task counts")
-    items = sum(len(scores) for scores in pairs[0])
+    items = sum(map(len, gaps[0]))
     if items < FEWEST:
         return Difference(a, b, None, None, len(seeds), items, f"fewer than {FEWEST} shared items")
-    means = [float(np.mean([(scores[:, 0] - scores[:, 1]).mean() for scores in tasks])) for tasks in pairs]
+    means = [float(np.mean([gap.mean() for gap in tasks])) for tasks in gaps]
     if len(seeds) == 1:
-        interval, p = (
-            _item_interval(pairs[0]),
-            sign_flip_p([scores[:, 0] - scores[:, 1] for scores in pairs[0]]),
-        )
+        interval, p = paired_interval(gaps[0]), sign_flip_p(gaps[0])
     else:
         p = seeds_p(means)
         few = len(seeds) < CLAIM_SEEDS
-        interval = seeds_interval(means, list(map(_item_interval, pairs))) if few else t_interval(means)
+        interval = seeds_interval(means, list(map(paired_interval, gaps))) if few else t_interval(means)
     note = _note(interval, len(seeds))
     return Difference(a, b, float(np.mean(means)), interval, len(seeds), items, note, p)
 
@@ -131,18 +128,14 @@ def _note(interval: Interval, seeds: int) -> str:
     return f"{found}; descriptive ({seeds} of {CLAIM_SEEDS} seeds)"
 
 
-def _item_pairs(first: Run, second: Run) -> list[np.ndarray]:
-    """(n, 2) scores of both on the same items, one array per held-out task that counts for both runs."""
+def _item_gaps(first: Run, second: Run) -> list[np.ndarray]:
+    """Per-item score differences, one array per held-out task that counts for both runs."""
     arrays = []
     for task in sorted(set(first.held_out) & set(second.held_out)):
         other = {row["doc_id"]: row["tuned"]["score"] for row in second.held_out[task]}
-        rows = [(row["tuned"]["score"], other[row["doc_id"]]) for row in first.held_out[task]]
-        arrays.append(np.array(rows, dtype=float))
+        gaps = [row["tuned"]["score"] - other[row["doc_id"]] for row in first.held_out[task]]
+        arrays.append(np.array(gaps, dtype=float))
     return arrays
-
-
-def _item_interval(tasks: Sequence[np.ndarray]) -> Interval:
-    return paired_interval([scores[:, 0] - scores[:, 1] for scores in tasks])
 
 
 def detectable(runs: Sequence[Run]) -> float | None:

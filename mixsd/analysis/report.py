@@ -29,7 +29,6 @@ from mixsd.engine.store import write_text
 
 PAGES = ("report.html", "report.md")
 SHOWN_ANSWERS = 6
-UNKNOWN_PARTS = "what they were measured by"
 RECALL_SHARE = 0.9
 """Where a method falls short of the recall goal, all could be compared at this share of its ceiling."""
 ASKED_FIRST = "What is the capital of France?"
@@ -122,7 +121,7 @@ def apart(groups: Sequence[Sequence[Run]]) -> list[str]:
     parts = [group[0].measured_by for group in groups]
     return [
         f"{_title(group)} is not compared with {_title(groups[0])}: they differ in "
-        f"{', '.join(name for name in own if own[name] != parts[0].get(name)) or UNKNOWN_PARTS}."
+        f"{', '.join(name for name in own if own[name] != parts[0][name])}."
         for group, own in zip(groups[1:], parts[1:], strict=True)
     ]
 

@@ -14,7 +14,7 @@ from mixsd.engine.store import read_json, read_jsonl
 from mixsd.errors import StoreError
 from mixsd.retention import GENERATED
 
-NEEDED = ("comparable", "memorization", "interpolation", "drift")
+NEEDED = ("comparable", "measured_by", "caveats", "memorization", "interpolation", "drift")
 """What results of before this version may lack."""
 INTERPOLATED = "+ interpolation"
 """Ends the label of a run that was interpolated back towards its base."""
@@ -65,13 +65,13 @@ class Run:
 
     @property
     def measured_by(self) -> Mapping[str, str]:
-        """A hash of each thing that its numbers hang on; empty for runs of before this was recorded."""
-        return self.results.get("measured_by", {})
+        """A hash of each thing that its numbers hang on."""
+        return self.results["measured_by"]
 
     @property
     def caveats(self) -> Sequence[str]:
         """What a reader of its held-out scores must know."""
-        return self.results.get("caveats", [])
+        return self.results["caveats"]
 
     @property
     def only_kept(self) -> bool:

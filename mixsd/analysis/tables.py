@@ -164,7 +164,7 @@ def panel_rows(runs: Sequence[Run]) -> Rows:
 
 def _ratio_cell(panels: Sequence[dict[str, Any]], key: str, interval: str) -> str:
     values = [panel[key] for panel in panels]
-    of_items = [panel[interval] for panel in panels if panel.get(interval)]
+    of_items = [panel[interval] for panel in panels if panel[interval]]
     found = seeds_interval(values, of_items) if len(of_items) == len(panels) else None
     return f"{np.mean(values):.2f}" + (f" [{found[0]:.2f}, {found[1]:.2f}]" if found else "")
 

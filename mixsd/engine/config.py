@@ -25,7 +25,7 @@ from mixsd.engine.models import ModelSettings, fingerprint
 from mixsd.engine.preparation import read_examples
 from mixsd.engine.store import content_hash, read_jsonl
 from mixsd.engine.training import TrainingSettings
-from mixsd.errors import DataError, MixSDError, SettingError, at_least
+from mixsd.errors import DataError, MixSDError, SettingError, at_least, one_of
 from mixsd.knowledge import EARLIER, Probe, Task, TaskView
 from mixsd.method import Editor, Method
 from mixsd.retention import RetentionSuite
@@ -109,11 +109,14 @@ def read_config(config: DictConfig) -> RunConfig:
     def attempt(step: Callable[[], Any]) -> Any:
         try:
             return step()
-        except MixSDError as error:
-            problems.append(str(error))
+        except (MixSDError, OmegaConfBaseException) as error:
+            problems.append(str(error).splitlines()[0])
             return None
 
     attempt(lambda: _check_top_level(config))
+    attempt(lambda: _check_answer_format(config))
+    if problems:  # other keys are made of these
+        raise SettingError(" | ".join(problems))
     for group, schema in GROUPS.items():
         built[group] = attempt(lambda group=group, schema=schema: _build(config, group, schema))
     attempt(lambda: _check_data_root(config))
@@ -177,6 +180,13 @@ def _check_top_level(config: DictConfig) -> None:
     for key in ("experiment_name", "runs_dir", "cache_dir"):
         if not isinstance(config[key], str) or not config[key]:
             raise SettingError(f"{key}={config[key]} is no name")
+
+
+def _check_answer_format(config: DictConfig) -> None:
+    """The token budget of a reply goes by the answer format, so that is looked at before it."""
+    budget = config.task.get("budget")
+    if budget is not None:
+        one_of("task.answer_format", config.task.answer_format, budget)
 
 
 def _check_data_root(config: DictConfig) -> None:

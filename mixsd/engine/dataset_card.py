@@ -9,9 +9,9 @@ from mixsd.engine.bench import Bench
 from mixsd.engine.config import RunConfig
 from mixsd.engine.probing import accuracy
 from mixsd.engine.results import overlap
-from mixsd.engine.scoring import RECALL, Scorer
+from mixsd.engine.scoring import Scorer
 from mixsd.engine.store import content_hash
-from mixsd.knowledge import Probe
+from mixsd.knowledge import RECALL, Probe
 
 SAMPLES = 2
 SHOWN_KINDS = 8

@@ -18,6 +18,7 @@ from filelock import FileLock
 from mixsd.engine import models
 from mixsd.engine.bench import Bench, Meter, console, device_name, software
 from mixsd.engine.card import model_card
+from mixsd.engine.checkpoints import checkpoint_step, last_checkpoint
 from mixsd.engine.config import RunConfig
 from mixsd.engine.drift import base_answers, cached_fisher, displacement, distance, same_shape
 from mixsd.engine.gate import misses
@@ -25,7 +26,7 @@ from mixsd.engine.interpolation import interpolate
 from mixsd.engine.preparation import read_examples, report, write_examples
 from mixsd.engine.probing import accuracy
 from mixsd.engine.results import build_results, item_records, missed, overlap
-from mixsd.engine.scoring import RECALL, Scorer, Scores
+from mixsd.engine.scoring import Scorer, Scores
 from mixsd.engine.store import (
     Records,
     append_jsonl,
@@ -35,10 +36,10 @@ from mixsd.engine.store import (
     write_jsonl,
     write_text,
 )
-from mixsd.engine.training import Evaluation, TrainingReport, checkpoint_step, last_checkpoint, train
+from mixsd.engine.training import Evaluation, TrainingReport, train
 from mixsd.engine.trajectory import Trajectory, keep_until
 from mixsd.examples import Example
-from mixsd.knowledge import TaskView
+from mixsd.knowledge import RECALL, TaskView
 from mixsd.method import Editor, Method, Preparation
 from mixsd.student import Student
 from mixsd.tracking import METRICS, TRAJECTORY, mirror

@@ -11,12 +11,10 @@ from mixsd.engine.overlap import contaminated
 from mixsd.engine.probing import Record, accuracy, summarize
 from mixsd.engine.scoring import Scores
 from mixsd.engine.store import content_hash
-from mixsd.knowledge import Axis, Outcome
+from mixsd.knowledge import PARAPHRASE, RECALL, Axis, Outcome
 from mixsd.retention import GENERATED
 from mixsd.retention import summarize as summarize_retention
 
-PARAPHRASE = "paraphrase"
-"""The split that asks for a fact in words that were not trained."""
 ANSWER = ("text", "extracted", "outcome", "strict", "tokens", "prompt_tokens")
 SCORE = ("text", "outcome", "score")
 
@@ -39,7 +37,7 @@ def build_results(
     """
     skipped = overlap(config, base)
     measured = _measured(config, base, tuned, skipped)
-    recall = tuned.probes["recall"]
+    recall = tuned.probes[RECALL]
     measured["probes"]["recall"] |= {
         "accuracy_kept": _accuracy_of(recall, {f.id for f in config.task.facts} - set(reports["dropped"])),
         "accuracy_missed": _accuracy_of(recall, missed(base)),
@@ -69,7 +67,7 @@ def build_results(
 
 def missed(base: Scores) -> set[str]:
     """Ids of the facts that the base model gets wrong; memorization is primary on them (decision 9)."""
-    return {r["fact_id"] for r in base.probes["recall"] if r["outcome"] != Outcome.CORRECT}
+    return {r["fact_id"] for r in base.probes[RECALL] if r["outcome"] != Outcome.CORRECT}
 
 
 def _accuracy_of(records: Sequence[Record], facts: Container[str]) -> float | None:
@@ -89,7 +87,7 @@ def _learned(config: RunConfig, tuned: Scores) -> dict[str, Any]:
     by_fact: dict[str, list[bool]] = {}
     for record in tuned.probes.get(PARAPHRASE, []):
         by_fact.setdefault(record["fact_id"], []).append(record["outcome"] == Outcome.CORRECT)
-    recalled = {r["fact_id"] for r in tuned.probes["recall"] if r["outcome"] == Outcome.CORRECT}
+    recalled = {r["fact_id"] for r in tuned.probes[RECALL] if r["outcome"] == Outcome.CORRECT}
     judged = {f.id: by_fact[f.id] for f in config.task.facts if f.id in by_fact}
     learned = sum(id in recalled and 2 * sum(right) > len(right) for id, right in judged.items())
     neighbors = tuned.probes.get("neighbors", [])
@@ -119,7 +117,7 @@ def _known_before(config: RunConfig, base: Scores) -> set[str]:
     """Ids of the edits whose old answer the base model gives: only these count as edits (decision 9)."""
     old = {fact.id: fact.replaces for fact in config.task.facts if fact.replaces}
     known = set()
-    for record in base.probes["recall"]:
+    for record in base.probes[RECALL]:
         if record["fact_id"] in old:
             cut = record["outcome"] == Outcome.TRUNCATED
             answers = old[record["fact_id"]]

@@ -13,12 +13,10 @@ from typing import Any
 from mixsd.engine import probing
 from mixsd.engine.bench import Bench
 from mixsd.engine.config import RunConfig
-from mixsd.knowledge import Probe
+from mixsd.knowledge import RECALL, Probe
 from mixsd.method import Editor, RecordFile
 from mixsd.retention import TaskScores
 from mixsd.student import Student
-
-RECALL = "recall"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ that was interrupted goes on from its last complete checkpoint, to the same weig
 
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from mixsd.draws import shuffled
-from mixsd.engine.store import read_json, write_json
+from mixsd.engine.checkpoints import COMPLETE, complete, last_checkpoint, restore_method
+from mixsd.engine.store import read_json
 from mixsd.errors import SettingError, at_least, one_of, within
 from mixsd.examples import STUDENT, Batch, Example
 from mixsd.method import ChoosesExamples, Method, Remembers, Step
@@ -137,12 +136,6 @@ class TrainingReport:
     recall: float | None = None
 
 
-MEMORY = "method.safetensors"
-"""In a checkpoint: the state of a method that has one."""
-COMPLETE = "complete.json"
-"""Written last into a checkpoint; without it the folder may be torn."""
-
-
 def schedule(examples: Sequence[Example], settings: TrainingSettings, seed: int) -> list[Example]:
     """The examples of all steps in order, `max_steps * batch_size` of them.
 
@@ -173,16 +166,6 @@ def average_loss(losses: Tensor, batch: Batch, how: str, tokens: int, sequences:
         return losses.sum() / max(tokens, 1)
     lengths = batch.is_predictor.sum(dim=1)
     return (losses / lengths[batch.target_rows]).sum() / sequences
-
-
-def last_checkpoint(scratch: Path) -> Path | None:
-    """The newest complete checkpoint that an interrupted training left, or None."""
-    return max((path.parent for path in scratch.glob(f"*/{COMPLETE}")), key=checkpoint_step, default=None)
-
-
-def checkpoint_step(checkpoint: Path) -> int:
-    """The step after which a checkpoint was made."""
-    return int(checkpoint.name.rpartition("-")[2])
 
 
 def train(
@@ -230,8 +213,8 @@ def train(
         student.model.requires_grad_(True)
     if method.reads_base:
         student.remember_base(settings.dtype)
-    if resume and isinstance(method, Remembers) and (resume / MEMORY).exists():
-        method.remember(load_file(resume / MEMORY), student)
+    if resume:
+        restore_method(resume, method, student)
     arguments = TrainingArguments(
         output_dir=str(scratch),
         max_steps=settings.max_steps,
@@ -395,12 +378,8 @@ class _Watch(TrainerCallback):
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._report.seconds = time.perf_counter() - self._start
-        newest = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if isinstance(self._trainer.method, Remembers):
-            memory = self._trainer.method.memory()
-            if memory:
-                save_file(memory, newest / MEMORY)
-        write_json(newest / COMPLETE, asdict(self._report))
-        for older in newest.parent.glob("checkpoint-*"):
-            if older != newest:
-                shutil.rmtree(older)
+        complete(
+            Path(args.output_dir) / f"checkpoint-{state.global_step}",
+            self._trainer.method,
+            asdict(self._report),
+        )
