@@ -330,3 +330,16 @@ def test_few_shared_items_have_no_interval_anywhere(tmp_path):
         path.write_text(path.read_text().replace('"contaminated": false', '"contaminated": true', N - 19))
     found = only_difference(tmp_path)
     assert (found.delta, found.interval, found.p) == (None, None, None) and "fewer than 20" in found.note
+
+
+def test_several_tasks_begin_with_one_table_of_all_and_one_task_does_not(tmp_path, capsys):
+    make_run(tmp_path, "a", 0, 0.95, right=30)
+    write_report(tmp_path, Console(width=250))
+    assert "Overview" not in capsys.readouterr().out + (tmp_path / "report.md").read_text()
+    make_run(tmp_path, "a", 0, 0.5, right=24, task="mquake")
+    write_report(tmp_path, Console(width=250))
+    assert "Overview" in capsys.readouterr().out
+    table = (tmp_path / "report.md").read_text().split("## ")[1].splitlines()
+    assert table[0] == "Overview" and table[2].startswith("| runs | method | seeds | recall |")
+    assert "kgfact (10 facts) on m | a | 1 | 0.95" in table[4] and "0.62" in table[4]
+    assert "mquake (10 facts) on m | a | 1 | 0.50 (goal reached by 0 of 1)" in table[5] and "0.50" in table[5]

@@ -1,4 +1,4 @@
-"""The tradeoff picture: memorization against retention, a labelled point a method."""
+"""The tradeoff picture: memorization against retention, a point a run."""
 
 from pathlib import Path
 
@@ -10,14 +10,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 PANELS_A_ROW = 2
+MARKERS = "osD^vPX*"
+"""A shape a method beside its colour: for print, and for eyes that take two colours for one."""
 
 
 def plot_tradeoff(frames: list[tuple[str, pd.DataFrame]], curves: list[pd.DataFrame], path: Path) -> None:
     """Draw one panel per group of comparable runs.
 
-    A point is a run: recall over all facts, and retention with its 95% interval over held-out items. A
-    hollow point did not reach the recall at which methods are compared. A thin line leads through a run's
-    interpolations back to the base model.
+    A point is a run, its shape and colour the method: recall over all facts, and retention with its 95%
+    interval over held-out items. A hollow point did not reach the recall at which methods are compared. A
+    thin line leads through a run's interpolations back to the base model.
 
     Args:
         frames: (title, one row per run) per group.
@@ -38,7 +40,6 @@ def plot_tradeoff(frames: list[tuple[str, pd.DataFrame]], curves: list[pd.DataFr
 
 def _panel(axis: Axes, title: str, frame: pd.DataFrame, curve: pd.DataFrame) -> None:
     colours = plt.get_cmap("tab10")
-    middle = frame["recall"].mean()
     axis.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
     axis.annotate("base model", (0.01, 1.0), color="grey", fontsize=8, va="bottom")
     for index, (label, rows) in enumerate(frame.groupby("label", sort=True)):
@@ -48,23 +49,13 @@ def _panel(axis: Axes, title: str, frame: pd.DataFrame, curve: pd.DataFrame) -> 
             axis.errorbar(
                 *at,
                 yerr=[[at[1] - row["retention_low"]], [row["retention_high"] - at[1]]],
-                fmt="o",
+                fmt=MARKERS[index % len(MARKERS)],
                 color=colour,
                 capsize=3,
+                alpha=0.8,
                 markerfacecolor=colour if row["reached"] else "white",
                 label=str(label) if number == 0 else None,
             )
-            if number == 0:
-                side = -9 if at[0] < middle else 9  # labels point away from each other
-                axis.annotate(
-                    str(label),
-                    at,
-                    xytext=(side, 0),
-                    textcoords="offset points",
-                    ha="left" if side > 0 else "right",
-                    va="center",
-                    color=colour,
-                )
     colour_of = {method: colours(i % 10) for i, method in enumerate(sorted(frame["label"].unique()))}
     for _, rows in curve.groupby("run_id") if len(curve) else ():
         label = rows["label"].iloc[-1]
@@ -84,5 +75,5 @@ def _panel(axis: Axes, title: str, frame: pd.DataFrame, curve: pd.DataFrame) -> 
         xlim=(-0.03, 1.12),
     )
     if len(frame):
-        axis.legend(loc="lower left", fontsize=8)
+        axis.legend(loc="best", fontsize=8)
     axis.grid(alpha=0.25)

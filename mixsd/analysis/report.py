@@ -32,6 +32,8 @@ SHOWN_ANSWERS = 6
 RECALL_SHARE = 0.9
 """Where a method falls short of the recall goal, all could be compared at this share of its ceiling."""
 ASKED_FIRST = "What is the capital of France?"
+OVERVIEW = ("method", "seeds", "recall", "dropped", "retention", "verdict", "steps")
+"""Columns of the first table of a report over several tasks or models."""
 
 
 def write_report(folder: Path, console: Console, margin: float = MARGIN) -> None:
@@ -70,15 +72,27 @@ def write_report(folder: Path, console: Console, margin: float = MARGIN) -> None
         }
         sections.append(section)
         _print_section(console, section)
+    overview = [
+        {"runs": section["title"], **{column: row[column] for column in OVERVIEW}}
+        for section in (sections if len(sections) > 1 else [])
+        for row in section["rows"]
+    ]
     family = primary_rows(groups)
-    if family:
-        console.print(_table(PRIMARY, family))
+    for title, rows in (("Overview", overview), (PRIMARY, family)):
+        if rows:
+            console.print(_table(title, rows))
     for note in notes:
         console.print(note)
     csv = pd.concat([_one_a_point(frame, c) for (_, frame), c in zip(frames, curves, strict=True)])
     write_text(folder / "tradeoff.csv", csv.to_csv(index=False))
     plot_tradeoff(frames, curves, folder / "tradeoff.png")
-    shown = {"sections": sections, "family": family, "family_title": PRIMARY, "notes": notes}
+    shown = {
+        "sections": sections,
+        "overview": overview,
+        "family": family,
+        "family_title": PRIMARY,
+        "notes": notes,
+    }
     for name in PAGES:
         write_text(folder / name, _page(name, shown))
     console.print(f"wrote {folder}/tradeoff.csv, tradeoff.png, {', '.join(PAGES)}")
