@@ -18,7 +18,7 @@ from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 
 from benchmarks.answers import FORMATS, last_boxed
-from benchmarks.lm_eval_tasks import kind, metric_of, quiet
+from benchmarks.lm_eval_tasks import PROMPTS_TASK, draw_examples_anew, is_own, kind, metric_of, quiet
 from mixsd.engine.generation import Completion, generate
 from mixsd.errors import SettingError
 from mixsd.knowledge import Outcome
@@ -28,6 +28,8 @@ from mixsd.student import Student
 
 FILTERS: Mapping[str, str] = {"gsm8k": "flexible-extract"}
 """The answer filter of tasks that have several; elsewhere the first."""
+NOTHING_READ = "[invalid]"
+"""What lm-eval's filters give where they find no answer."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ def score(
         if not chosen:
             continue
         with _undisturbed(student.model), quiet():
+            for task in chosen.values():
+                draw_examples_anew(task)
             reader = _Reader(student, batch_size, decoding, on_done)
             results: Any = evaluate(
                 reader,
@@ -193,16 +197,20 @@ def _item(name: str, task: Task, metric: str, row: Mapping[str, Any], cut: list[
     """One document's record; of several samples, the mean score, and the first one that is not right."""
     each = _scores_of(name, metric, row[metric], cut)
     worst = next((place for place, score in enumerate(each) if score < 1), 0)
-    prompt, panel = _prompt(row["doc"], row["arguments"][0][0]), kind(task)
+    panel, question = kind(task), _question(row["doc"], row["arguments"][0][0])
+    prompt = _prompt(name, row) if panel == GENERATED else question
     text = _texts(row)[worst] if panel == GENERATED else ""
+    read = _read(row, text) if panel == GENERATED else None
+    outcome = _outcome(each[worst], cut[worst], text if read is None else read, prompt, panel)
     return {
         "doc_id": row["doc_id"],
         "prompt": prompt,
-        **({"question": row["doc"]["question"]} if "question" in row["doc"] and panel == GENERATED else {}),
+        **({"question": question} if question != prompt else {}),
         "answers": _answers(task, row),
         "text": text,
+        **({} if read is None else {"extracted": read}),
         "score": float(np.mean(each)),
-        "outcome": _outcome(each[worst], cut[worst], text, prompt, panel).value,
+        "outcome": outcome.value,
     }
 
 
@@ -223,13 +231,27 @@ def _scores_of(name: str, metric: str, given: Any, cut: list[bool]) -> list[floa
 
 
 def _texts(row: Mapping[str, Any]) -> list[str]:
-    reply: Any = row["filtered_resps"][0]
-    return [reply] if isinstance(reply, str) else [str(text) for text in reply]
+    """The whole replies, whatever a filter left of them."""
+    return [str(text) for text in row["resps"][0]]
 
 
-def _prompt(doc: Mapping[str, Any], context: str) -> str:
+def _read(row: Mapping[str, Any], text: str) -> str | None:
+    """What a task's filter read as the answer, '' for nothing; None where the whole reply is graded."""
+    left: Any = row["filtered_resps"][0]
+    if not isinstance(left, str) or left == text:
+        return None
+    return "" if left == NOTHING_READ else left
+
+
+def _prompt(name: str, row: Mapping[str, Any]) -> str:
+    """The user turn of tasks that keep it whole in the document; of others all that the model read."""
+    whole = is_own(name) or name == PROMPTS_TASK
+    return str(row["doc"]["prompt"]) if whole else str(row["arguments"][0][0])
+
+
+def _question(doc: Mapping[str, Any], context: str) -> str:
     """A document's question as its data set gives it, or the whole context where no field is known."""
-    keys = ("prompt", "question", "problem", "goal", "text", "good", "sentence")
+    keys = ("question", "problem", "prompt", "goal", "text", "good", "sentence")
     return next((str(doc[key]) for key in keys if key in doc), context)
 
 

@@ -24,6 +24,8 @@ PROMPTS_TASK = "prompts"
 PROMPTS_BUDGET = 128
 FEWSHOT_SEED = 1234
 """Draws few-shot examples; lm-eval's own default."""
+RENDERED = 100
+"""Prompts of a task that are hashed as they are asked; of the other documents the content."""
 UNUSED_SPLITS: Mapping[str, Mapping[str, None]] = {
     "arc_easy": {"training_split": None, "validation_split": None},
     "arc_challenge": {"training_split": None, "validation_split": None},
@@ -101,10 +103,22 @@ def load_tasks(
         }
     for name, task in loaded.items():
         _check(name, task)
-        task.set_fewshot_seed(FEWSHOT_SEED)
         if task.get_config("num_fewshot") is None:
             task.set_config("num_fewshot", 0)
     return loaded
+
+
+def draw_examples_anew(task: Task) -> None:
+    """Few-shot examples are drawn from one stream a task; before each use it begins again, so that base and
+    tuned model are shown the same."""
+    task.set_fewshot_seed(FEWSHOT_SEED)
+
+
+def contexts(task: Task, documents: Sequence[int]) -> list[Any]:
+    """What a task asks of its first documents, few-shot examples included, before any chat template."""
+    draw_examples_anew(task)
+    docs, shown = task.eval_docs, int(task.get_config("num_fewshot"))
+    return [task.fewshot_context(docs[i], shown) for i in documents[:RENDERED]]
 
 
 def metric_of(task: Task) -> str | None:
@@ -232,10 +246,11 @@ def _is_bare(member: Any) -> bool:
 
 @cache
 def _folder_digest(folder: Path) -> str:
+    """All files but notes: templates may have any name, or none after a dot."""
     digest = blake2b(digest_size=8)
     for path in sorted(folder.rglob("*")):
-        if path.suffix in {".yaml", ".jsonl", ".py", ".csv"}:
-            digest.update(path.name.encode() + path.read_bytes())
+        if path.is_file() and path.suffix not in {".md", ".pyc"} and not path.name.startswith("."):
+            digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -7,13 +7,14 @@ untouched cases). See protocol, decision 14.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks import asking
 from benchmarks.answers import GRADER_DIGEST, AnswerFormat, find_format
 from mixsd.draws import shuffled
+from mixsd.engine.store import content_hash
 from mixsd.errors import DataError, SettingError, at_least
 from mixsd.knowledge import Axis, Fact, Probe, Verdict
 
@@ -109,6 +110,7 @@ class MQuAKE:
             "grader": GRADER_DIGEST,
             "answer_format": answer_format,
             "conflicting_edits": len(self.conflicts),
+            "cases": content_hash([asdict(case) for case in cases.values()]),
         }
         if facts is not None and not 1 <= facts <= len(edits):
             raise SettingError(f"task.facts={facts} is out of range; {path} has 1 to {len(edits)} edits")

@@ -11,6 +11,7 @@ same kind about something else, must not be answered with an injected answer.
 import calendar
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchmarks import asking, qa
 from benchmarks.answers import GRADER_DIGEST, AnswerFormat, find_format, named, words
 from benchmarks.files import as_list, as_text, read_table
 from mixsd.draws import shuffled, uniform
+from mixsd.engine.store import content_hash
 from mixsd.errors import DataError, at_least, within
 from mixsd.knowledge import Axis, Fact, Outcome, Probe, Verdict
 
@@ -70,8 +72,12 @@ class OwnFacts:
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         within("task.held_out", held_out, 0, 1)
         self._format = find_format(answer_format)
-        self.identity = {"grader": GRADER_DIGEST, "answer_format": answer_format}
         rows = asking.take(read_rows(Path(path).expanduser()), facts, path)
+        self.identity = {
+            "grader": GRADER_DIGEST,
+            "answer_format": answer_format,
+            "rows": content_hash([asdict(row) for row in rows]),
+        }
         self._answers = sorted({answer for row in rows for answer in (row.answer, *row.aliases)})
         self._telling = [answer for answer in self._answers if not set(words(answer)) <= SMALL_WORDS]
         self.facts: list[Fact] = []

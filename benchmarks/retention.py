@@ -129,12 +129,13 @@ class LmEvalSuite:
 
     @cached_property
     def _described(self) -> dict[str, dict[str, Any]]:
-        """Each task: its version, how it is asked, and a hash of the documents, from hub or clone alike."""
+        """Each task: its version, how it is asked, and a hash of what is asked, from hub or clone alike."""
         return {
             name: {
                 "version": task.VERSION,
                 "num_fewshot": task.get_config("num_fewshot"),
                 "chat_template": found.kind(task) == GENERATED,
+                "generation": task.get_config("generation_kwargs"),
                 "documents": _digest(task, self._test_documents(name)),
             }
             for name, task in self._load(self.tasks).items()
@@ -179,7 +180,7 @@ def _path(given: str | None) -> Path | None:
 
 def _digest(task: Task, asked: Sequence[int]) -> str:
     documents = task.eval_docs  # made anew at every look
-    return content_hash([documents[i] for i in asked], size=8)
+    return content_hash([[documents[i] for i in asked], found.contexts(task, asked)], size=8)
 
 
 def _may_run_code(allowed: bool) -> None:

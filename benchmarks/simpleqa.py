@@ -6,12 +6,14 @@ comes with this repository.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks import asking, qa
 from benchmarks.answers import GRADER_DIGEST, find_format
 from mixsd.draws import shuffled
+from mixsd.engine.store import content_hash
 from mixsd.errors import DataError, at_least, one_of
 from mixsd.knowledge import Axis, Verdict
 
@@ -55,9 +57,13 @@ class OpenQA:
         self.about = ABOUT_POCKET if source == "pocket" else ABOUT
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         self._format = find_format(answer_format)
-        self.identity = {"grader": GRADER_DIGEST, "answer_format": answer_format}
         pocket = one_of("task.source", source, ("simpleqa", "pocket")) == "pocket"
         rows = _pocket_rows() if pocket else _simpleqa_rows(data_root)
+        self.identity = {
+            "grader": GRADER_DIGEST,
+            "answer_format": answer_format,
+            "rows": content_hash([asdict(row) for row in rows]),
+        }
         names = {f"q{number}": row for number, row in enumerate(rows)}
         order = asking.take(shuffled(names, "questions", seed), facts, source)
         self.facts = [qa.fact_of(key, names[key].question, names[key], self._format) for key in order]

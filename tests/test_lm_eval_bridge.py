@@ -202,7 +202,7 @@ def test_validation_documents_set_aside_are_not_asked_in_the_test(tiny, folder):
     assert len(aside) == 3 and len(tested) == 17 and not aside & {item["prompt"] for item in tested}
     assert [item["doc_id"] for item in tested] == [i for i in range(20) if i not in documents["my_sums"]]
     for item in tested:
-        assert item["prompt"] == f"What is {item['doc_id']} plus 1?", "ids are those of the documents asked"
+        assert item["question"] == f"What is {item['doc_id']} plus 1?", "ids are those of the documents asked"
         assert item["outcome"] == "truncated"
     assert own.validate(tiny, 8) is not None
     many = suite(tasks=["my_sums"], include=str(folder), validation_limit=100)

@@ -176,7 +176,9 @@ def grade_all(task, right):
     records = {}
     for probe in task.probes:
         outcome = Outcome.CORRECT if right(probe) else Outcome.WRONG
-        records.setdefault(probe.split, []).append({"fact_id": probe.fact_id, "outcome": outcome})
+        records.setdefault(probe.split, []).append(
+            {"id": probe.id, "fact_id": probe.fact_id, "outcome": outcome}
+        )
     return records
 
 

@@ -33,7 +33,9 @@ def test_t_interval_matches_scipy():
 
 def test_seeds_that_agree_by_chance_are_not_certain():
     items = [(-0.2, 0.0), (-0.2, 0.0)]
-    assert seeds_interval([-0.1, -0.1], items) == pytest.approx((-0.1 - 0.1 / 2**0.5, -0.1 + 0.1 / 2**0.5))
+    assert seeds_interval([-0.1, -0.1], items) == pytest.approx((-0.2, 0.0)), "the items are shared"
+    assert seeds_interval([-0.1] * 4, items * 2) == pytest.approx((-0.2, 0.0))
+    assert seeds_interval([-0.1] * 5, items * 3) == (-0.1, -0.1), "from five seeds on, Student's t alone"
     apart = [-0.3, 0.1]
     assert seeds_interval(apart, items) == pytest.approx(t_interval(apart)), (
         "seeds that differ say it themselves"

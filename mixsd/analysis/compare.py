@@ -8,6 +8,7 @@ import numpy as np
 
 from mixsd.analysis.runs import INTERPOLATED, Run, labels
 from mixsd.analysis.stats import (
+    CLAIM_SEEDS,
     FEWEST,
     Interval,
     paired_interval,
@@ -15,13 +16,10 @@ from mixsd.analysis.stats import (
     seeds_p,
     sign_flip_p,
     smallest_detectable,
-    t_interval,
 )
 
 RATE = 0.3
 """The mixing rate that the primary comparisons are about, fixed beforehand (decision 3)."""
-CLAIM_SEEDS = 5
-"""Seeds from which a difference speaks of methods; with fewer it is descriptive (decision 4)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,8 @@ class Difference:
         seeds: Seeds that both have, at matched recall.
         items: Held-out items they share.
         note: What the numbers allow to say.
-        p: Of no difference: by flipping the signs of items with one seed, by a t test over seeds with more.
+        p: Of no difference: by flipping the signs of items with one seed, by a t test over seeds from
+            `CLAIM_SEEDS` on; between them None, because so few seeds may agree by chance.
     """
 
     first: str
@@ -81,12 +80,10 @@ def _difference(a: str, b: str, first: Mapping[int, Run], second: Mapping[int, R
     if items < FEWEST:
         return Difference(a, b, None, None, len(seeds), items, f"fewer than {FEWEST} shared items")
     means = [float(np.mean([gap.mean() for gap in tasks])) for tasks in gaps]
-    if len(seeds) == 1:
-        interval, p = paired_interval(gaps[0]), sign_flip_p(gaps[0])
-    else:
+    p = sign_flip_p(gaps[0]) if len(seeds) == 1 else None
+    if len(seeds) >= CLAIM_SEEDS:
         p = seeds_p(means)
-        few = len(seeds) < CLAIM_SEEDS
-        interval = seeds_interval(means, list(map(paired_interval, gaps))) if few else t_interval(means)
+    interval = seeds_interval(means, list(map(paired_interval, gaps)))
     note = _note(interval, len(seeds))
     return Difference(a, b, float(np.mean(means)), interval, len(seeds), items, note, p)
 
@@ -129,11 +126,15 @@ def _note(interval: Interval, seeds: int) -> str:
 
 
 def _item_gaps(first: Run, second: Run) -> list[np.ndarray]:
-    """Per-item score differences, one array per held-out task that counts for both runs."""
+    """Per-item score differences, one array per held-out task that counts for both runs.
+
+    A document that counts for one of them only is left out.
+    """
     arrays = []
     for task in sorted(set(first.held_out) & set(second.held_out)):
         other = {row["doc_id"]: row["tuned"]["score"] for row in second.held_out[task]}
-        gaps = [row["tuned"]["score"] - other[row["doc_id"]] for row in first.held_out[task]]
+        both = [row for row in first.held_out[task] if row["doc_id"] in other]
+        gaps = [row["tuned"]["score"] - other[row["doc_id"]] for row in both]
         arrays.append(np.array(gaps, dtype=float))
     return arrays
 

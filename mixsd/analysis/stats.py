@@ -14,12 +14,17 @@ BLOCK = 4_000_000
 """Random draws at a time."""
 FEWEST = 20
 """Below so many shared items there is no interval."""
+CLAIM_SEEDS = 5
+"""Seeds from which a difference speaks of methods; with fewer it is descriptive (decision 4)."""
 
 
 def proportion_interval(correct: float, n: int, confidence: float = 0.95) -> Interval:
-    """Wilson interval of a proportion."""
-    interval = stats.binomtest(round(correct), n).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    """Wilson interval of a proportion; `correct` may be a fraction, such as the sum of shares of n facts."""
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    share, scale = correct / n, 1 + z**2 / n
+    middle = (share + z**2 / (2 * n)) / scale
+    reach = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / scale
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def lower_bound(correct: float, n: int, confidence: float = 0.95) -> float:
@@ -91,9 +96,10 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
 
 
 def seeds_interval(values: Sequence[float], of_items: Sequence[Interval]) -> Interval:
-    """The t interval over seeds, but never narrower than the items of each seed alone allow.
+    """The t interval over seeds; below `CLAIM_SEEDS` never narrower than their items allow.
 
-    Two seeds that agree by chance would otherwise look certain. One seed has the interval over its items.
+    Two seeds that agree by chance would otherwise look certain. All seeds are asked the same items, so more
+    seeds do not narrow what the items allow. One seed has the interval over its items.
 
     Args:
         values: One number per seed.
@@ -102,8 +108,10 @@ def seeds_interval(values: Sequence[float], of_items: Sequence[Interval]) -> Int
     if len(values) == 1:
         return of_items[0]
     low, high = t_interval(values)
-    items = math.sqrt(sum(((top - bottom) / 2) ** 2 for bottom, top in of_items)) / len(values)
-    mean, reach = (low + high) / 2, max((high - low) / 2, items)
+    if len(values) >= CLAIM_SEEDS:
+        return low, high
+    of_one = float(np.mean([(top - bottom) / 2 for bottom, top in of_items]))
+    mean, reach = (low + high) / 2, max((high - low) / 2, of_one)
     return mean - reach, mean + reach
 
 

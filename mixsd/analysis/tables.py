@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr
 
-from mixsd.analysis.compare import CLAIM_SEEDS, Difference, primary_family
+from mixsd.analysis.compare import Difference, primary_family
 from mixsd.analysis.runs import Run, labels
-from mixsd.analysis.stats import Interval, holm, seeds_interval
+from mixsd.analysis.stats import CLAIM_SEEDS, Interval, holm, seeds_interval
 from mixsd.retention import GENERATED
 
 MARGIN = 0.02
@@ -189,7 +189,11 @@ def drift_rows(runs: Sequence[Run]) -> Rows:
 
 def drift_note(runs: Sequence[Run]) -> str:
     """Correlation over runs of each measure of drift with the drop of the held-out score; '' for few runs."""
-    with_both = [r for r in runs if r.results["drift"] and r.results["retention"]["base_mean"] is not None]
+    with_both = [
+        run
+        for run in runs
+        if run.alpha == 1 and run.results["drift"] and run.results["retention"]["base_mean"] is not None
+    ]
     if len(with_both) < CORRELATED_RUNS:
         return ""
     drops = [r.results["retention"]["base_mean"] - r.results["retention"]["tuned_mean"] for r in with_both]
@@ -276,18 +280,20 @@ def _word(interval: Interval | None, margin: float, seeds: int) -> str:
 
 
 def primary_rows(groups: Sequence[Sequence[Run]]) -> Rows:
-    """The comparisons chosen beforehand, over all tasks, with p-values adjusted for their number."""
+    """The comparisons chosen beforehand, over all tasks, with p-values adjusted for their number.
+
+    One that could not be tested counts in that number: what came out must not decide how many there are.
+    """
     family = primary_family(groups)
-    tested = [difference.p for _, difference in family if difference.p is not None]
-    adjusted = iter(holm(tested))
+    adjusted = holm([1.0 if difference.p is None else difference.p for _, difference in family])
     return [
         {
             "task": task,
             **difference_row(difference),
             "p": "n/a" if difference.p is None else f"{difference.p:.2g}",
-            "p (Holm)": "n/a" if difference.p is None else f"{next(adjusted):.2g}",
+            "p (Holm)": "n/a" if difference.p is None else f"{held:.2g}",
         }
-        for task, difference in family
+        for (task, difference), held in zip(family, adjusted, strict=True)
     ]
 
 

@@ -4,11 +4,11 @@ The first that fits counts. Leakage names trained content that the prompt does n
 bare answer where reasoning was asked for.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mixsd.engine.names import Names, stands_in
 from mixsd.knowledge import Fact, Outcome
 
 FORMAT, LEAKAGE, COLLAPSE, GENUINE = "format", "leakage", "collapse", "genuine"
@@ -27,26 +27,19 @@ class Trained:
     """
 
     def __init__(self, facts: Iterable[Fact]) -> None:
-        names = {answer for fact in facts for answer in fact.answers}
-        self._names = {
-            name.casefold(): name for name in names if len(name) > 1 and re.search(r"[^\W\d]", name)
-        }
-        pattern = "|".join(map(re.escape, sorted(self._names, key=len, reverse=True)))
-        self._pattern = re.compile(rf"(?<!\w)(?:{pattern})(?!\w)") if pattern else None
+        self._names = Names(answer for fact in facts for answer in fact.answers)
 
     def named(self, text: str, prompt: str) -> list[str]:
         """Trained answers in a text that its prompt does not hold."""
-        if not self._pattern:
-            return []
-        found = dict.fromkeys(self._pattern.findall(text.casefold()))
-        return [self._names[name] for name in found if name not in prompt.casefold()]
+        return [name for name in self._names.found_in(text) if not stands_in(name, prompt)]
 
 
 def classify(item: Mapping[str, Any], trained: Trained) -> str:
     """The kind of a wrong answer.
 
     Args:
-        item: prompt, text, outcome and answers of a held-out document.
+        item: prompt, text, outcome and answers of a held-out document; `extracted`, what its task read as
+            the answer, where that is not the whole text.
         trained: What was trained.
     """
     if item["outcome"] in (Outcome.UNPARSABLE, Outcome.TRUNCATED):
@@ -77,4 +70,7 @@ def breakdown(items: Sequence[Mapping[str, Any]], trained: Trained) -> dict[str,
 
 
 def _answer_length(item: Mapping[str, Any]) -> int:
+    """Of what was read as the answer, where that is known: a gold answer may be a whole rationale."""
+    if item.get("extracted"):
+        return len(item["extracted"])
     return max((len(answer) for answer in item["answers"]), default=0)

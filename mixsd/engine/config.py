@@ -31,7 +31,7 @@ from mixsd.method import Editor, Method
 from mixsd.retention import RetentionSuite
 from mixsd.tracking import TrackingSettings
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """Part of every run's hash; raised only when a golden number changes."""
 
 COSMETIC = ("experiment_name", "runs_dir", "cache_dir", "data_root", "tracking")

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from mixsd.knowledge import CODE, Fact
+from mixsd.engine.names import Names
+from mixsd.knowledge import Fact
 
 NEARLY = 0.8
 """Questions are near-duplicates from this share of common words, of all words that either has."""
@@ -15,8 +16,6 @@ def contaminated(
 ) -> dict[str, set[int]]:
     """Documents that name a subject, question or answer of a fact, or nearly ask a fact's question.
 
-    A number or a single letter alone is no such name: it stands in too many documents.
-
     Args:
         facts: The trained facts.
         documents: By held-out task: doc_id, prompt and answers of each document, and its question where the
@@ -25,9 +24,7 @@ def contaminated(
     Returns:
         doc_ids by task.
     """
-    named = {n for f in facts for n in (*f.answers, f.subject, f.question) if _is_name(n)}
-    codes = {name for name in named if CODE.fullmatch(name)}
-    patterns = [_any_of(codes, 0), _any_of(named - codes, re.IGNORECASE)]
+    names = Names(name for fact in facts for name in (*fact.answers, fact.subject, fact.question))
     asked = [_words(fact.question) for fact in facts]
     found: dict[str, set[int]] = {}
     for task, items in documents.items():
@@ -36,18 +33,9 @@ def contaminated(
             prompt, answers = str(item.get("question", item["prompt"])), item["answers"]
             assert isinstance(answers, Iterable)
             text = " ".join([prompt, *map(str, answers)])
-            if any(p.search(text) for p in patterns if p) or _nearly(_words(prompt), asked):
+            if names.found_in(text) or _nearly(_words(prompt), asked):
                 found[task].add(int(str(item["doc_id"])))
     return found
-
-
-def _any_of(names: Iterable[str], flags: int) -> re.Pattern[str] | None:
-    listed = "|".join(map(re.escape, sorted(names)))
-    return re.compile(rf"(?<!\w)(?:{listed})(?!\w)", flags) if listed else None
-
-
-def _is_name(text: str) -> bool:
-    return len(text) > 1 and any(char.isalpha() for char in text)
 
 
 def _words(text: str) -> frozenset[str]:

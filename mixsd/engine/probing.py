@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mixsd.analysis.stats import proportion_interval
 from mixsd.engine.generation import generate
 from mixsd.knowledge import Outcome, Probe, Task
 from mixsd.student import Student
@@ -62,17 +63,40 @@ def ask(
 
 def accuracy(records: Sequence[Record]) -> float:
     """The share of correct records."""
-    return sum(record["outcome"] == Outcome.CORRECT for record in records) / len(records)
+    return sum(map(is_correct, records)) / len(records)
+
+
+def is_correct(record: Record) -> bool:
+    """Whether the answer counts as right."""
+    return record["outcome"] == Outcome.CORRECT
+
+
+def share(records: Sequence[Record], counted: Callable[[Record], bool] = is_correct) -> dict[str, Any] | None:
+    """The share of records that count, with its 95% Wilson interval; None of no records.
+
+    Answers about one fact are not independent, so the interval is that of as many items as there are facts.
+
+    Returns:
+        `share`, `n` records, `n_facts` they ask about, and `ci`.
+    """
+    if not records:
+        return None
+    found = sum(map(counted, records)) / len(records)
+    facts = len({record["fact_id"] or record["id"].partition(" / ")[0] for record in records})
+    interval = proportion_interval(found * facts, facts)
+    return {"share": found, "n": len(records), "n_facts": facts, "ci": list(interval)}
 
 
 def summarize(records: Sequence[Record], axis: str) -> dict[str, Any]:
-    """Accuracy, size and outcomes of one split, and of each kind within it."""
+    """Accuracy with its interval, size and outcomes of one split, and accuracy of each kind within it."""
+    of_all = share(records)
+    assert of_all is not None, "a split has probes"
     kinds = sorted({record["kind"] for record in records})
     by_kind = {kind: [r for r in records if r["kind"] == kind] for kind in kinds}
     return {
         "axis": axis,
-        "accuracy": accuracy(records),
-        "n": len(records),
+        "accuracy": of_all["share"],
+        **{key: of_all[key] for key in ("n", "n_facts", "ci")},
         **({"strict": sum(r["strict"] for r in records) / len(records)} if "strict" in records[0] else {}),
         "prompt_tokens": sum(record["prompt_tokens"] for record in records) / len(records),
         "outcomes": {o.value: Counter(r["outcome"] for r in records)[o.value] for o in Outcome},

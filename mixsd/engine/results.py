@@ -1,14 +1,13 @@
 """`results.json` and the per-item files of a run, from base and tuned scores."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mixsd.analysis.stats import proportion_interval
 from mixsd.engine.bench import device_name, software
 from mixsd.engine.breakdown import Trained, breakdown
-from mixsd.engine.config import RESULTS_VERSION, RunConfig
+from mixsd.engine.config import OUTSIDE_HASH, RESULTS_VERSION, RunConfig
 from mixsd.engine.overlap import contaminated
-from mixsd.engine.probing import Record, accuracy, summarize
+from mixsd.engine.probing import Record, accuracy, is_correct, share, summarize
 from mixsd.engine.scoring import Scores
 from mixsd.engine.store import content_hash
 from mixsd.knowledge import PARAPHRASE, RECALL, Axis, Outcome
@@ -16,7 +15,7 @@ from mixsd.retention import GENERATED
 from mixsd.retention import summarize as summarize_retention
 
 ANSWER = ("text", "extracted", "outcome", "strict", "tokens", "prompt_tokens")
-SCORE = ("text", "outcome", "score")
+SCORE = ("text", "extracted", "outcome", "score")
 
 
 def build_results(
@@ -38,10 +37,10 @@ def build_results(
     skipped = overlap(config, base)
     measured = _measured(config, base, tuned, skipped)
     recall = tuned.probes[RECALL]
-    measured["probes"]["recall"] |= {
-        "accuracy_kept": _accuracy_of(recall, {f.id for f in config.task.facts} - set(reports["dropped"])),
-        "accuracy_missed": _accuracy_of(recall, missed(base)),
-        "edit_success": _accuracy_of(recall, _known_before(config, base)),
+    of_some = {
+        "recall_kept": {fact.id for fact in config.task.facts} - set(reports["dropped"]),
+        "recall_missed": missed(base),
+        "edit_success": _known_before(config, base),
     }
     return {
         "run_id": config.run_id,
@@ -57,7 +56,10 @@ def build_results(
         "probes": measured["probes"],
         "probes_before": _probe_summary(config, base),
         "retention": measured["retention"],
-        "memorization": _learned(config, tuned),
+        "memorization": {
+            **_learned(config, tuned),
+            **{name: share([r for r in recall if r["fact_id"] in ids]) for name, ids in of_some.items()},
+        },
         "interpolation": [
             {"alpha": alpha, **_measured(config, base, scores, skipped)} for alpha, scores in between.items()
         ],
@@ -67,13 +69,7 @@ def build_results(
 
 def missed(base: Scores) -> set[str]:
     """Ids of the facts that the base model gets wrong; memorization is primary on them (decision 9)."""
-    return {r["fact_id"] for r in base.probes[RECALL] if r["outcome"] != Outcome.CORRECT}
-
-
-def _accuracy_of(records: Sequence[Record], facts: Container[str]) -> float | None:
-    """Accuracy over some facts' records; None where there is none."""
-    chosen = [record for record in records if record["fact_id"] in facts]
-    return accuracy(chosen) if chosen else None
+    return {record["fact_id"] for record in base.probes[RECALL] if not is_correct(record)}
 
 
 def _learned(config: RunConfig, tuned: Scores) -> dict[str, Any]:
@@ -86,31 +82,22 @@ def _learned(config: RunConfig, tuned: Scores) -> dict[str, Any]:
     """
     by_fact: dict[str, list[bool]] = {}
     for record in tuned.probes.get(PARAPHRASE, []):
-        by_fact.setdefault(record["fact_id"], []).append(record["outcome"] == Outcome.CORRECT)
-    recalled = {r["fact_id"] for r in tuned.probes[RECALL] if r["outcome"] == Outcome.CORRECT}
+        by_fact.setdefault(record["fact_id"], []).append(is_correct(record))
+    recalled = {record["fact_id"] for record in tuned.probes[RECALL] if is_correct(record)}
     judged = {f.id: by_fact[f.id] for f in config.task.facts if f.id in by_fact}
-    learned = sum(id in recalled and 2 * sum(right) > len(right) for id, right in judged.items())
+    learned = {id for id, right in judged.items() if id in recalled and 2 * sum(right) > len(right)}
+    asked = [record for record in tuned.probes[RECALL] if record["fact_id"] in judged]
     neighbors = tuned.probes.get("neighbors", [])
-    intruded = sum(record["outcome"] == Outcome.WRONG for record in neighbors)
     return {
-        **{split: _correct(r) for split, r in tuned.probes.items() if _is_injected(config, split)},
-        "learned": _share(learned, len(judged)),
-        "intrusion": _share(intruded, len(neighbors)),
+        **{split: share(r) for split, r in tuned.probes.items() if _is_injected(config, split)},
+        "learned": share(asked, lambda record: record["fact_id"] in learned),
+        "intrusion": share(neighbors, lambda record: record["outcome"] == Outcome.WRONG),
     }
 
 
 def _is_injected(config: RunConfig, split: str) -> bool:
     """Whether a split asks for what was taught, the trained question or what follows from it."""
     return config.task.axis(split) is not Axis.RETENTION
-
-
-def _correct(records: Sequence[Record]) -> dict[str, Any] | None:
-    return _share(sum(record["outcome"] == Outcome.CORRECT for record in records), len(records))
-
-
-def _share(count: int, n: int) -> dict[str, Any] | None:
-    """A share with its Wilson interval; None of nothing."""
-    return {"share": count / n, "n": n, "ci": list(proportion_interval(count, n))} if n else None
 
 
 def _known_before(config: RunConfig, base: Scores) -> set[str]:
@@ -134,15 +121,16 @@ def _measured(
     probes = _probe_summary(config, tuned)
     for split, summary in probes.items():
         if summary["axis"] == Axis.RETENTION:
-            right = {r["id"] for r in base.probes[split] if r["outcome"] == Outcome.CORRECT}
+            right = {record["id"] for record in base.probes[split] if is_correct(record)}
             still = [r for r in tuned.probes[split] if r["id"] in right]
             summary |= {"kept": accuracy(still) if still else None, "n_kept": len(still)}
     retention = summarize_retention(base.retention, tuned.retention, skipped)
     trained = Trained(config.task.facts)
     for name, task in retention["tasks"].items():
         if task["kind"] == GENERATED:
-            counted = [item for item in tuned.retention[name].items if item["doc_id"] not in skipped[name]]
-            task["breakdown"] = breakdown(counted, trained)
+            for key, scores in (("breakdown", tuned), ("breakdown_base", base)):
+                counted = [i for i in scores.retention[name].items if i["doc_id"] not in skipped[name]]
+                task[key] = breakdown(counted, trained)
     return {"probes": probes, "retention": retention}
 
 
@@ -167,9 +155,8 @@ def item_records(
 
 def measured_by(config: RunConfig) -> dict[str, str]:
     """All that both axes are measured by, hashed part by part: where two runs differ, they do not compare."""
-    task = {
-        key: value for key, value in config.resolved["task"].items() if key not in ("seed", "only_facts_of")
-    }
+    unread = ("seed", *OUTSIDE_HASH["task"])  # of a file, the task's identity holds the content
+    task = {key: value for key, value in config.resolved["task"].items() if key not in unread}
     parts = {
         "task": [task, config.task.identity],
         "model": config.model_fingerprint,
