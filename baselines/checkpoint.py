@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from mixsd.engine import models
-from mixsd.errors import DataError
 from mixsd.knowledge import Probe, Task
 from mixsd.method import Workbench
 from mixsd.student import Student
@@ -18,18 +17,13 @@ class Checkpoint:
         path: A model folder with weights, config and tokenizer.
 
     Raises:
-        DataError: There is no such folder.
+        ModelUnavailableError: There is no such folder.
     """
 
     def __init__(self, name: str, path: str) -> None:
         self.name = name
         self.path = Path(path).expanduser()
-        if not (self.path / "config.json").exists():
-            raise DataError(
-                f"method.path={path} is no model folder (no config.json); "
-                "give one that save_pretrained wrote, with its tokenizer"
-            )
-        self.identity: dict[str, Any] = {"weights": models.folder_fingerprint(self.path)}
+        self.identity: dict[str, Any] = {"weights": models.folder_fingerprint("method.path", self.path)}
 
     def edit(self, task: Task, student: Student, bench: Workbench) -> Student:
         """The model of the folder, read with the base's template options."""

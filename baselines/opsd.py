@@ -1,7 +1,7 @@
 """On-policy self-distillation: the student answers, and is pulled towards the frozen model that knows.
 
 The student answers the naive prompt; the teacher is the base model reading the expert prompt, which holds
-the gold text, and scores the student's own tokens (protocol: OPSD). The gradient flows through the scores
+the gold text, and scores the student's own tokens. The gradient flows through the scores
 of the tokens, not through their choice.
 """
 

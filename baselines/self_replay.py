@@ -4,19 +4,18 @@ The answers are ones the model finds likely already, so they ask it to stay as i
 change it (rehearsal on self-generated data).
 """
 
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from mixsd.draws import shuffled, uniform
+from mixsd.draws import shuffled
 from mixsd.errors import DataError, at_least
 from mixsd.examples import BASE, Batch, Example
 from mixsd.knowledge import Task
 from mixsd.method import Preparation, Step, Workbench, gold_example
-from mixsd.mixing.decoding import Reply, Request, Sampling, decode
+from mixsd.mixing.replies import greedy_replies
 from mixsd.student import Student
 
 BUNDLED = "general_prompts.txt"
@@ -62,24 +61,14 @@ class SelfReplay:
             bench.record_file("replies", fingerprint) as done,
             bench.progress("answering general prompts", len(self.prompts)) as advance,
         ):
-            advance(len(done.records))
-            waiting = [prompt for prompt in self.prompts if prompt not in done.records]
-
-            def keep(index: int, reply: Reply) -> bool:
-                done.append(waiting[index], {"ids": reply.ids})
-                advance(1)
-                return False
-
-            decode(
-                student.model,
-                [Request([student.prompt_ids(p)], lambda *_: 0, partial(uniform, p)) for p in waiting],
-                sampling=Sampling(),
+            answers = greedy_replies(
+                student,
+                self.prompts,
+                done,
                 max_new_tokens=self.max_new_tokens,
-                end_ids=student.end_ids,
                 batch_size=self.decode_batch_size,
-                try_again=keep,
+                on_done=advance,
             )
-            answers = [tuple(done.records[prompt]["ids"]) for prompt in self.prompts]
         extras = [
             Example(
                 f"general-{number}",

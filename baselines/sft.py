@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: NLL on the gold text (protocol: SFT)."""
+"""Supervised fine-tuning: NLL on the gold text."""
 
 from typing import Any
 

@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.random import Generator
@@ -18,6 +19,7 @@ from mixsd.analysis.stats import (
     mcnemar,
     paired_interval,
     proportion_interval,
+    seeds_interval,
     seeds_p,
     sign_flip_p,
     t_interval,
@@ -66,13 +68,16 @@ def cases() -> Iterator[Case]:
         yield Case("retention ratio", setting, 0.95, _ratio(n, base, tuned))
     for share, n in ((0.5, 30), (0.9, 50), (0.97, 100)):
         yield Case("a share", f"{share} of {n}", 0.95, _share(share, n))
-    for seeds in (2, 5, 10):
+    for seeds in (5, 10):
         yield Case("difference over seeds", f"{seeds} seeds", 0.95, _seeds(seeds))
+    for seeds, alike in ((2, 0.0), (2, 0.8), (4, 0.8), (4, 1.0)):
+        setting = f"{seeds} seeds, the same 200 items, {alike:.0%} of them alike in every seed"
+        yield Case("difference over seeds and items", setting, 0.95, _shared_items(seeds, alike))
     yield Case("McNemar, false alarms", "200 items, 20% discordant", 0.05, _mcnemar(200, 0.0), at_most=True)
     yield Case(
         "difference over tasks, false alarms", "412, 222, 270 items", 0.05, _sign_flips(), at_most=True
     )
-    yield Case("difference over seeds, false alarms", "3 seeds", 0.05, _t_test(3))
+    yield Case("difference over seeds, false alarms", "5 seeds", 0.05, _t_test(5))
     yield Case("McNemar, smallest detectable effect", "400 items, 6.3 points", 0.8, _mcnemar(400, 0.063))
 
 
@@ -122,6 +127,19 @@ def _share(share: float, n: int) -> Callable[[Generator], bool]:
 
 def _seeds(seeds: int) -> Callable[[Generator], bool]:
     return lambda rng: _holds(t_interval(list(rng.normal(-0.03, 0.02, size=seeds))), -0.03)
+
+
+def _shared_items(seeds: int, alike: float, n: int = 200) -> Callable[[Generator], bool]:
+    """Items of which some come out alike in every seed, as questions that only depend on the method do."""
+
+    def hits(rng: Generator) -> bool:
+        draw = partial(rng.choice, [-1, 0, 1], p=[0.15, 0.75, 0.1])
+        shared, same = draw(size=n), rng.random(n) < alike
+        each = [np.where(same, shared, draw(size=n)) for _ in range(seeds)]
+        found = seeds_interval([float(gap.mean()) for gap in each], [paired_interval([gap]) for gap in each])
+        return _holds(found, -0.05)
+
+    return hits
 
 
 def _mcnemar(n: int, effect: float, discordance: float = 0.2) -> Callable[[Generator], bool]:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,9 @@ def _csv(path: Path) -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         header = next((row for row in reader if row), [])
+        twice = [name for name, count in Counter(header).items() if count > 1]
+        if twice:
+            raise DataError(f"{path} has the column {twice[0]} twice; rename or remove one")
         line = reader.line_num + 1
         for cells in reader:
             if len(cells) > len(header):

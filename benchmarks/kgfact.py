@@ -1,4 +1,4 @@
-"""Factual recall: a synthetic world graph of invented names (docs: protocol, "Factual recall").
+"""Factual recall: a synthetic world graph of invented names (the paper's KGFact).
 
 Relations run only from an earlier domain to a later one, each relation belongs to one ordered pair of
 domains, and every entity has exactly one outgoing edge per later domain. Within a pair the targets are

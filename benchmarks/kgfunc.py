@@ -1,4 +1,4 @@
-"""Arithmetic functions: opaque letters for functions of a number's digits (protocol, "Arithmetic functions").
+"""Arithmetic functions: opaque letters for functions of a number's digits (the paper's KGFunc).
 
 The prompt gives solved inputs of the function without working, then asks for a new input; the gold text
 works the steps out. What is injected is the function: its test is inputs that were never trained.

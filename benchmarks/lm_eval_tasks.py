@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import yaml
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
@@ -137,12 +138,12 @@ def _load(name: str, changes: Mapping[str, None], include: Path | None, data_roo
     group = {"group": "retention", "task": [{"task": name, **changes}]}
     try:
         return _manager_of(name, include).load([group])["tasks"][name]
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise DataError(
             f"retention task {name}: data not found at {data_root or 'the hub'} ({_first_words(error)}); "
             "set data_root to a folder of clones, or use retention=pocket"
         ) from error
-    except (ImportError, AttributeError, LookupError, RuntimeError, TypeError) as error:
+    except (ImportError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise DataError(
             f"retention task {name} cannot be loaded ({type(error).__name__}: {_first_words(error)}); "
             "install what it needs or mend its file, or leave it out"
@@ -222,6 +223,7 @@ def _leaves(name: str, include: Path | None) -> list[str]:
     manager = _manager_of(name, include)
     entry = manager.task_index.get(name)
     if entry is None:
+        _see_that_files_parse(include)
         at_hand = ", ".join(_manager(False, include).all_subtasks)
         raise SettingError(
             f"retention.tasks: {name} is no task or group of lm-eval or retention.include; at hand: {at_hand}"
@@ -238,6 +240,24 @@ def _leaves(name: str, include: Path | None) -> list[str]:
             f"{', '.join(str(m.get('task', m.get('group'))) if isinstance(m, dict) else m for m in members)}"
         )
     return [leaf for member in plain for leaf in _leaves(member, include)]
+
+
+def _see_that_files_parse(include: Path | None) -> None:
+    """lm-eval passes over task files that it cannot read; say which one.
+
+    Raises:
+        DataError: A file of the user's folder is no YAML mapping, or includes a file that is not there.
+    """
+    for path in sorted(include.rglob("*.yaml")) if include else ():
+        try:
+            node = yaml.compose(path.read_text(encoding="utf-8"))  # functions stay unread
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise DataError(f"{path} is no YAML ({_first_words(error)})") from error
+        if not isinstance(node, yaml.MappingNode):
+            raise DataError(f"{path} holds no task: give settings, `task: name` among them")
+        for key, value in node.value:
+            if key.value == "include" and not (path.parent / str(value.value)).exists():
+                raise DataError(f"{path} includes {value.value}, which is not there")
 
 
 def _is_bare(member: Any) -> bool:

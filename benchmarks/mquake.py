@@ -2,7 +2,7 @@
 
 A fact is an edit. Splits: `recall` (the edited questions), `paraphrase`, `multi_hop` (all phrasings, by the
 number of hops and of edited ones; only cases whose edits are all trained), `locality` (single hops of
-untouched cases). See protocol, decision 14.
+untouched cases). See decision 14 in docs/protocol.md.
 """
 
 import json

@@ -21,10 +21,9 @@ from benchmarks.files import as_list, as_text, read_table
 from mixsd.draws import shuffled, uniform
 from mixsd.engine.store import content_hash
 from mixsd.errors import DataError, at_least, within
-from mixsd.knowledge import Axis, Fact, Outcome, Probe, Verdict
+from mixsd.knowledge import NEIGHBORS, Axis, Fact, Outcome, Probe, Verdict
 
 ABOUT = "Facts of a file of the user's own; its licence is theirs to know."
-NEIGHBORS = "neighbors"
 AXES = {**asking.AXES, NEIGHBORS: Axis.RETENTION}
 LISTS, TEXTS = ("aliases", "paraphrases", "neighbors"), ("question", "answer", "answer_text", "group")
 LONGEST = 2000

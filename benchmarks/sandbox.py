@@ -26,6 +26,7 @@ SPACE = "64m"
 """All that a program may write, in memory."""
 OPEN_FILES = 64
 PROCESSES = 64
+PR_SET_PDEATHSIG = 1
 SHOWN = 2000
 """Characters of output that are kept."""
 START_SECONDS = 10.0
@@ -137,15 +138,17 @@ def _run(program: str, seconds: float) -> Ran:
             stderr=output,
             start_new_session=True,
             env={**os.environ, "PATH": PATH},
-            preexec_fn=_limit_output,
+            preexec_fn=_begin,
         )
         try:
             process.communicate(source.encode(), timeout=seconds)
             up = False
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
             up = True
+        finally:  # also when the harness is interrupted
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         output.seek(max(0, output.seek(0, os.SEEK_END) - SHOWN))
         printed = output.read().decode(errors="replace")
     finished = process.returncode == 0 and not up and printed.rstrip().endswith(last_line)
@@ -179,7 +182,10 @@ def _interpreter() -> tuple[str, str]:
     return str(Path(sys.base_prefix).resolve()), str(Path(sys.executable).resolve())
 
 
-def _limit_output() -> None:
+def _begin() -> None:
+    """In the new process, before anything else: die with the harness, and write little."""
+    import ctypes
     import resource  # Unix only
 
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))

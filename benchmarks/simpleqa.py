@@ -1,4 +1,4 @@
-"""Open-domain QA: short factual questions, trained and asked alike (protocol, "Open-domain QA").
+"""Open-domain QA: short factual questions, trained and asked alike (the paper's open-domain QA).
 
 `simpleqa` reads the published set, from the hub or from a clone under `data_root`; `closed_book_qa_pocket`
 comes with this repository.

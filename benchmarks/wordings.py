@@ -29,7 +29,10 @@ RATES = (0.0, 0.3)
 
 
 def main(overrides: list[str]) -> int:
-    """Print the table."""
+    """Print the table, or how to ask for it."""
+    if {"-h", "--help"} & set(overrides):
+        print(__doc__)
+        return 0
     console = Console(width=None if sys.stdout.isatty() else 160)
     try:
         rows = [row for name in WORDINGS for row in measure(name, overrides)]

@@ -65,7 +65,7 @@ def _card(overrides: list[str], out: Path | None) -> int:
         print(config_error(error), file=sys.stderr)
         return 2
     path = out or Path("cards") / f"{config.task.name}.md"
-    text = dataset_card(config)
+    text = dataset_card(config, overrides)
     write_text(path, text)
     print(text)
     print(f"wrote {path}")

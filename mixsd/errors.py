@@ -1,5 +1,6 @@
 """Errors a user can cause. Each message says what was given, what is allowed and what to do."""
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TypeVar
@@ -27,13 +28,17 @@ class StoreError(MixSDError, RuntimeError):
     """A run directory or cache that cannot be used as it is."""
 
 
+class TrackingError(MixSDError, RuntimeError):
+    """W&B did not take a mirror of what stands in the local files."""
+
+
 def at_least(key: str, value: Number, least: Number) -> Number:
     """Pass `value` through.
 
     Raises:
-        SettingError: It is smaller than `least`.
+        SettingError: It is smaller than `least`, or not finite.
     """
-    if not value >= least:
+    if not least <= value < math.inf:
         raise SettingError(f"{key}={value} is out of range; allowed: {least} or more")
     return value
 
@@ -58,6 +63,12 @@ def one_of(key: str, value: str, allowed: Iterable[str]) -> str:
     choices = list(allowed)
     if value in choices:
         return value
-    near = get_close_matches(value, choices, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise SettingError(f"{key}={value} is unknown; {hint}allowed: {', '.join(choices)}")
+    raise SettingError(
+        f"{key}={value} is unknown; {did_you_mean(value, choices)}allowed: {', '.join(choices)}"
+    )
+
+
+def did_you_mean(given: str, allowed: Iterable[str]) -> str:
+    """A question that offers the nearest allowed word; '' where none is near."""
+    near = get_close_matches(given, list(allowed), n=1)
+    return f"did you mean {near[0]}? " if near else ""

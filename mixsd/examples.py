@@ -50,7 +50,7 @@ class Batch:
         input_ids: (B, T) prompt and target tokens.
         attention_mask: (B, T) True on real tokens.
         is_predictor: (B, T) True where the *next* token is a target token; logits are taken there.
-        target_ids: (N,) those next tokens, row by row; N counts the target tokens of the batch.
+        target_ids: (N,) those next tokens, row by row; N counts the trained ones of the batch.
         target_rows: (N,) the row each belongs to.
         examples: The B examples.
     """

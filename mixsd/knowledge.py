@@ -17,8 +17,9 @@ class Axis(StrEnum):
 
 CODE = re.compile(r"[A-Z]{2,5}")
 """A name in capitals, such as a currency code: the same word in small letters is another ("TOP")."""
-RECALL, PARAPHRASE, EARLIER = "recall", "paraphrase", "earlier"
-"""The split that asks what an earlier run taught the model."""
+RECALL, PARAPHRASE, NEIGHBORS, EARLIER = "recall", "paraphrase", "neighbors", "earlier"
+"""Splits that the engine knows: the trained questions, other wordings of them, the same questions about
+something else, and what an earlier run taught the model."""
 
 
 class Outcome(StrEnum):

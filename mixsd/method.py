@@ -75,7 +75,7 @@ class Method(Protocol):
         ...
 
     def loss(self, batch: Batch, student: Student) -> Tensor:
-        """The loss of every target token, (N,), unreduced: the trainer averages, the same for all."""
+        """The loss of every trained target token, (N,), unreduced: the trainer averages, the same for all."""
         ...
 
 

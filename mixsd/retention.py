@@ -88,7 +88,7 @@ def summarize(
     Args:
         base: Scores of the base model by task.
         tuned: Scores of the tuned model on the same documents.
-        contaminated: Documents by task that share an answer with a trained fact; they are left out.
+        contaminated: Documents by task that the trained facts give away; they are left out.
     """
     tasks: dict[str, dict[str, Any]] = {}
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}

@@ -117,7 +117,7 @@ class Student:
         return output.logits.reshape(-1, output.logits.shape[-1])
 
     def target_losses(self, batch: Batch) -> Tensor:
-        """NLL in nats of every target token, (N,)."""
+        """NLL in nats of every trained target token, (N,)."""
         return nll(self.target_logits(batch), batch.target_ids)
 
     def target_states(self, batch: Batch) -> Tensor:

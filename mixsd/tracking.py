@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from mixsd.engine.store import read_json, read_jsonl
-from mixsd.errors import one_of
+from mixsd.errors import SettingError, TrackingError, one_of
 from mixsd.losses import DIVERGENCES
 
 MODES = ("offline", "online", "disabled")
@@ -29,6 +29,9 @@ class TrackingSettings:
         project: W&B project.
         entity: W&B user or team (None: the default one).
         log_text: Whether questions and answers are mirrored too; else numbers and hashes only.
+
+    Raises:
+        SettingError: The mode is unknown, or is `online` where W&B has no login.
     """
 
     mode: str
@@ -38,6 +41,18 @@ class TrackingSettings:
 
     def __post_init__(self) -> None:
         one_of("tracking.mode", self.mode, MODES)
+        if self.mode == "online" and not _logged_in():
+            raise SettingError(
+                "tracking.mode=online needs a W&B login, and there is none on this machine; "
+                "run `wandb login`, or choose offline"
+            )
+
+
+def _logged_in() -> bool:
+    """Whether W&B finds a key here; nothing is sent."""
+    import wandb  # heavy, and only needed here
+
+    return wandb.login(prompt=False, verify=False)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | int | str]]:
@@ -89,6 +104,9 @@ def mirror(run_dir: Path, settings: TrackingSettings) -> None:
     Args:
         run_dir: A run directory with `results.json`.
         settings: Where to; nothing happens when disabled.
+
+    Raises:
+        TrackingError: W&B does not take it.
     """
     if settings.mode == "disabled":
         return
@@ -129,6 +147,9 @@ def mirror_sweep(folder: Path, settings: TrackingSettings) -> None:
     Args:
         folder: Holds finished runs.
         settings: Where to; nothing happens when disabled.
+
+    Raises:
+        TrackingError: W&B does not take it.
     """
     if settings.mode == "disabled":
         return
@@ -162,6 +183,7 @@ def rebuild(folder: Path, **changes: Any) -> int:
 
     Raises:
         StoreError: There is no finished run.
+        TrackingError: W&B does not take one of them.
     """
     from mixsd.analysis.runs import load_runs
 
@@ -181,17 +203,25 @@ def rebuild(folder: Path, **changes: Any) -> int:
 def _wandb_run(settings: TrackingSettings, **about: Any) -> Iterator[Any]:
     """A W&B run that is finished whatever happens, so that the next one does not merge with it."""
     import wandb  # heavy, and only needed here
+    from wandb.errors import Error
 
-    run = wandb.init(
-        project=settings.project,
-        entity=settings.entity,
-        mode=settings.mode,  # type: ignore[arg-type]
-        reinit="finish_previous",
-        resume="allow" if settings.mode == "online" else None,  # a rebuilt run takes the place of the old one
-        settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
-        **about,
-    )
     try:
-        yield run
-    finally:
-        run.finish()
+        run = wandb.init(
+            project=settings.project,
+            entity=settings.entity,
+            mode=settings.mode,  # type: ignore[arg-type]
+            reinit="finish_previous",
+            resume="allow" if settings.mode == "online" else None,  # a rebuilt run takes the old one's place
+            settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
+            **about,
+        )
+        try:
+            yield run
+        finally:
+            run.finish()
+    except Error as error:
+        said = " ".join(str(error).split())[:200]
+        raise TrackingError(
+            f"W&B did not take {about['name']} ({said}); the local files are whole: "
+            f"`python -m mixsd track {about['dir']} --mode {settings.mode}` mirrors them later"
+        ) from error

@@ -13,7 +13,8 @@ from scipy.stats import ttest_1samp
 from mixsd.analysis.compare import differences, primary_family
 from mixsd.analysis.report import write_report
 from mixsd.analysis.runs import comparable_groups, load_runs
-from mixsd.analysis.tables import primary_rows
+from mixsd.analysis.stats import t_interval
+from mixsd.analysis.tables import primary_rows, split_rows, task_rows
 from mixsd.errors import StoreError
 
 N = 60
@@ -39,6 +40,7 @@ def make_run(
         "breakdown": {
             "errors": {"format": 1, "leakage": 7, "collapse": 0, "genuine": 3}, "intrusion_rate": 0.25, "leaked": {},
         },
+        "breakdown_base": {"errors": {}, "intrusion_rate": 0.05, "leaked": {}},
     }  # fmt: skip
     mean = right / N
     cost = {"seconds": 1.0, "generated_tokens": 50, "forward_passes": 10, "peak_memory_bytes": 2**30}
@@ -46,11 +48,12 @@ def make_run(
         "run_id": path.name, "task": task, "method": method, "model": "m", "seed": seed, "n_facts": 10,
         "comparable": f"{task} {goal}", "measured_by": {"task": task, "recall goal": str(goal)}, "caveats": ["limit=4: a subset"],
         "probes": {
-            "recall": {"accuracy": recall, "n": 10, "prompt_tokens": 40, "axis": "memorization"},
-            "paraphrase": {"accuracy": 0.5, "axis": "generalization"},
+            "recall": {"accuracy": recall, "n": 10, "ci": [0.3, 1], "prompt_tokens": 40, "axis": "memorization"},
+            "paraphrase": {"accuracy": 0.5, "n": 20, "ci": [0.2, 0.8], "axis": "generalization"},
         },
         "probes_before": {"recall": {"accuracy": 0.0}, "paraphrase": {"accuracy": 0.0}},
-        "memorization": {"learned": {"share": 0.7, "n": 10, "ci": [0.4, 0.9]}, "intrusion": None},
+        "memorization": {"learned": {"share": 0.7, "n": 10, "ci": [0.4, 0.9]}, "intrusion": None,
+                         "recall_missed": {"share": 0.6, "n": 9, "ci": [0.3, 0.9]}, "edit_success": None},
         "drift": {"kl_base_tuned": 1 - mean, "top1_agreement": 0.6, "raw": 2.0 + seed, "fisher": 1.0, "ratio": 0.5},
         "retention": {
             "ratio": mean / 0.8, "ratio_above_chance": mean / 0.8, "base_mean": 0.8, "tuned_mean": mean,
@@ -253,12 +256,68 @@ def test_two_settings_of_a_method_leave_the_primary_family(tmp_path):
     assert primary_family(comparable_groups(load_runs(tmp_path))) == []
 
 
-def test_p_over_seeds_is_a_paired_t_test(tmp_path):
-    for seed in range(3):
+def test_p_over_seeds_is_a_paired_t_test_from_five_seeds_on(tmp_path):
+    gaps = []
+    for seed in range(5):
         make_run(tmp_path, "mixsd", seed, 0.95, right=40 + seed, method_config={"mixing_rate": 0.3})
         make_run(tmp_path, "sft", seed, 0.95, right=30)
-    ((_, found),) = primary_family(comparable_groups(load_runs(tmp_path)))
-    assert found.p == pytest.approx(ttest_1samp([10 / N, 11 / N, 12 / N], 0).pvalue)
+        gaps.append((10 + seed) / N)
+        ((_, found),) = primary_family(comparable_groups(load_runs(tmp_path)))
+        if seed in (1, 2, 3):
+            assert found.p is None, "so few may agree by chance"
+    assert found.p == pytest.approx(ttest_1samp(gaps, 0).pvalue)
+    assert found.interval == pytest.approx(t_interval(gaps))
+
+
+def test_what_could_not_be_tested_counts_among_the_primary_comparisons(tmp_path):
+    make_run(tmp_path, "mixsd", 0, 0.95, 50, method_config={"mixing_rate": 0.3})
+    make_run(tmp_path, "sft", 0, 0.95, 40)
+    make_run(tmp_path, "opsd", 0, 0.2, 30)
+    sft, opsd = primary_rows(comparable_groups(load_runs(tmp_path)))
+    assert float(sft["p (Holm)"]) == pytest.approx(2 * float(sft["p"]), rel=0.1)
+    assert (opsd["p"], opsd["p (Holm)"]) == ("n/a", "n/a")
+
+
+def test_a_run_that_fell_short_has_no_verdict_and_no_p_on_any_task(tmp_path, capsys):
+    make_run(tmp_path, "a", 0, 0.95, right=10)
+    make_run(tmp_path, "b", 0, 0.5, right=10)
+    make_run(tmp_path, "c", 0, 0.5, right=10, goal=None)
+    found = {row["method"]: row for row in task_rows(load_runs(tmp_path))}
+    assert found["a"]["verdict"] == found["c"]["verdict"] == "inconclusive (descriptive)"
+    assert (found["b"]["verdict"], found["b"]["p (Holm)"]) == ("goal not reached", "")
+    assert found["a"]["p (Holm)"] == "0.4" and found["a"]["names a trained answer"] == "0.05 -> 0.25"
+
+
+def test_a_split_that_one_seed_lacks_is_told_for_the_others(tmp_path, capsys):
+    path = make_run(tmp_path, "a", 0, 0.95, right=30) / "results.json"
+    results = json.loads(path.read_text())
+    for probes in (results["probes"], results["probes_before"]):
+        probes["two_hop"] = {**probes["paraphrase"], "accuracy": 0.25}
+    path.write_text(json.dumps(results))
+    make_run(tmp_path, "a", 1, 0.95, right=30)
+    make_run(tmp_path, "b", 1, 0.95, right=30)
+    write_report(tmp_path, Console(width=250))
+    rows = {row["method"]: row for row in split_rows(load_runs(tmp_path))}
+    assert rows["a"]["two_hop (generalization)"].startswith("0.25 -> 0.25 [0.20, 0.80]")
+    assert rows["b"]["two_hop (generalization)"] == ""
+    assert rows["a"]["recall of what the base model missed"] == "0.60 [0.30, 0.90] (9)"
+
+
+def test_only_documents_that_count_for_both_are_compared(tmp_path):
+    """Runs may exclude different documents; those of one run alone say nothing of a difference."""
+    for method, excluded in (("a", 0), ("b", 59)):
+        path = make_run(tmp_path, method, 0, 0.95, right=30) / "retention" / "pocket_knowledge.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows[excluded]["contaminated"] = True
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert only_difference(tmp_path).items == N - 2
+
+
+def test_drift_of_interpolated_models_is_no_drift_of_their_drop(tmp_path, capsys):
+    for seed, right in enumerate((20, 25, 30, 35)):
+        make_run(tmp_path, "a", seed, 0.95, right=right, between=((0.5, 0.92, 40),))
+    write_report(tmp_path, Console(width=250))
+    assert "Correlation" not in capsys.readouterr().out, "four tuned models, however many between"
 
 
 def test_the_margin_decides_between_no_drop_and_inconclusive(tmp_path, capsys):

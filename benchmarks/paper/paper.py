@@ -1,4 +1,4 @@
-"""Documents and graders of the five tasks of the paper's held-out suite (protocol, decision 13).
+"""Documents and graders of the five tasks of the paper's held-out suite (decision 13).
 
 Every task asks for its answer in one user turn and lets the model write it; each document becomes
 `prompt`, `answers` and what its grader needs.

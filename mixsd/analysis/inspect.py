@@ -7,10 +7,19 @@ from rich.table import Table
 from rich.text import Text
 
 from mixsd.engine.store import read_json, read_jsonl
-from mixsd.errors import StoreError
+from mixsd.errors import StoreError, at_least
+from mixsd.examples import AGREED, BASE, EXPERT, GOLD, NAIVE, STUDENT, UNKNOWN
 
-STYLES = {"n": "bold yellow", "e": "bold cyan", "a": "", "g": "", "?": "dim"}
-LEGEND = {"n": "naive only", "e": "expert only", "a": "both agreed", "g": "gold text", "?": "from a file"}
+LEGEND = {
+    NAIVE: ("naive only", "bold yellow"),
+    EXPERT: ("expert only", "bold cyan"),
+    AGREED: ("both agreed", ""),
+    GOLD: ("gold text", ""),
+    STUDENT: ("the student", "bold magenta"),
+    BASE: ("the base model", "green"),
+    UNKNOWN: ("from a file", "dim"),
+}
+"""Who supplied a token, and its style."""
 
 
 def show_run(run_dir: Path, count: int, console: Console) -> None:
@@ -23,7 +32,9 @@ def show_run(run_dir: Path, count: int, console: Console) -> None:
 
     Raises:
         StoreError: The folder is no run, or has prepared no examples yet.
+        SettingError: The count is below 1.
     """
+    at_least("--facts", count, 1)
     if not (run_dir / "preparation.json").exists():
         raise StoreError(
             f"{run_dir} is no run with prepared examples; give a folder below runs/<experiment_name>/"
@@ -33,14 +44,14 @@ def show_run(run_dir: Path, count: int, console: Console) -> None:
     examples = read_jsonl(run_dir / "examples.jsonl")
     used = {letter for example in examples for letter in example["provenance"]}
     legend = Text("tokens: ")
-    for letter in STYLES:
+    for letter, (who, style) in LEGEND.items():
         if letter in used:
-            legend.append(LEGEND[letter], STYLES[letter]).append("  ")
+            legend.append(who, style).append("  ")
     console.print(legend)
     for example in examples[:count]:
         line = Text(f"{example['fact_id']} (attempt {example['attempt'] + 1}): ", style="dim")
         for letter, piece in zip(example["provenance"], example["pieces"], strict=True):
-            line.append(piece, STYLES[letter] or "not dim")
+            line.append(piece, LEGEND[letter][1] or "not dim")
         console.print(line)
     for fact_id, reason in list(prepared["dropped"].items())[:count]:
         console.print(Text(f"{fact_id}: dropped ({reason})", style="red"))

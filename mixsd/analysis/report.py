@@ -26,6 +26,7 @@ from mixsd.analysis.tables import (
     task_rows,
 )
 from mixsd.engine.store import write_text
+from mixsd.errors import within
 
 PAGES = ("report.html", "report.md")
 SHOWN_ANSWERS = 6
@@ -46,7 +47,9 @@ def write_report(folder: Path, console: Console, margin: float = MARGIN) -> None
 
     Raises:
         StoreError: There is no finished run.
+        SettingError: The margin is no share.
     """
+    within("--margin", 100 * margin, 0, 100)
     runs = load_runs(folder)
     chosen = [one_a_seed(group) for group in comparable_groups(runs)]
     groups = [group for group, _ in chosen]

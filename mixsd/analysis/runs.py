@@ -14,8 +14,8 @@ from mixsd.engine.store import read_json, read_jsonl
 from mixsd.errors import StoreError
 from mixsd.retention import GENERATED
 
-NEEDED = ("comparable", "measured_by", "caveats", "memorization", "interpolation", "drift")
-"""What results of before this version may lack."""
+NEEDED = ("comparable", "measured_by", "caveats", "memorization", "interpolation", "drift", "recall_missed")
+"""What results of before this version may lack, or their `memorization`."""
 INTERPOLATED = "+ interpolation"
 """Ends the label of a run that was interpolated back towards its base."""
 
@@ -76,7 +76,7 @@ class Run:
     @property
     def only_kept(self) -> bool:
         """Whether it trained on the facts that another run kept."""
-        return self.config["task"]["only_facts_of"] is not None
+        return self.config["task"].get("only_facts_of") is not None
 
     @property
     def ceiling(self) -> float:
@@ -131,7 +131,7 @@ def load_runs(folder: Path) -> list[Run]:
 
 def _read(path: Path) -> Run:
     results = read_json(path / "results.json")
-    lacking = [key for key in NEEDED if key not in results]
+    lacking = [key for key in NEEDED if key not in {**results, **results.get("memorization", {})}]
     if lacking:
         raise StoreError(
             f"{path} lacks {', '.join(lacking)}: an earlier version wrote it; delete it and run again"

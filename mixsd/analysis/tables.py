@@ -1,6 +1,6 @@
 """The tables of a report: a row per label, ready to print; everything is read from finished runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from mixsd.retention import GENERATED
 MARGIN = 0.02
 """`no drop` needs the lower bound of tuned minus base above minus this (decision 7)."""
 PRIMARY = "Primary comparisons (MixSD at mixing rate 0.3 against SFT and OPSD); all others are exploratory"
+NOT_REACHED = "goal not reached"
 CORRELATED_RUNS = 5
 """Runs from which the correlation of drift and drop is told."""
 Rows = list[dict[str, str]]
@@ -58,8 +59,7 @@ def target_rows(runs: Sequence[Run]) -> Rows:
     for label in sorted(set(named.values())):
         reports = [run.results["targets"] for run in tuned if named[run.path] == label]
         rows.append({"method": label, **{name: _mean(reports, key) for name, key in TARGET_COLUMNS.items()}})
-    said = [name for name in ("method", *TARGET_COLUMNS) if any(row[name] for row in rows)]
-    return [{name: row[name] for name in said} for row in rows]
+    return _said(rows)
 
 
 TARGET_COLUMNS = {
@@ -93,24 +93,59 @@ def _cost(part: pd.DataFrame) -> str:
 
 
 def split_rows(runs: Sequence[Run]) -> Rows:
-    """Accuracy of every split of probes, before and after, averaged over seeds.
+    """Accuracy of every split of probes, before and after, averaged over the seeds that have the split.
 
-    Of a split on the retention axis, the share still right of what the base model had right.
+    A cell reads `before -> after [95% interval] (n)`. Of a split on the retention axis, the share still right
+    of what the base model had right.
     """
+    tuned = [run for run in runs if run.alpha == 1]
+    axes = {split: after["axis"] for run in tuned for split, after in run.results["probes"].items()}
     rows = []
     for label, same in _by_label(runs).items():
         results = [run.results for run in same]
-        row = {
-            "method": label,
-            "learned": _mean([r["memorization"]["learned"] or {} for r in results], "share"),
+        taught = {
+            column: _share_cell([r["memorization"][key] for r in results if r["memorization"].get(key)])
+            for column, key in TAUGHT_COLUMNS.items()
         }
-        for split, after in results[0]["probes"].items():
-            before = np.mean([r["probes_before"][split]["accuracy"] for r in results])
-            now = np.mean([r["probes"][split]["accuracy"] for r in results])
-            kept = _mean([r["probes"][split] for r in results], "kept")
-            row[f"{split} ({after['axis']})"] = f"{before:.2f} -> {now:.2f}{f', kept {kept}' if kept else ''}"
-        rows.append(row)
-    return rows
+        splits = {
+            f"{split} ({axis})": _split_cell([r for r in results if split in r["probes"]], split)
+            for split, axis in axes.items()
+        }
+        rows.append({"method": label, **taught, **splits})
+    return _said(rows)
+
+
+TAUGHT_COLUMNS = {
+    "learned": "learned",
+    "recall of what the base model missed": "recall_missed",
+    "edits of what it knew otherwise": "edit_success",
+}
+"""Of facts: the first two are what memorization goes by, the third what counts as an edit (decision 9)."""
+
+
+def _split_cell(results: Sequence[Mapping[str, Any]], split: str) -> str:
+    if not results:
+        return ""
+    before = np.mean([r["probes_before"][split]["accuracy"] for r in results])
+    after = [r["probes"][split] for r in results]
+    kept = _mean(after, "kept")
+    now = _share_cell([{**split_after, "share": split_after["accuracy"]} for split_after in after])
+    return f"{before:.2f} -> {now}" + (f", kept {kept}" if kept else "")
+
+
+def _share_cell(shares: Sequence[dict[str, Any]]) -> str:
+    """`share [low, high] (n)`, averaged over seeds."""
+    if not shares:
+        return ""
+    low, high = seeds_interval([s["share"] for s in shares], [s["ci"] for s in shares])
+    mean = np.mean([s["share"] for s in shares])
+    return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 1):.2f}] ({shares[0]['n']})"
+
+
+def _said(rows: Rows) -> Rows:
+    """The rows without the columns in which none of them says anything."""
+    said = [column for column in rows[0] if any(row[column] for row in rows)] if rows else []
+    return [{column: row[column] for column in said} for row in rows]
 
 
 def task_rows(runs: Sequence[Run], margin: float = MARGIN) -> Rows:
@@ -118,24 +153,25 @@ def task_rows(runs: Sequence[Run], margin: float = MARGIN) -> Rows:
 
     `detectable` is the smallest difference in points that so many items can show. The interval is over items
     for one seed, over seeds for several. `p` is Holm-adjusted over the tasks of a run, and told for one seed
-    only.
+    only. Of runs that did not reach the recall goal there is neither verdict nor p (decision 2). How often a
+    trained answer is named is told before and after: the base model may know it too.
     """
     rows = []
     for label, same in _by_label(runs).items():
         for name in same[0].results["retention"]["tasks"]:
             tasks = [run.results["retention"]["tasks"][name] for run in same]
-            adjusted = tasks[0].get("p_holm") if len(tasks) == 1 else None
-            named = [task.get("breakdown", {}) for task in tasks]
+            short = any(_fell_short(run) for run in same)
+            adjusted = tasks[0].get("p_holm") if len(tasks) == 1 and not short else None
             rows.append(
                 {
                     "method": label,
                     "held-out task": name + ("" if tasks[0]["included"] else " (not counted)"),
                     "tuned minus base": _task_cell(tasks),
-                    "verdict": _word(_task_interval(tasks), margin, len(tasks)),
+                    "verdict": NOT_REACHED if short else _word(_task_interval(tasks), margin, len(tasks)),
                     "detectable": f"{100 * tasks[0]['detectable']:.1f}" if tasks[0]["n"] else "n/a",
                     "p (Holm)": "" if adjusted is None else f"{adjusted:.2g}",
                     "wrong answers": _errors(tasks),
-                    "names a trained answer": _mean(named, "intrusion_rate"),
+                    "names a trained answer": _named(tasks),
                 }
             )
     return rows
@@ -241,6 +277,16 @@ def _errors(tasks: Sequence[dict[str, Any]]) -> str:
     return ", ".join(f"{kind} {np.mean([errors[kind] for errors in found]):.3g}" for kind in found[0])
 
 
+def _named(tasks: Sequence[dict[str, Any]]) -> str:
+    """The share of answers that name a trained answer, before and after."""
+    if tasks[0]["kind"] != GENERATED:
+        return ""
+    before, after = (
+        _mean([task[key] for task in tasks], "intrusion_rate") for key in ("breakdown_base", "breakdown")
+    )
+    return f"{before} -> {after}" if after else ""
+
+
 def _with_interval(part: pd.DataFrame) -> str:
     """Retention with its interval: over held-out items for one seed, over seeds for several."""
     ratios = part["retention"].dropna()
@@ -264,11 +310,18 @@ def _verdict(runs: Sequence[Run], margin: float) -> str:
     intervals = [run.results["retention"]["delta_ci"] for run in runs]
     if not all(intervals):
         return "n/a"
+    if any(_fell_short(run) for run in runs):
+        return NOT_REACHED
     if not all(run.reached for run in runs):
-        return "goal not reached" if runs[0].config["training"]["until_recall"] is not None else "no goal set"
+        return "no goal set"
     kept = [run.results["retention"] for run in runs]
     interval = seeds_interval([r["tuned_mean"] - r["base_mean"] for r in kept], intervals)
     return _word(interval, margin, len(runs))
+
+
+def _fell_short(run: Run) -> bool:
+    """Whether a recall goal was set and not reached."""
+    return run.config["training"]["until_recall"] is not None and not run.reached
 
 
 def _word(interval: Interval | None, margin: float, seeds: int) -> str:

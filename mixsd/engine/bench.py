@@ -104,7 +104,6 @@ class Meter:
         model: The model whose passes to count (copies made of it in the stage count too).
 
     Attributes:
-        forward_passes: Times a model was run.
         seconds: Time taken.
         peak_memory_bytes: The most memory that was in use.
         growth_bytes: How much of it was not in use when the stage began.
@@ -129,12 +128,16 @@ class Meter:
         self._ended.set()
         self._sampler.join()
         self._passes.__exit__()
-        self.forward_passes = self._passes.count
         self.seconds = time.perf_counter() - self._start
         self.peak_memory_bytes = (
             torch.cuda.max_memory_allocated() if torch.cuda.is_available() else self._peak
         )
         self.growth_bytes = max(0, self.peak_memory_bytes - self._before)
+
+    @property
+    def forward_passes(self) -> int:
+        """Passes so far."""
+        return self._passes.count
 
     def _sample(self) -> None:
         while not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Why a held-out answer is wrong: format, leakage, collapse, or a genuine mistake (protocol).
+"""Why a held-out answer is wrong: format, leakage, collapse, or a genuine mistake.
 
 The first that fits counts. Leakage names trained content that the prompt does not hold; collapse is the
 bare answer where reasoning was asked for.

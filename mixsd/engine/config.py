@@ -8,7 +8,6 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mixsd.engine.drift import DriftSettings
-from mixsd.engine.gate import GateSettings
+from mixsd.engine.gate import GateSettings, unmeasurable
 from mixsd.engine.messages import CONF
 from mixsd.engine.models import ModelSettings, fingerprint
 from mixsd.engine.preparation import read_examples
 from mixsd.engine.store import content_hash, read_jsonl
 from mixsd.engine.training import TrainingSettings
-from mixsd.errors import DataError, MixSDError, SettingError, at_least, one_of
+from mixsd.errors import DataError, MixSDError, SettingError, did_you_mean, one_of, within
 from mixsd.knowledge import EARLIER, Probe, Task, TaskView
 from mixsd.method import Editor, Method
+from mixsd.mixing.targets import CHECKS
 from mixsd.retention import RetentionSuite
 from mixsd.tracking import TrackingSettings
 
@@ -47,8 +47,19 @@ GROUPS: Mapping[str, type | None] = {
 }
 """Config groups and the class each configures (None: the group's own `_target_`)."""
 PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root")
-ENGINE_KEYS = {"task": ("only_facts_of", "only_missed", "log_text", "reject", "budget")}
-"""Keys of a group that the engine reads itself, the same for every class the group configures."""
+ENGINE_KEYS: Mapping[str, Mapping[str, Any]] = {
+    "task": {
+        "only_facts_of": str | None,
+        "only_missed": bool,
+        "log_text": bool,
+        "reject": list[str],
+        "budget": dict[str, int],
+    }
+}
+"""Keys of a group that other parts of the config or the engine read, with their types, whatever class the
+group configures."""
+SEEDS = 2**32 - 1
+"""The highest that every generator takes."""
 OUTSIDE_HASH = {
     "task": ("only_facts_of", "log_text", "path", "data_root"),
     "method": ("targets", "path", "prompts"),
@@ -99,8 +110,8 @@ def read_config(config: DictConfig) -> RunConfig:
     """Check a composed config and build what it names.
 
     Raises:
-        SettingError: Unknown keys, wrong types, values out of range; all of them in one message.
-        DataError: The data root does not exist.
+        SettingError: Unknown keys, wrong types, values out of range, a file or folder that is missing; all of
+            them in one message.
         ModelUnavailableError: The model cannot be had on this machine.
     """
     problems: list[str] = []
@@ -114,13 +125,16 @@ def read_config(config: DictConfig) -> RunConfig:
             return None
 
     attempt(lambda: _check_top_level(config))
-    attempt(lambda: _check_answer_format(config))
+    if not problems:
+        attempt(lambda: _check_engine_keys(config))
     if problems:  # other keys are made of these
         raise SettingError(" | ".join(problems))
     for group, schema in GROUPS.items():
         built[group] = attempt(lambda group=group, schema=schema: _build(config, group, schema))
     attempt(lambda: _check_data_root(config))
     only_facts = attempt(lambda: _only_facts(config, built["task"]))
+    if not problems:
+        problems += unmeasurable(built["gate"], built["task"], built["retention"])
     if problems:
         raise SettingError(" | ".join(problems))
     resolved = OmegaConf.to_container(config, resolve=True)
@@ -144,7 +158,7 @@ def read_config(config: DictConfig) -> RunConfig:
         resolved=plain,
         model_fingerprint=weights,
         only_facts=only_facts,
-        only_missed=bool(plain["task"].get("only_missed", False)),
+        only_missed=plain["task"].get("only_missed", False),
     )
 
 
@@ -174,18 +188,34 @@ def _check_top_level(config: DictConfig) -> None:
     for key in config:
         if key not in known:
             raise SettingError(_unknown(str(key), str(key), known))
+    for group in GROUPS:
+        if not isinstance(config[group], DictConfig):
+            raise SettingError(
+                f"{group}={config[group]} is one value for a whole group; give {group}.<setting>=<value>"
+            )
     if isinstance(config.seed, bool) or not isinstance(config.seed, int):
         raise SettingError(f"seed={config.seed} is not a whole number")
-    at_least("seed", config.seed, 0)
+    within("seed", config.seed, 0, SEEDS)
     for key in ("experiment_name", "runs_dir", "cache_dir"):
         if not isinstance(config[key], str) or not config[key]:
             raise SettingError(f"{key}={config[key]} is no name")
+    for key in ("runs_dir", "cache_dir"):
+        folder = Path(config[key]).expanduser()
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise SettingError(f"{key}={config[key]}: {there} is a file; give a folder")
 
 
-def _check_answer_format(config: DictConfig) -> None:
-    """The token budget of a reply goes by the answer format, so that is looked at before it."""
+def _check_engine_keys(config: DictConfig) -> None:
+    """Give the engine's own keys their types; other keys are made of them."""
+    for group, types in ENGINE_KEYS.items():
+        given = {key: config[group][key] for key in types if key in config[group]}
+        for key, value in _typed(group, [(key, types[key]) for key in given], given).items():
+            config[group][key] = value
+    for reason in config.task.get("reject", ()):
+        one_of("task.reject", reason, CHECKS)
     budget = config.task.get("budget")
-    if budget is not None:
+    if budget is not None:  # the token budget of a reply goes by the answer format
         one_of("task.answer_format", config.task.answer_format, budget)
 
 
@@ -261,12 +291,17 @@ def _checked(target: Callable[..., Any], group: str, values: Mapping[str, Any]) 
     if missing:
         raise SettingError(f"{group} lacks {', '.join(missing)}; a config file of this group sets it")
     fields = [(key, parameter.annotation) for key, parameter in parameters.items()]
+    return _typed(group, fields, values)
+
+
+def _typed(group: str, fields: list[tuple[str, Any]], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as plain Python of the fields' types, or a line that names the one that is not."""
     typed = OmegaConf.structured(dataclasses.make_dataclass(group, fields))
     for key, value in values.items():
         try:
             typed[key] = value
         except OmegaConfBaseException as error:
-            wanted = getattr(parameters[key].annotation, "__name__", str(parameters[key].annotation))
+            wanted = getattr(dict(fields)[key], "__name__", str(dict(fields)[key]))
             raise SettingError(f"{group}.{key}={value} is of the wrong type; allowed: {wanted}") from error
     plain = OmegaConf.to_container(typed, resolve=True)
     assert isinstance(plain, dict)
@@ -274,6 +309,4 @@ def _checked(target: Callable[..., Any], group: str, values: Mapping[str, Any]) 
 
 
 def _unknown(shown: str, key: str, known: list[str]) -> str:
-    near = get_close_matches(key, known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return f"{shown} is not a setting; {hint}allowed: {', '.join(known)}"
+    return f"{shown} is not a setting; {did_you_mean(key, known)}allowed: {', '.join(known)}"

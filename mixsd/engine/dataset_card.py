@@ -17,8 +17,13 @@ SAMPLES = 2
 SHOWN_KINDS = 8
 
 
-def dataset_card(config: RunConfig) -> str:
-    """Markdown; asks the base model all probes, or takes its answers from the cache."""
+def dataset_card(config: RunConfig, overrides: Sequence[str]) -> str:
+    """Markdown; asks the base model all probes, or takes its answers from the cache.
+
+    Args:
+        config: Brings task, base model and held-out suite.
+        overrides: What it was composed from, so that the card can be made again.
+    """
     task = config.task
     model = models.load(config.model, config.cache_dir)
     base = Scorer(config, Bench(config)).base(model)
@@ -34,6 +39,7 @@ def dataset_card(config: RunConfig) -> str:
         "",
         f"- {len(task.facts)} facts, {len(task.probes)} probes; seed {config.seed}; "
         f"content hash `{content_hash(data)}`",
+        f"- made by `python -m mixsd card {' '.join(overrides)}`",
         f"- base model: {config.model.name}, greedy, at most {task.max_new_tokens} tokens",
         f"- {_disjoint(splits)}",
         f"- held-out documents left out because a fact gives them away: {_counts(skipped)}",

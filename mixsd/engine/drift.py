@@ -2,13 +2,12 @@
 
 Displacement is the squared distance of the weights; weighted by the base model's diagonal Fisher
 information it says how much of that lies along directions that matter, and their ratio R is what the
-paper relates to forgetting (protocol, analysis b). KL and agreement on unrelated prompts show forgetting
+paper relates to forgetting (its second analysis). KL and agreement on unrelated prompts show forgetting
 without any held-out task.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mixsd.draws import uniform
 from mixsd.examples import BASE, Example
 from mixsd.losses import CHUNK, FORWARD_KL, divergence
 from mixsd.method import Workbench
-from mixsd.mixing.decoding import Reply, Request, Sampling, decode
+from mixsd.mixing.replies import greedy_replies
 from mixsd.student import Student
 
 PROMPTS = "drift_prompts.txt"
@@ -53,22 +51,7 @@ def base_answers(base: Student, bench: Workbench) -> list[Example]:
     """The base model's greedy answers to the drift prompts, made once."""
     asked = prompts()
     with bench.record_file("drift_answers", {"prompts": asked, "max_new_tokens": BUDGET}) as done:
-        waiting = [prompt for prompt in asked if prompt not in done.records]
-
-        def keep(index: int, reply: Reply) -> bool:
-            done.append(waiting[index], {"ids": reply.ids})
-            return False
-
-        decode(
-            base.model,
-            [Request([base.prompt_ids(p)], lambda *_: 0, partial(uniform, p)) for p in waiting],
-            sampling=Sampling(),
-            max_new_tokens=BUDGET,
-            end_ids=base.end_ids,
-            batch_size=BATCH,
-            try_again=keep,
-        )
-        ids = [tuple(done.records[prompt]["ids"]) for prompt in asked]
+        ids = greedy_replies(base, asked, done, max_new_tokens=BUDGET, batch_size=BATCH)
     return [
         Example(f"drift-{n}", base.prompt_ids(prompt), answer, BASE * len(answer), "")
         for n, (prompt, answer) in enumerate(zip(asked, ids, strict=True))

@@ -38,6 +38,7 @@ from mixsd.engine.store import (
 )
 from mixsd.engine.training import Evaluation, TrainingReport, train
 from mixsd.engine.trajectory import Trajectory, keep_until
+from mixsd.errors import TrackingError
 from mixsd.examples import Example
 from mixsd.knowledge import RECALL, TaskView
 from mixsd.method import Editor, Method, Preparation
@@ -138,7 +139,10 @@ class _Run:
         for alpha, scores in between.items():
             self._write_items(f"interpolation/{alpha}/", base, scores)
         write_json(self.dir / "results.json", build_results(config, base, tuned, between, self._reports()))
-        mirror(self.dir, config.tracking)
+        try:
+            mirror(self.dir, config.tracking)
+        except TrackingError as error:  # only a mirror: the run is whole without it
+            console.print(str(error), style="yellow", markup=False, highlight=False)
         for leftover in (TUNED, *(_between_file(alpha) for alpha in between)):
             (self.dir / leftover).unlink(missing_ok=True)
         self._keep_or_drop_model(tuned_model, is_base)
@@ -204,19 +208,18 @@ class _Run:
         for stale in (TUNED, "drift.json", *map(_between_file, self.config.training.interpolate)):
             (self.dir / stale).unlink(missing_ok=True)
         with Meter(student.model) as meter:
-            trained = self._train(method, student, examples, accuracy(base.probes[RECALL]))
+            trained = self._train(method, student, examples, accuracy(base.probes[RECALL]), meter)
         with atomic_folder(folder) as target:
             student.model.save_pretrained(target)
             student.tokenizer.save_pretrained(target)
-        self._write_cost(
-            "training", meter, trained["trained_tokens"], trained["generated_tokens"], trained["seconds"]
-        )
+        over_all_parts = ("trained_tokens", "generated_tokens", "forward_passes", "seconds")
+        self._write_cost("training", meter, **{key: trained[key] for key in over_all_parts})
         write_json(report_file, trained)
         shutil.rmtree(self.dir / SCRATCH, ignore_errors=True)
         return student
 
     def _train(
-        self, method: Method, student: Student, examples: list[Example], base_recall: float
+        self, method: Method, student: Student, examples: list[Example], base_recall: float, meter: Meter
     ) -> dict[str, Any]:
         config, scratch = self.config, self.dir / SCRATCH
         checkpoint = last_checkpoint(scratch)
@@ -258,6 +261,7 @@ class _Run:
                 log=lambda record: append_jsonl(self.dir / METRICS, record),
                 evaluate=evaluate,
                 on_step=advance,
+                passes=lambda: meter.forward_passes,
             )
         return asdict(trained)
 
@@ -307,6 +311,7 @@ class _Run:
         trained_tokens: int = 0,
         generated_tokens: int = 0,
         seconds: float | None = None,
+        forward_passes: int | None = None,
     ) -> None:
         path = self.dir / "cost.json"
         costs = read_json(path) if path.exists() else {}
@@ -314,7 +319,7 @@ class _Run:
             "seconds": round(meter.seconds if seconds is None else seconds, 3),
             "trained_tokens": trained_tokens,
             "generated_tokens": generated_tokens,
-            "forward_passes": meter.forward_passes,
+            "forward_passes": meter.forward_passes if forward_passes is None else forward_passes,
             "peak_memory_bytes": meter.peak_memory_bytes,
         }
         write_json(path, costs)

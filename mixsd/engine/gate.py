@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixsd.errors import at_least, within
+from mixsd.knowledge import NEIGHBORS, PARAPHRASE, Task
+from mixsd.retention import RetentionSuite
 
 EXIT_STATUS = 3
 
@@ -30,6 +32,26 @@ class GateSettings:
                 within(f"gate.{name}", getattr(self, name), 0, 1)
         if self.retention is not None:
             at_least("gate.retention", self.retention, 0)
+
+
+def unmeasurable(gate: GateSettings, task: Task, suite: RetentionSuite) -> list[str]:
+    """What a gate asks for that a run could not measure, a sentence each."""
+    splits = {probe.split for probe in task.probes}
+    told = []
+    if gate.recall is not None and PARAPHRASE not in splits:
+        told.append(
+            f"gate.recall={gate.recall} needs paraphrases, and task={task.name} has none; leave it out"
+        )
+    if gate.intrusion is not None and NEIGHBORS not in splits:
+        told.append(
+            f"gate.intrusion={gate.intrusion} needs neighbors, and task={task.name} has none; leave it out"
+        )
+    if gate.retention is not None and not suite.tasks:
+        told.append(
+            f"gate.retention={gate.retention} needs held-out tasks, and retention={suite.name} has none; "
+            "choose retention=pocket, or leave it out"
+        )
+    return told
 
 
 def misses(results: Mapping[str, Any], gate: GateSettings) -> list[str]:

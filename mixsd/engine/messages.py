@@ -1,13 +1,13 @@
 """What the command line says: configuration mistakes in one line, and how a run ended."""
 
 import re
-from difflib import get_close_matches
 from pathlib import Path
 
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
 from mixsd.engine.store import read_json
+from mixsd.errors import did_you_mean
 
 CONF = Path(__file__).parents[2] / "conf"
 _OVERRIDE = re.compile(r"Could not (?:override|append to config.*?) '?([\w.@/]+)'?")
@@ -22,17 +22,18 @@ def config_error(error: Exception) -> str:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         options = sorted(error.options or [])
         if found and name and options:
-            return f"{group}={name} is unknown; {_hint(name, options)}allowed: {', '.join(options)}"
+            return f"{group}={name} is unknown; {did_you_mean(name, options)}allowed: {', '.join(options)}"
     found = _OVERRIDE.search(text)
     if found:
         key = found.group(1)
         known = known_keys()
         group = key.rpartition(".")[0]
         allowed = [name for name in known if name.rpartition(".")[0] == group] or known
-        near = get_close_matches(key, allowed, n=1) or get_close_matches(key, known, n=1)
+        if not group:
+            allowed = sorted([*allowed, *(folder.name for folder in CONF.iterdir() if folder.is_dir())])
         if key in known:
             return f"{key} is no setting of the chosen {group}; leave it out, or choose another {group}"
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(key, allowed) or did_you_mean(key, known)
         return f"{key} is not a setting; {hint}allowed: {', '.join(allowed)}"
     return text
 
@@ -61,8 +62,3 @@ def describe_run(run_dir: Path, state: str) -> str:
         found = results["retention"]["ci"]
         line += f", retention {ratio:.2f}" + (f" [{found[0]:.2f}, {found[1]:.2f}]" if found else "")
     return f"{line}; {run_dir}"
-
-
-def _hint(given: str, allowed: list[str]) -> str:
-    near = get_close_matches(given, allowed, n=1)
-    return f"did you mean {near[0]}? " if near else ""

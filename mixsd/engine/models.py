@@ -25,6 +25,7 @@ from transformers.utils.hub import cached_file
 
 from mixsd.engine.store import atomic_folder
 from mixsd.errors import ModelUnavailableError, at_least, one_of
+from mixsd.mixing.contexts import WORDINGS
 from mixsd.student import DTYPES, Student
 
 EMBEDDED, TINY = "smollm2_135m", "tiny_random"
@@ -55,6 +56,7 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         one_of("model.scoring_dtype", self.scoring_dtype, DTYPES)
+        one_of("model.expert_wording", self.expert_wording, WORDINGS)
         at_least("model.scoring_batch_size", self.scoring_batch_size, 1)
 
     @property
@@ -66,7 +68,10 @@ class ModelSettings:
     @property
     def source(self) -> str:
         """What to load: the name, or the model folder of a saved run."""
-        return str(self.saved_run / "model") if self.saved_run else self.name
+        if self.saved_run:
+            return str(self.saved_run / "model")
+        folder = Path(self.name).expanduser()
+        return str(folder) if folder.is_dir() else self.name
 
     @property
     def label(self) -> str:
@@ -88,15 +93,32 @@ def fingerprint(settings: ModelSettings) -> str:
     if name == EMBEDDED:
         return f"{EMBEDDED}-{_file_digest(_embedded_file())}"
     if Path(name).is_dir():
-        return folder_fingerprint(Path(name))
+        return folder_fingerprint("model.name", Path(name))
     config = _hub_file(name, "config.json")
     commit = _COMMIT.search(config)
     return f"hub-{commit.group(1)[:16]}" if commit else f"hub-{_file_digest(Path(config))}"
 
 
-def folder_fingerprint(folder: Path) -> str:
-    """Identify a model folder by the content of its files."""
-    files = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".json", ".bin", ".jinja"})
+def folder_fingerprint(key: str, folder: Path) -> str:
+    """Identify a model folder by the content of its files.
+
+    Args:
+        key: The setting that names it, for messages.
+        folder: What `save_pretrained` wrote.
+
+    Raises:
+        ModelUnavailableError: It is no folder, or holds no model.
+    """
+    listed = list(folder.iterdir()) if folder.is_dir() else []
+    files = sorted(p for p in listed if p.suffix in {".safetensors", ".json", ".bin", ".jinja"})
+    weights = any(path.suffix in {".safetensors", ".bin"} for path in files)
+    if not weights or not (folder / "config.json").exists():
+        is_run = (folder / "status.json").exists()
+        why = "is a run that kept no model" if is_run else "is no model folder (config.json and weights)"
+        todo = (
+            "run it again with training.save_model=true" if is_run else "give one that save_pretrained wrote"
+        )
+        raise ModelUnavailableError(f"{key}={folder} {why}; {todo}")
     return "folder-" + blake2b("".join(map(_file_digest, files)).encode(), digest_size=8).hexdigest()
 
 
@@ -133,15 +155,18 @@ def _from_pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBas
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
     except (OSError, ValueError) as error:
+        if Path(name).is_dir():
+            said = " ".join(str(error).split())[:200]
+            raise ModelUnavailableError(f"{name} holds no model that can be loaded ({said})") from error
         raise _unavailable(name) from error
     if tokenizer.chat_template is None:
         raise ModelUnavailableError(
-            f"model.name={name} has no chat template; MixSD needs a chat model (an instruction-tuned one)"
+            f"model {name} has no chat template; MixSD needs a chat model (an instruction-tuned one)"
         )
     kinds = set(getattr(model.config, "layer_types", None) or ["full_attention"])
     if kinds != {"full_attention"}:
         raise ModelUnavailableError(
-            f"model.name={name} has layers of {', '.join(sorted(kinds))}; the decoder keeps full caches, "
+            f"model {name} has layers of {', '.join(sorted(kinds))}; the decoder keeps full caches, "
             "so only models with full attention in every layer are allowed"
         )
     return model, tokenizer

@@ -22,8 +22,8 @@ class Names:
 
     def found_in(self, text: str) -> list[str]:
         """The names that a text holds, each once."""
-        codes = self._codes.findall(text) if self._codes else []
-        others = self._others.findall(text) if self._others else []
+        codes: list[str] = self._codes.findall(text) if self._codes else []
+        others: list[str] = self._others.findall(text) if self._others else []
         return list(dict.fromkeys([*codes, *(self._written.get(o.casefold(), o) for o in others)]))
 
 

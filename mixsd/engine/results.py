@@ -10,7 +10,7 @@ from mixsd.engine.overlap import contaminated
 from mixsd.engine.probing import Record, accuracy, is_correct, share, summarize
 from mixsd.engine.scoring import Scores
 from mixsd.engine.store import content_hash
-from mixsd.knowledge import PARAPHRASE, RECALL, Axis, Outcome
+from mixsd.knowledge import NEIGHBORS, PARAPHRASE, RECALL, Axis, Outcome
 from mixsd.retention import GENERATED
 from mixsd.retention import summarize as summarize_retention
 
@@ -32,7 +32,7 @@ def build_results(
         base: Scores of the base model.
         tuned: Scores of the tuned model, on the same probes and documents.
         between: Scores of models between base and tuned, by alpha.
-        reports: What the stages reported: `targets`, `dropped` facts, `training`, `cost`.
+        reports: What the stages reported: `targets`, `dropped` facts, `training`, `cost`, `drift`.
     """
     skipped = overlap(config, base)
     measured = _measured(config, base, tuned, skipped)
@@ -87,7 +87,7 @@ def _learned(config: RunConfig, tuned: Scores) -> dict[str, Any]:
     judged = {f.id: by_fact[f.id] for f in config.task.facts if f.id in by_fact}
     learned = {id for id, right in judged.items() if id in recalled and 2 * sum(right) > len(right)}
     asked = [record for record in tuned.probes[RECALL] if record["fact_id"] in judged]
-    neighbors = tuned.probes.get("neighbors", [])
+    neighbors = tuned.probes.get(NEIGHBORS, [])
     return {
         **{split: share(r) for split, r in tuned.probes.items() if _is_injected(config, split)},
         "learned": share(asked, lambda record: record["fact_id"] in learned),

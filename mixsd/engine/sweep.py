@@ -71,8 +71,10 @@ class SweepCallback(Callback):
         for overrides in job_overrides(config):
             try:
                 run = read_config(_compose(config, overrides))
-            except (MixSDError, HydraException) as error:
-                problems.append(f"{' '.join(overrides)}: {config_error(error)}")
+            except Exception as error:  # noqa: BLE001 - Hydra would make a warning of it and start the jobs
+                known = isinstance(error, MixSDError | HydraException)
+                told = config_error(error) if known else f"{type(error).__name__}: {error}"
+                problems.append(f"{' '.join(overrides)}: {told}")
                 continue
             self._jobs.append((run, (run.run_dir / DONE).exists()))
         if problems:

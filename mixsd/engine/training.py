@@ -123,7 +123,8 @@ class TrainingReport:
         steps: Optimiser steps made.
         trained_tokens: Target tokens that carried a loss, over all steps.
         generated_tokens: Tokens that the student wrote during training.
-        seconds: Time in the trainer, evaluations included, over all interrupted parts.
+        forward_passes: Times a model was run, evaluations included.
+        seconds: Time in the trainer, evaluations included. All sums are over all interrupted parts.
         stopped_by: What ended it.
         recall: At the last evaluation.
     """
@@ -131,6 +132,7 @@ class TrainingReport:
     steps: int = 0
     trained_tokens: int = 0
     generated_tokens: int = 0
+    forward_passes: int = 0
     seconds: float = 0.0
     stopped_by: str = "max_steps"
     recall: float | None = None
@@ -179,6 +181,7 @@ def train(
     log: Callable[[dict[str, Any]], None],
     evaluate: Callable[[int, TrainingReport], Evaluation],
     on_step: Callable[[int], None] = lambda _: None,
+    passes: Callable[[], int] = lambda: 0,
 ) -> TrainingReport:
     """Train the student's model in place, from the last complete checkpoint in `scratch` if there is one.
 
@@ -192,9 +195,10 @@ def train(
         log: Gets one record a step: step, loss, learning_rate, grad_norm, trained_tokens.
         evaluate: (step, report so far) -> what was seen; called every `eval_every` steps and at the end.
         on_step: Called after each step with the steps made since the last call, for progress.
+        passes: How often this process has run a model.
 
     Raises:
-        SettingError: Started as one of several processes.
+        SettingError: Started as one of several processes, or the loss is no number any more.
     """
     report = TrainingReport()
     if not any(not example.extra for example in examples) or settings.max_steps == 0:
@@ -206,7 +210,12 @@ def train(
     if resume:
         report = TrainingReport(**read_json(resume / COMPLETE))
         on_step(report.steps)
-    start = time.perf_counter() - report.seconds
+    start, earlier = time.perf_counter() - report.seconds, report.forward_passes - passes()
+
+    def count() -> None:
+        report.seconds = time.perf_counter() - start
+        report.forward_passes = earlier + passes()
+
     if settings.lora:
         _add_adapter(student, settings, seed)
     else:
@@ -228,6 +237,7 @@ def train(
         optim="adamw_torch_fused",
         seed=seed,
         logging_steps=1,
+        logging_nan_inf_filter=False,
         save_strategy="steps" if settings.checkpoint_every else "no",
         save_steps=settings.checkpoint_every or 1,
         report_to=[],
@@ -236,7 +246,7 @@ def train(
     )
     trainer = _Trainer(method, student, settings, arguments, examples, report)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_Watch(trainer, settings, report, start, log, evaluate, on_step))
+    trainer.add_callback(_Watch(trainer, settings, report, count, log, evaluate, on_step))
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if settings.lora:
         student.model = student.model.merge_and_unload()
@@ -244,7 +254,7 @@ def train(
     if isinstance(method, Remembers):
         method.forget()
     student.model.eval()
-    report.seconds = time.perf_counter() - start
+    count()
     return report
 
 
@@ -350,18 +360,23 @@ class _Watch(TrainerCallback):
         trainer: _Trainer,
         settings: TrainingSettings,
         report: TrainingReport,
-        start: float,
+        count: Callable[[], None],
         log: Callable[[dict[str, Any]], None],
         evaluate: Callable[[int, TrainingReport], Evaluation],
         on_step: Callable[[int], None],
     ) -> None:
-        self._trainer, self._settings, self._report, self._start = trainer, settings, report, start
+        self._trainer, self._settings, self._report, self._count = trainer, settings, report, count
         self._log, self._evaluate, self._on_step = log, evaluate, on_step
 
     def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         logs = kwargs["logs"]
         if "loss" in logs:
             curve = {key: float(logs[key]) for key in ("loss", "learning_rate", "grad_norm")}
+            if not math.isfinite(curve["loss"]) or not math.isfinite(curve["grad_norm"]):
+                raise SettingError(
+                    f"the training diverged at step {state.global_step} (loss {curve['loss']}); "
+                    f"lower training.learning_rate={self._settings.learning_rate}"
+                )
             self._log({"step": state.global_step, **curve, "trained_tokens": self._report.trained_tokens})
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -377,7 +392,7 @@ class _Watch(TrainerCallback):
                 control.should_training_stop = True
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._report.seconds = time.perf_counter() - self._start
+        self._count()
         complete(
             Path(args.output_dir) / f"checkpoint-{state.global_step}",
             self._trainer.method,

@@ -18,18 +18,16 @@ from mixsd.student import Student
 
 
 def file_digest(path: str) -> str:
-    """A hash of a file's content.
+    """A hash of a file's content, which is looked through before any model is loaded.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: It cannot be read, or a line is of neither kind.
     """
-    try:
-        return blake2b(Path(path).expanduser().read_bytes(), digest_size=8).hexdigest()
-    except OSError as error:
-        raise DataError(
-            f"method.targets={path} cannot be read ({error.strerror}); "
-            "give an examples.jsonl or a JSONL of chat messages"
-        ) from error
+    records = _records(path)
+    for number, record in records:
+        if "messages" in record:
+            _turns(path, number, record)
+    return blake2b(json.dumps(records).encode(), digest_size=8).hexdigest()
 
 
 def read_targets(path: str, task: Task, student: Student) -> Preparation:
@@ -40,12 +38,9 @@ def read_targets(path: str, task: Task, student: Student) -> Preparation:
     """
     by_prompt = {fact.prompt: fact for fact in task.facts}
     found: dict[str, Example] = {}
-    rows = foreign = changed = 0
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        record = _parse(path, number, line)
-        rows += 1
+    foreign = changed = 0
+    records = _records(path)
+    for number, record in records:
         if "messages" in record:
             prompt, reply = _turns(path, number, record)
             fact = by_prompt.get(prompt)
@@ -61,6 +56,7 @@ def read_targets(path: str, task: Task, student: Student) -> Preparation:
     order = {fact.id: place for place, fact in enumerate(task.facts)}
     examples = sorted(found.values(), key=lambda e: (order.get(e.fact_id, len(order)), e.fact_id))
     dropped = {fact.id: "not in the file" for fact in task.facts if fact.id not in found}
+    rows = len(records)
     report = {
         "rows": rows,
         "rows_of_no_fact": foreign,
@@ -69,14 +65,21 @@ def read_targets(path: str, task: Task, student: Student) -> Preparation:
     return Preparation(examples, dropped, report)
 
 
-def _lines(path: str) -> list[str]:
+def _records(path: str) -> list[tuple[int, Mapping[str, Any]]]:
+    """(line, record) of every line that holds one."""
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(
+            f"method.targets={path} cannot be read ({error.strerror}); "
+            "give an examples.jsonl or a JSONL of chat messages"
+        ) from error
     except UnicodeDecodeError as error:
         raise DataError(
             f"method.targets={path} is not UTF-8 (byte {error.start}); save it as UTF-8"
         ) from error
-    return text.split("\n")  # not splitlines: a reply may hold other line separators
+    lines = text.split("\n")  # not splitlines: a reply may hold other line separators
+    return [(n, _parse(path, n, line)) for n, line in enumerate(lines, start=1) if line.strip()]
 
 
 def _parse(path: str, number: int, line: str) -> Mapping[str, Any]:
