@@ -24,6 +24,8 @@ from mixsd.analysis.stats import (
     sign_flip_p,
     t_interval,
 )
+from mixsd.engine.probing import share
+from mixsd.knowledge import Outcome
 from mixsd.retention import GENERATED, TaskScores, summarize
 
 
@@ -37,6 +39,7 @@ class Case:
         promised: The share of simulated comparisons that should hit.
         hits: One simulated comparison: whether the interval holds the truth, or the test finds the effect.
         at_most: Whether the promise is an upper bound, as the level of a test is.
+        at_least: Whether it is a lower bound, as of intervals that are wide where little is known.
     """
 
     what: str
@@ -44,6 +47,7 @@ class Case:
     promised: float
     hits: Callable[[Generator], bool]
     at_most: bool = False
+    at_least: bool = False
 
 
 def rate(case: Case, runs: int, seed: int = 0) -> float:
@@ -66,13 +70,16 @@ def cases() -> Iterator[Case]:
     for n, base, tuned in ((60, 0.6, 0.4), (200, 0.7, 0.7)):
         setting = f"two tasks of {n} items, base {base}, tuned {tuned}"
         yield Case("retention ratio", setting, 0.95, _ratio(n, base, tuned))
-    for share, n in ((0.5, 30), (0.9, 50), (0.97, 100)):
-        yield Case("a share", f"{share} of {n}", 0.95, _share(share, n))
+    for right, n in ((0.5, 30), (0.9, 50), (0.97, 100)):
+        yield Case("a share", f"{right} of {n}", 0.95, _share(right, n))
+    for alike in (0.0, 1.0):
+        setting = f"75% of 48 answers about 24 facts, {alike:.0%} of the facts answered alike"
+        yield Case("a share of probes", setting, 0.95, _probes(alike), at_least=alike < 1)
     for seeds in (5, 10):
         yield Case("difference over seeds", f"{seeds} seeds", 0.95, _seeds(seeds))
     for seeds, alike in ((2, 0.0), (2, 0.8), (4, 0.8), (4, 1.0)):
-        setting = f"{seeds} seeds, the same 200 items, {alike:.0%} of them alike in every seed"
-        yield Case("difference over seeds and items", setting, 0.95, _shared_items(seeds, alike))
+        setting = f"{seeds} seeds, 200 items, {alike:.0%} alike in every seed"
+        yield Case("few seeds and shared items", setting, 0.95, _shared_items(seeds, alike), at_least=True)
     yield Case("McNemar, false alarms", "200 items, 20% discordant", 0.05, _mcnemar(200, 0.0), at_most=True)
     yield Case(
         "difference over tasks, false alarms", "412, 222, 270 items", 0.05, _sign_flips(), at_most=True
@@ -125,6 +132,23 @@ def _share(share: float, n: int) -> Callable[[Generator], bool]:
     return lambda rng: _holds(proportion_interval(int(rng.binomial(n, share)), n), share)
 
 
+def _probes(alike: float, facts: int = 24) -> Callable[[Generator], bool]:
+    """Two answers about each fact, of which the second may come out as the first does."""
+
+    def hits(rng: Generator) -> bool:
+        first, second, same = rng.random(facts) < 0.75, rng.random(facts) < 0.75, rng.random(facts) < alike
+        answers = [first, np.where(same, first, second)]
+        records = [
+            {"id": "", "fact_id": str(fact), "outcome": Outcome.CORRECT if right else Outcome.WRONG}
+            for answer in answers
+            for fact, right in enumerate(answer)
+        ]
+        found = share(records)
+        return found is not None and _holds(tuple(found["ci"]), 0.75)
+
+    return hits
+
+
 def _seeds(seeds: int) -> Callable[[Generator], bool]:
     return lambda rng: _holds(t_interval(list(rng.normal(-0.03, 0.02, size=seeds))), -0.03)
 
@@ -172,9 +196,10 @@ def main(arguments: list[str] | None = None) -> int:
     table = Table("what", "setting", "promised", f"in {runs} simulations", "Monte Carlo error")
     for case in cases():
         found, error = rate(case, runs), monte_carlo_error(case.promised, runs)
-        promised = f"at most {case.promised:.0%}" if case.at_most else f"{case.promised:.0%}"
+        bound = "at most " if case.at_most else "at least " if case.at_least else ""
+        promised = f"{bound}{case.promised:.0%}"
         table.add_row(case.what, case.setting, promised, f"{found:.1%}", f"{error:.1%}")
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    Console(width=None if sys.stdout.isatty() else 170).print(table)
     return 0
 
 

@@ -36,6 +36,15 @@ def test_the_first_kind_that_fits(given, kind):
     assert classify(given, TRAINED) == kind
 
 
+def test_a_bare_answer_is_measured_by_what_was_read_as_the_answer():
+    """A gold answer may be a whole rationale, which would make any reply look bare."""
+    asked = "Think step by step: how many?"
+    reply = "Because " * 15 + "18"
+    long = item(reply, prompt=asked, answers=["First, " * 40 + "18"])
+    assert classify(long, TRAINED) == "collapse"
+    assert classify({**long, "extracted": "18"}, TRAINED) == "genuine"
+
+
 def test_intrusion_counts_all_answers_and_leaks_are_listed():
     items = [
         item("Lunbelfey"), item("Paris, not Lunbelfey", "correct"), item("Rome"), item("Paris", "correct"),

@@ -49,7 +49,15 @@ def test_results_follow_the_contract(sweep):
     task = results["retention"]["tasks"]["pocket_grammar"]
     assert {"metric", "kind", "base", "tuned", "chance", "n"} <= set(task) and task["n"] == 25
     assert {"nll", "dropped", "n"} <= set(results["targets"])
-    assert results["probes"]["recall"]["accuracy_kept"] == recall["accuracy"]
+    learned = results["memorization"]
+    for split in ("recall", "paraphrase"):
+        found = results["probes"][split]
+        assert learned[split]["share"] == found["accuracy"] and learned[split]["ci"] == found["ci"]
+        assert found["ci"][0] <= found["accuracy"] <= found["ci"][1] and found["n_facts"] == 4
+    assert learned["recall_kept"]["n"] == learned["recall_missed"]["n"] == 4 and not learned["edit_success"]
+    answered = results["retention"]["tasks"]["pocket_knowledge"]
+    for key in ("breakdown", "breakdown_base"):
+        assert set(answered[key]["errors"]) == {"format", "leakage", "collapse", "genuine"}
     assert set(results["cost"]) == {"base_scores", "examples", "training", "tuned_scores", "drift"}
     assert results["cost"]["training"]["trained_tokens"] == results["training"]["trained_tokens"] > 0
     assert all(stage["seconds"] > 0 and stage["peak_memory_bytes"] > 0 for stage in results["cost"].values())
@@ -268,13 +276,15 @@ def test_own_facts_to_a_checked_model_and_on_from_it(cli, tmp_path):
     common = [*small, f"runs_dir={tmp_path}/runs", "retention=none", "method=sft", "training.save_model=true"]
     own = ["task=own_facts", f"task.path={path}"]
 
-    missed = cli("run.py", *common, *own, "experiment_name=missed", "gate.recall=0.9", "gate.retention=0.5")
+    blind = cli("run.py", *common, *own, "experiment_name=blind", "gate.retention=0.5")
+    assert blind.returncode == 2 and "needs held-out tasks" in blind.stderr
+    assert not (tmp_path / "runs/blind").exists(), "told before any work"
+    missed = cli("run.py", *common, *own, "experiment_name=missed", "gate.recall=0.9")
     assert missed.returncode == 3, missed.stderr
     assert "gate missed: the share of facts learned has a lower end of 0.00" in missed.stderr
-    assert "retention was not measured" in missed.stderr
     (run,) = (tmp_path / "runs/missed").glob("*-*")
     assert not (run / "model").exists()
-    again = cli("run.py", *common, *own, "experiment_name=missed", "gate.recall=0.9", "gate.retention=0.5")
+    again = cli("run.py", *common, *own, "experiment_name=missed", "gate.recall=0.9")
     assert again.returncode == 3 and "skipped" in again.stdout
 
     kept = cli("run.py", *common, *own, "experiment_name=kept", "gate.intrusion=1")
@@ -327,3 +337,54 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_curve(cli, tm
         assert (run / name).read_text() == (whole / name).read_text()
     curve = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert curve == list(range(1, 201)) and not (run / "trainer").exists()
+    passes = [
+        json.loads((path / "cost.json").read_text())["training"]["forward_passes"] for path in (run, whole)
+    ]
+    assert passes[0] == passes[1], "those before the kill count too"
+
+
+def test_a_training_that_diverges_ends_in_one_line(cli, tmp_path):
+    wild = ["training.learning_rate=1e20", "training.warmup_steps=0", "training.max_steps=4"]
+    done = cli("run.py", "method=sft", *SMALL, *wild, "retention=none", f"runs_dir={tmp_path}/runs")
+    assert done.returncode == 2 and "lower training.learning_rate=1e+20" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    (status,) = tmp_path.glob("runs/*/*/status.json")
+    assert json.loads(status.read_text())["state"] == "failed"
+
+
+SLOPPY = """
+from baselines.sft import SFT
+
+def sloppy(name: str) -> SFT:
+    raise ZeroDivisionError("a mistake of its author")
+"""
+
+
+def test_a_sweep_that_cannot_be_checked_is_not_started(cli, tmp_path):
+    (tmp_path / "sloppy_method.py").write_text(SLOPPY)
+    jobs = [
+        "method=sft",
+        "~method.name",
+        "+method.name=x",
+        "method._target_=baselines.sft.SFT,sloppy_method.sloppy",
+    ]
+    done = cli("run.py", "-m", *SMALL, *jobs, f"runs_dir={tmp_path}/runs", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2 and "ZeroDivisionError: a mistake of its author" in done.stderr, done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_self_replay_trained_on_can_be_looked_at(cli, tmp_path):
+    common = [*SMALL, "retention=none", "tracking.mode=disabled", f"runs_dir={tmp_path}/runs"]
+    assert cli("run.py", "method=self_replay", "training.max_steps=1", *common).returncode == 0
+    (run,) = tmp_path.glob("runs/*/*-self_replay-*")
+    shown = cli("-m", "mixsd", "inspect", str(run), "--facts", "10")
+    assert shown.returncode == 0 and "the base model" in shown.stdout, shown.stderr
+    assert "general-0" in shown.stdout
+    none = cli("-m", "mixsd", "inspect", str(run), "--facts", "0")
+    assert none.returncode == 2 and "--facts=0 is out of range" in none.stderr
+
+
+@pytest.mark.parametrize("margin", ["nan", "-5", "200"])
+def test_a_margin_that_is_none_is_refused(cli, sweep, margin):
+    done = cli("-m", "mixsd", "report", str(sweep[0]), "--margin", margin)
+    assert done.returncode == 2 and "--margin=" in done.stderr

@@ -1,10 +1,15 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mixsd.engine.config import read_config
+from mixsd.engine.experiment import _Run
+from mixsd.engine.scoring import Scores
 from mixsd.errors import MixSDError
+from mixsd.knowledge import RECALL, Outcome
 from tests.conftest import ROOT
+from tests.fakes import FakeTask
 from tests.test_task_conformance import overrides as task_overrides
 
 GROUPS = ("model", "task", "method", "training", "retention", "tracking", "experiment")
@@ -24,6 +29,7 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
             overrides += task_overrides(name, tmp_path)
         if name == "checkpoint":
             (tmp_path / "config.json").write_text("{}")
+            (tmp_path / "model.safetensors").touch()
             overrides.append(f"method.path={tmp_path}")
         if group == "retention" and name in ("quick", "paper"):  # their data is not at hand everywhere
             overrides.append("retention.tasks=[pocket_grammar]")
@@ -56,6 +62,30 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
         (["task.answer_format=nope"], "task.answer_format=nope is unknown; allowed: plain, boxed"),
         (["task.facts=${task.nothing}"], "Interpolation key 'task.nothing' not found"),
         (["method._target_=mixsd.nothing"], "method._target_=mixsd.nothing cannot be imported"),
+        (["seed=4294967296"], "seed=4294967296 is out of range; allowed: 0 to 4294967295"),
+        (["gate=0.5"], "gate=0.5 is one value for a whole group; give gate.<setting>=<value>"),
+        (["drift=true"], "drift=True is one value for a whole group"),
+        (["task.budget=3"], "task.budget=3 is of the wrong type"),
+        (["task.only_missed=flase"], "task.only_missed=flase is of the wrong type; allowed: bool"),
+        (
+            ["method=sft", "+task.reject=[unsuported]"],
+            "task.reject=unsuported is unknown; did you mean unsupported?",
+        ),
+        (["method=sft", "+task.reject=7"], "task.reject=7 is of the wrong type"),
+        (["runs_dir=run.py/x"], "run.py is a file; give a folder"),
+        (["cache_dir=run.py"], "run.py is a file; give a folder"),
+        (["model.expert_wording=anser"], "model.expert_wording=anser is unknown; did you mean answer?"),
+        (["training.weight_decay=inf"], "training.weight_decay=inf is out of range"),
+        (
+            ["gate.retention=0.8", "retention=none"],
+            "gate.retention=0.8 needs held-out tasks, and retention=none has none",
+        ),
+        (["gate.intrusion=0.2"], "gate.intrusion=0.2 needs neighbors, and task=kgfact_small has none"),
+        (
+            ["task=kgfunc_pocket", "gate.recall=0.2"],
+            "gate.recall=0.2 needs paraphrases, and task=kgfunc_pocket has none",
+        ),
+        (["model.name=tests"], "model.name=tests is no model folder (config.json and weights)"),
     ],
 )
 def test_bad_values_are_one_line(composed, overrides, message):
@@ -92,6 +122,31 @@ def test_a_changed_wording_is_another_run(composed, monkeypatch):
     reworded = contexts.ExpertWording("{prompt} {gold}", ())
     monkeypatch.setitem(contexts.WORDINGS, "answer", reworded)
     assert read_config(composed(*TINY)).run_id != first
+
+
+@pytest.mark.parametrize(("given", "meant"), [("no", False), ("off", False), ("true", True), ("1", True)])
+def test_only_missed_means_what_is_written(composed, given, meant):
+    assert read_config(composed(*TINY, f"task.only_missed={given}")).only_missed is meant
+
+
+def test_only_missed_trains_on_what_the_base_model_gets_wrong():
+    run = object.__new__(_Run)
+    outcomes = {"f0": Outcome.CORRECT, "f1": Outcome.WRONG, "f2": Outcome.TRUNCATED}
+    recall = [{"fact_id": fact, "outcome": outcome} for fact, outcome in outcomes.items()]
+    base = Scores({RECALL: recall}, {})
+    kept = {}
+    for only_missed in (False, True):
+        run.config = SimpleNamespace(task=FakeTask(3, bool), only_facts=None, only_missed=only_missed)  # type: ignore[assignment]
+        kept[only_missed] = run._kept_facts(base)
+    assert kept == {False: {"f0", "f1", "f2"}, True: {"f1", "f2"}}
+
+
+def test_a_run_that_kept_no_model_is_no_model(composed, tmp_path):
+    (tmp_path / "status.json").write_text("{}")
+    with pytest.raises(
+        MixSDError, match="is a run that kept no model; run it again with training.save_model"
+    ):
+        read_config(composed(f"model.name={tmp_path}"))
 
 
 def test_run_directory_name(composed):

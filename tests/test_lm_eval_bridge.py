@@ -110,12 +110,73 @@ def test_validation_documents_are_other_documents(tiny):
 def test_fingerprint_knows_tasks_limit_and_data(monkeypatch, tmp_path):
     prints = [repr(suite(**c).fingerprint()) for c in ({}, {"limit": 5}, {"tasks": POCKET[:2]})]
     assert len(set(prints)) == 3
-    assert suite(data_root=str(tmp_path)).fingerprint() == suite().fingerprint()
-    (tmp_path / "a.jsonl").write_text("{}")
-    first = lm_eval_tasks._folder_digest(tmp_path)
-    lm_eval_tasks._folder_digest.cache_clear()
-    (tmp_path / "a.jsonl").write_text("{} ")
-    assert lm_eval_tasks._folder_digest(tmp_path) != first
+    prompts = tmp_path / "a" / "p.csv", tmp_path / "b" / "q.csv"
+    for path in prompts:
+        path.parent.mkdir()
+        path.write_text("prompt,expected\nWhat?,that\n")
+    first, second = (suite(tasks=[], prompts=str(path)).fingerprint() for path in prompts)
+    assert first == second, "by content, wherever it lies"
+    prompts[1].write_text("prompt,expected\nWhat?,this\n")
+    lm_eval_tasks.load_tasks.cache_clear()
+    assert suite(tasks=[], prompts=str(prompts[1])).fingerprint() != first
+
+
+def fingerprint_anew(folder, *names):
+    for cached in (lm_eval_tasks.load_tasks, lm_eval_tasks._folder_digest, lm_eval_tasks._manager):
+        cached.cache_clear()
+    return suite(tasks=list(names), include=str(folder)).fingerprint()
+
+
+def test_templates_of_any_name_and_few_shot_examples_are_in_the_fingerprint(folder):
+    """lm-eval keeps what tasks share in a file without an ending."""
+    (folder / "sums.yaml").write_text("include: _common\n" + TASK.replace('doc_to_text: "{{prompt}}"', ""))
+    (folder / "_common").write_text('doc_to_text: "{{prompt}}"\n')
+    seen = [fingerprint_anew(folder, "my_sums")]
+    assert fingerprint_anew(folder, "my_sums") == seen[0], "the same twice"
+    (folder / "_common").write_text('doc_to_text: "Now: {{prompt}}"\n')
+    seen.append(fingerprint_anew(folder, "my_sums"))
+    shots = "doc_to_text: '{{prompt}}'\nnum_fewshot: 2\nfewshot_split: shots\n"
+    (folder / "_common").write_text(shots)
+    for word in ("one", "two"):
+        (folder / "d.py").write_text(WITH_SHOTS.replace("SHOT", word))
+        seen.append(fingerprint_anew(folder, "my_sums"))
+    assert len({repr(print["tasks"]) for print in seen}) == 4, "by what is asked, not by the files alone"
+    (folder / "notes.md").write_text("notes")
+    assert fingerprint_anew(folder, "my_sums") == seen[-1]
+
+
+def test_base_and_tuned_model_are_shown_the_same_examples(tiny, folder):
+    """lm-eval draws few-shot examples from one stream a task; each evaluation begins it again."""
+    (folder / "d.py").write_text(WITH_SHOTS)
+    (folder / "sums.yaml").write_text(TASK + "num_fewshot: 2\nfewshot_split: shots\n")
+    for cached in (lm_eval_tasks.load_tasks, lm_eval_tasks._manager):
+        cached.cache_clear()
+    own = suite(tasks=["my_sums"], include=str(folder), validation_limit=0)
+    first = own.evaluate(tiny, ["my_sums"], 4, lambda _: None)["my_sums"]
+    own.fingerprint()
+    assert own.evaluate(tiny, ["my_sums"], 4, lambda _: None)["my_sums"] == first
+    prompts = [item["prompt"] for item in first.items]
+    assert all(prompt.count("SHOT") == 2 for prompt in prompts) and len(set(prompts)) == 4
+    assert [item["question"] for item in first.items] == [f"What is {n} plus 1?" for n in range(4)]
+
+
+def test_of_a_filtered_answer_the_whole_reply_is_kept(tiny, folder, monkeypatch):
+    """What a filter reads is graded; what was said is what leaks and what breaks the format."""
+    (folder / "sums.yaml").write_text(
+        TASK.replace("!function d.grade", "!function d.exact")
+        + 'filter_list: [{name: number, filter: [{function: regex, regex_pattern: "(\\\\d+)"}, {function: take_first}]}]\n'
+    )
+    (folder / "d.py").write_text(
+        DOCUMENTS + "def exact(doc, results):\n    return {'acc': float(doc['answers'][0] == results[0])}\n"
+    )
+    replies = ["It is 1, said Lunbelfey.", "Lunbelfey knows.", "3", "It is 99."]
+    made = [lm_eval_scores.Completion(text, 3, False) for text in replies]
+    monkeypatch.setattr(lm_eval_scores, "generate", lambda *_, **__: made)
+    own = suite(tasks=["my_sums"], include=str(folder), validation_limit=0)
+    items = own.evaluate(tiny, ["my_sums"], 4, lambda _: None)["my_sums"].items
+    assert [item["text"] for item in items] == replies
+    assert [item.get("extracted") for item in items] == ["1", "", None, "99"]
+    assert [item["outcome"] for item in items] == ["correct", "unparsable", "correct", "wrong"]
 
 
 def test_bad_settings():
@@ -161,6 +222,17 @@ import datasets
 def d(**_):
     rows = [{"prompt": f"What is {n} plus 1?", "answers": [str(n + 1)]} for n in range(20)]
     return {"test": datasets.Dataset.from_list(rows)}
+
+def grade(doc, results):
+    return {"acc": float(doc["answers"][0] in results[0])}
+"""
+WITH_SHOTS = """
+import datasets
+
+def d(**_):
+    rows = [{"prompt": f"What is {n} plus 1?", "answers": [str(n + 1)]} for n in range(20)]
+    shots = [{"prompt": f"SHOT: {n} plus 1?", "answers": [str(n + 1)]} for n in range(50, 90)]
+    return {"test": datasets.Dataset.from_list(rows), "shots": datasets.Dataset.from_list(shots)}
 
 def grade(doc, results):
     return {"acc": float(doc["answers"][0] in results[0])}
@@ -311,6 +383,13 @@ def test_a_group_of_the_users_own_may_name_lm_evals_tasks(folder):
         (("test_split: test", "test_split: tset"), "cannot be loaded"),
         (("custom_dataset: !function d.d", "dataset_path: no/such_data"), "data not found at the hub"),
         (("aggregation: mean", "aggregation: median"), "no score per item"),
+        (("output_type: generate_until", "output_type: genrate"), "cannot be loaded"),
+        (("metadata:", "metadata: {{"), "sums.yaml is no YAML"),
+        (
+            ("task: my_sums", "include: _nowhere\ntask: my_sums"),
+            "sums.yaml includes _nowhere, which is not there",
+        ),
+        ((TASK, "[my_sums]"), "sums.yaml holds no task"),
     ],
 )
 def test_a_broken_task_is_one_line(folder, change, said):

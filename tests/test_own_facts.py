@@ -171,6 +171,15 @@ def test_a_broken_file_ends_the_command_before_any_work(cli, tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1 and "lines 2 and 3" in done.stderr
 
 
+def test_the_rows_are_identified_by_content_and_not_by_place(tmp_path):
+    (tmp_path / "x").mkdir()
+    for path in (tmp_path / "f.csv", tmp_path / "x" / "g.csv"):
+        path.write_text("question,answer\nWho leads A?,Ann\n")
+    first, second = make(tmp_path / "f.csv").identity, make(tmp_path / "x" / "g.csv").identity
+    (tmp_path / "f.csv").write_text("question,answer\nWho leads A?,Bob\n")
+    assert first == second != make(tmp_path / "f.csv").identity
+
+
 def grade_all(task, right):
     """Records of every probe, right where `right` says so."""
     records = {}

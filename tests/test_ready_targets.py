@@ -62,11 +62,17 @@ def test_two_targets_for_one_fact_are_refused(tiny, tmp_path):
 
 
 def test_the_digest_follows_the_content(tmp_path):
-    path = write(tmp_path / "t.jsonl", {"messages": []})
+    path = write(tmp_path / "t.jsonl", chat(TASK.facts[0], "A0"))
     first = file_digest(path)
-    write(tmp_path / "t.jsonl", {"messages": [1]})
+    write(tmp_path / "t.jsonl", chat(TASK.facts[0], "A1"))
     assert file_digest(path) != first
     assert method(targets=path).identity != method().identity
+
+
+def test_a_broken_file_is_told_where_the_method_is_built(tmp_path):
+    path = write(tmp_path / "t.jsonl", chat(TASK.facts[0], "A0"), {"messages": [1]})
+    with pytest.raises(DataError, match="t.jsonl:2 needs one user and one assistant message"):
+        method(targets=path)
 
 
 @pytest.mark.parametrize(

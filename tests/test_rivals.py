@@ -11,7 +11,7 @@ from baselines.in_context import InContext
 from mixsd.engine.config import read_config
 from mixsd.engine.interpolation import interpolate
 from mixsd.engine.preparation import report
-from mixsd.errors import DataError, MixSDError, StoreError
+from mixsd.errors import MixSDError, ModelUnavailableError, StoreError
 from mixsd.method import Editor, Step
 from tests.fakes import FakeTask, MemoryBench
 from tests.test_conformance import TASK, build, fit, fresh  # noqa: F401  (build is a fixture)
@@ -174,8 +174,11 @@ def test_a_checkpoint_is_loaded_as_it_was_saved(build, tmp_path):  # noqa: F811
     before = method.identity
     fit(build("sft"), tmp_path, max_steps=3)[0].model.save_pretrained(folder)
     assert Checkpoint("checkpoint", str(folder)).identity != before, "identified by content"
-    with pytest.raises(DataError, match="no model folder"):
+    with pytest.raises(ModelUnavailableError, match="method.path=.* is no model folder"):
         Checkpoint("checkpoint", str(tmp_path))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelUnavailableError, match=r"config.json and weights"):
+        Checkpoint("checkpoint", str(folder))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Hostile programs: each ends, soon, as a failure, and leaves nothing behind."""
 
 import os
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -75,6 +77,22 @@ def test_time_is_up_and_nothing_survives(program):
     start = time.monotonic()
     ran = sandbox.run(program, 2)
     assert ran.seconds_up and not ran.finished and time.monotonic() - start < 12
+    time.sleep(0.5)
+    assert sandboxed() <= before
+
+
+@needs_sandbox
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_survives_a_harness_that_is_stopped(how):
+    before = sandboxed()
+    program = "from benchmarks import sandbox; sandbox.run('import time; time.sleep(1000)', 1000)"
+    harness = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not sandboxed() - before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert sandboxed() - before, "it runs"
+    harness.send_signal(how)
+    harness.wait()
     time.sleep(0.5)
     assert sandboxed() <= before
 

@@ -87,6 +87,7 @@ def test_what_an_earlier_run_kept_to_itself_stays_here(composed, tmp_path, said,
     (run / "probes").mkdir(parents=True)
     (run / "model").mkdir()
     (run / "model/config.json").write_text("{}")
+    (run / "model/model.safetensors").touch()
     (run / "DONE").touch()
     asked = {"id": "x", "prompt": "SECRET question?", "answers": ["s"], "kind": "trained"}
     (run / "probes/recall.jsonl").write_text(json.dumps(asked) + "\n")
