@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import runs_of
+from mixsd.errors import TrackingError
+from mixsd.tracking import TrackingSettings, mirror, mirror_sweep
+from tests.conftest import SMALL, runs_of
 
 
 def wandb_summaries(folder):
@@ -76,6 +78,40 @@ def test_a_mirror_that_fails_does_not_hide_a_failed_job(monkeypatch, capsys, tmp
     with pytest.raises(SystemExit) as ended:
         sweep.on_multirun_end(None)  # type: ignore[arg-type]
     assert ended.value.code == 1
+
+
+def test_online_without_a_login_is_one_line_before_any_work(cli, sweep, tmp_path):
+    nobody = {"WANDB_API_KEY": "", "HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}
+    done = cli("run.py", *SMALL, "tracking.mode=online", f"runs_dir={tmp_path}/runs", **nobody)
+    assert done.returncode == 2 and "tracking.mode=online needs a W&B login" in done.stderr, done.stderr
+    assert not (tmp_path / "runs").exists()
+    done = cli("-m", "mixsd", "track", str(sweep[0]), "--mode", "online", **nobody)
+    assert done.returncode == 2 and "needs a W&B login" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_wandb_refuses_is_one_line_and_the_run_is_whole(sweep, tmp_path, monkeypatch, capsys):
+    import wandb
+
+    from mixsd.engine import experiment
+    from mixsd.engine.config import compose_run
+
+    def refuse(**_):
+        raise wandb.errors.CommError("no\nroute")  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    path = runs_of(sweep[0])["sft"]
+    settings = TrackingSettings("offline", "p", None, False)
+    for write, where in ((mirror, path), (mirror_sweep, sweep[0] / "e")):
+        with pytest.raises(
+            TrackingError, match=r"W&B did not take .* \(no route\); the local files are whole"
+        ):
+            write(where, settings)
+    config = compose_run(
+        [*SMALL, "method=sft", "retention=none", f"runs_dir={tmp_path}", f"cache_dir={tmp_path}/c"]
+    )
+    assert experiment.run_experiment(config).state == "done" and (config.run_dir / "DONE").exists()
+    assert "did not take" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(("said", "kept"), [(False, False), (True, True)])
