@@ -36,6 +36,9 @@ def test_seeds_that_agree_by_chance_are_not_certain():
     assert seeds_interval([-0.1, -0.1], items) == pytest.approx((-0.2, 0.0)), "the items are shared"
     assert seeds_interval([-0.1] * 4, items * 2) == pytest.approx((-0.2, 0.0))
     assert seeds_interval([-0.1] * 5, items * 3) == (-0.1, -0.1), "from five seeds on, Student's t alone"
+    lopsided = [(0.86, 1.0), (0.86, 1.0)]  # all of 24 right, twice
+    assert seeds_interval([1.0, 1.0], lopsided) == pytest.approx((0.86, 1.0))
+    assert seeds_interval([1.0] * 5, lopsided[:1] * 5, claim_seeds=9) == pytest.approx((0.86, 1.0))
     apart = [-0.3, 0.1]
     assert seeds_interval(apart, items) == pytest.approx(t_interval(apart)), (
         "seeds that differ say it themselves"

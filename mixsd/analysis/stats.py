@@ -95,8 +95,10 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     return mean - reach, mean + reach
 
 
-def seeds_interval(values: Sequence[float], of_items: Sequence[Interval]) -> Interval:
-    """The t interval over seeds; below `CLAIM_SEEDS` never narrower than their items allow.
+def seeds_interval(
+    values: Sequence[float], of_items: Sequence[Interval], claim_seeds: float = CLAIM_SEEDS
+) -> Interval:
+    """The t interval over seeds; below `claim_seeds` of them it covers what the items of one seed allow.
 
     Two seeds that agree by chance would otherwise look certain. All seeds are asked the same items, so more
     seeds do not narrow what the items allow. One seed has the interval over its items.
@@ -104,15 +106,15 @@ def seeds_interval(values: Sequence[float], of_items: Sequence[Interval]) -> Int
     Args:
         values: One number per seed.
         of_items: Its 95% interval over items.
+        claim_seeds: Seeds from which their own spread is enough.
     """
     if len(values) == 1:
         return of_items[0]
     low, high = t_interval(values)
-    if len(values) >= CLAIM_SEEDS:
+    if len(values) >= claim_seeds:
         return low, high
-    of_one = float(np.mean([(top - bottom) / 2 for bottom, top in of_items]))
-    mean, reach = (low + high) / 2, max((high - low) / 2, of_one)
-    return mean - reach, mean + reach
+    bottom, top = np.mean(of_items, axis=0)
+    return min(low, float(bottom)), max(high, float(top))
 
 
 def mcnemar(first_only: int, second_only: int) -> float:

@@ -1,5 +1,6 @@
 """The tables of a report: a row per label, ready to print; everything is read from finished runs."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -134,10 +135,13 @@ def _split_cell(results: Sequence[Mapping[str, Any]], split: str) -> str:
 
 
 def _share_cell(shares: Sequence[dict[str, Any]]) -> str:
-    """`share [low, high] (n)`, averaged over seeds."""
+    """`share [low, high] (n)`, averaged over seeds.
+
+    However many seeds there are, all of them may recall all of a few facts: the items always count.
+    """
     if not shares:
         return ""
-    low, high = seeds_interval([s["share"] for s in shares], [s["ci"] for s in shares])
+    low, high = seeds_interval([s["share"] for s in shares], [s["ci"] for s in shares], claim_seeds=math.inf)
     mean = np.mean([s["share"] for s in shares])
     return f"{mean:.2f} [{max(low, 0):.2f}, {min(high, 1):.2f}] ({shares[0]['n']})"
 
