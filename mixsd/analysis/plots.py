@@ -1,6 +1,8 @@
 """The tradeoff picture: memorization against retention, a point a run."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -32,38 +34,41 @@ def plot_tradeoff(frames: list[tuple[str, pd.DataFrame]], curves: list[pd.DataFr
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, constrained_layout=True)
     for spare in axes.flat[len(frames) :]:
         spare.set_axis_off()
+    colours = plt.get_cmap("tab10")
+    labels = sorted({label for _, frame in frames for label in frame["label"]})
+    styles = {label: (colours(n % 10), MARKERS[n % len(MARKERS)]) for n, label in enumerate(labels)}
     for axis, (title, frame), curve in zip(axes.flat[: len(frames)], frames, curves, strict=True):
-        _panel(axis, title, frame.dropna(subset=["retention"]), curve)
+        _panel(axis, title, frame.dropna(subset=["retention"]), curve, styles)
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
 
-def _panel(axis: Axes, title: str, frame: pd.DataFrame, curve: pd.DataFrame) -> None:
-    colours = plt.get_cmap("tab10")
+def _panel(
+    axis: Axes, title: str, frame: pd.DataFrame, curve: pd.DataFrame, styles: Mapping[str, tuple[Any, str]]
+) -> None:
+    """One panel; `styles` gives the colour and shape of each label, the same in every panel."""
     axis.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
     axis.annotate("base model", (0.01, 1.0), color="grey", fontsize=8, va="bottom")
-    for index, (label, rows) in enumerate(frame.groupby("label", sort=True)):
-        colour = colours(index % 10)
+    for label, rows in frame.groupby("label", sort=True):
+        colour, marker = styles[str(label)]
         for number, row in enumerate(rows.to_dict("records")):
             at = row["recall"], row["retention"]
             axis.errorbar(
                 *at,
                 yerr=[[at[1] - row["retention_low"]], [row["retention_high"] - at[1]]],
-                fmt=MARKERS[index % len(MARKERS)],
+                fmt=marker,
                 color=colour,
                 capsize=3,
                 alpha=0.8,
                 markerfacecolor=colour if row["reached"] else "white",
                 label=str(label) if number == 0 else None,
             )
-    colour_of = {method: colours(i % 10) for i, method in enumerate(sorted(frame["label"].unique()))}
     for _, rows in curve.groupby("run_id") if len(curve) else ():
-        label = rows["label"].iloc[-1]
         back = rows.sort_values("alpha")
         axis.plot(
             [back["recall_before"].iloc[0], *back["recall"]],
             [1.0, *back["retention"]],
-            color=colour_of.get(label, "grey"),
+            color=styles.get(str(rows["label"].iloc[-1]), ("grey", ""))[0],
             linewidth=0.9,
             marker=".",
             alpha=0.6,
