@@ -193,6 +193,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__)
     parser.add_argument("--runs", type=int, default=1000, help="simulated comparisons a row")
     runs = parser.parse_args(arguments).runs
+    if runs < 1:
+        parser.error(f"--runs={runs} is out of range; allowed: 1 or more")
     table = Table("what", "setting", "promised", f"in {runs} simulations", "Monte Carlo error")
     for case in cases():
         found, error = rate(case, runs), monte_carlo_error(case.promised, runs)

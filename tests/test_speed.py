@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from benchmarks.speed.__main__ import main
 
 
@@ -33,3 +35,16 @@ def test_batches_in_float32_change_no_target(tmp_path, monkeypatch):
     arguments = ["batches", "--model", "tiny_random", "--facts", "4", "--batch-sizes", "2", "4"]
     assert main([*arguments, "--dtypes", "float32", "--json", str(path)]) == 0
     assert [row["differ from batch 1"] for row in json.loads(path.read_text())] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sampler", "--sizes", "8", "0"], "--sizes=0"),
+        (["batches", "--batch-sizes", "0"], "--batch-sizes=0"),
+        (["training", "--steps", "0"], "--steps=0"),
+    ],
+)
+def test_sizes_that_are_none_are_one_line(arguments, said, capsys):
+    assert main(arguments) == 2
+    assert f"{said} is out of range; allowed: 1 or more" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mixsd.engine.messages import config_error
-from mixsd.errors import MixSDError
+from mixsd.errors import MixSDError, at_least
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,6 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
         verb.add_argument("--json", type=Path, help="also write the rows here")
     options = parser.parse_args(arguments)
     try:
+        for name in ("sizes", "batch_sizes", "facts", "steps", "repetitions"):
+            given = getattr(options, name, [])
+            for value in given if isinstance(given, list) else [given]:
+                at_least(f"--{name.replace('_', '-')}", value, 1)
         rows = _measure(options)
     except (MixSDError, HydraException) as error:
         print(config_error(error), file=sys.stderr)
