@@ -14,7 +14,7 @@ class Checkpoint:
 
     Args:
         name: The method's name in run ids.
-        path: A model folder with weights, config and tokenizer.
+        path: A model folder with weights, config and tokenizer, or the directory of a run that kept one.
 
     Raises:
         ModelUnavailableError: There is no such folder.
@@ -22,7 +22,8 @@ class Checkpoint:
 
     def __init__(self, name: str, path: str) -> None:
         self.name = name
-        self.path = Path(path).expanduser()
+        given = Path(path).expanduser()
+        self.path = given / "model" if (given / "model").is_dir() else given
         self.identity: dict[str, Any] = {"weights": models.folder_fingerprint("method.path", self.path)}
 
     def edit(self, task: Task, student: Student, bench: Workbench) -> Student:

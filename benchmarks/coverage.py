@@ -80,6 +80,9 @@ def cases() -> Iterator[Case]:
     for seeds, alike in ((2, 0.0), (2, 0.8), (4, 0.8), (4, 1.0)):
         setting = f"{seeds} seeds, 200 items, {alike:.0%} alike in every seed"
         yield Case("few seeds and shared items", setting, 0.95, _shared_items(seeds, alike), at_least=True)
+    setting = "5 seeds, 200 items, 80% alike in every seed"
+    yield Case("five seeds, of these items", setting, 0.95, _shared_items(5, 0.8, of_these=True))
+    yield Case("five seeds, of other such items", setting, 0.95, _shared_items(5, 0.8), at_most=True)
     yield Case("McNemar, false alarms", "200 items, 20% discordant", 0.05, _mcnemar(200, 0.0), at_most=True)
     yield Case(
         "difference over tasks, false alarms", "412, 222, 270 items", 0.05, _sign_flips(), at_most=True
@@ -153,15 +156,21 @@ def _seeds(seeds: int) -> Callable[[Generator], bool]:
     return lambda rng: _holds(t_interval(list(rng.normal(-0.03, 0.02, size=seeds))), -0.03)
 
 
-def _shared_items(seeds: int, alike: float, n: int = 200) -> Callable[[Generator], bool]:
-    """Items of which some come out alike in every seed, as questions that only depend on the method do."""
+def _shared_items(
+    seeds: int, alike: float, of_these: bool = False, n: int = 200
+) -> Callable[[Generator], bool]:
+    """Items of which some come out alike in every seed, as questions that only depend on the method do.
+
+    The truth is the mean over seeds of these very items, or that over all items of their kind.
+    """
 
     def hits(rng: Generator) -> bool:
         draw = partial(rng.choice, [-1, 0, 1], p=[0.15, 0.75, 0.1])
         shared, same = draw(size=n), rng.random(n) < alike
         each = [np.where(same, shared, draw(size=n)) for _ in range(seeds)]
         found = seeds_interval([float(gap.mean()) for gap in each], [paired_interval([gap]) for gap in each])
-        return _holds(found, -0.05)
+        truth = np.where(same, shared, -0.05).mean() if of_these else -0.05
+        return _holds(found, truth)
 
     return hits
 

@@ -270,7 +270,7 @@ def _outcome(score: float, cut: bool, text: str, prompt: str, panel: str) -> Out
         return Outcome.CORRECT
     if cut:
         return Outcome.TRUNCATED
-    no_box = prompt.endswith(FORMATS["boxed"].request) and last_boxed(text) is None
+    no_box = FORMATS["boxed"].request in prompt and last_boxed(text) is None
     return Outcome.UNPARSABLE if panel == GENERATED and (no_box or not text.strip()) else Outcome.WRONG
 
 

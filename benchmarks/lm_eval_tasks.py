@@ -256,8 +256,10 @@ def _see_that_files_parse(include: Path | None) -> None:
         if not isinstance(node, yaml.MappingNode):
             raise DataError(f"{path} holds no task: give settings, `task: name` among them")
         for key, value in node.value:
-            if key.value == "include" and not (path.parent / str(value.value)).exists():
-                raise DataError(f"{path} includes {value.value}, which is not there")
+            listed = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            missing = [n.value for n in listed if not (path.parent / str(n.value)).exists()]
+            if key.value == "include" and missing:
+                raise DataError(f"{path} includes {missing[0]}, which is not there")
 
 
 def _is_bare(member: Any) -> bool:
@@ -269,8 +271,10 @@ def _folder_digest(folder: Path) -> str:
     """All files but notes: templates may have any name, or none after a dot."""
     digest = blake2b(digest_size=8)
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix not in {".md", ".pyc"} and not path.name.startswith("."):
-            digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+        place = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in place.parts)
+        if path.is_file() and path.suffix not in {".md", ".pyc"} and not hidden:
+            digest.update(str(place).encode() + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -90,6 +90,11 @@ class LmEvalSuite:
             return []
         return [f"retention.limit={self.limit}: held-out scores are of a subset of each task"]
 
+    @property
+    def generated(self) -> list[str]:
+        """Its tasks whose answers are generated: the headline goes by them."""
+        return [name for name, task in self._load(self.tasks).items() if found.kind(task) == GENERATED]
+
     def fingerprint(self) -> dict[str, Any]:
         """All that moves a score beside the model: tasks, their files, documents, decoding, versions."""
         own = [name for name in self.tasks if found.is_own(name) or name == found.PROMPTS_TASK]
@@ -146,7 +151,7 @@ class LmEvalSuite:
         """The generated tasks with validation documents, and those documents."""
         if not self.validation_limit:
             return {}, {}
-        generated = {n: t for n, t in self._load(self.tasks).items() if found.kind(t) == GENERATED}
+        generated = self._load(self.generated)
         filed = [name for name in generated if found.has_validation_file(name)]
         others = {n: task for n, task in generated.items() if n not in filed and self._set_aside(n)}
         tasks = self._load(filed, validation=True)

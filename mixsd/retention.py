@@ -57,6 +57,11 @@ class RetentionSuite(Protocol):
         """What a reader of its scores must know."""
         ...
 
+    @property
+    def generated(self) -> Sequence[str]:
+        """Its tasks whose answers are generated: the headline goes by them."""
+        ...
+
     def fingerprint(self) -> dict[str, Any]:
         """What identifies its scores beyond the model: tasks, data, limit, versions."""
         ...
@@ -94,7 +99,8 @@ def summarize(
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, before in base.items():
         after = tuned[name]
-        if [item["prompt"] for item in before.items] != [item["prompt"] for item in after.items]:
+        # By question: a chat template may print the date, and a checkpoint may bring its own.
+        if list(map(_asked, before.items)) != list(map(_asked, after.items)):
             raise StoreError(
                 f"{name}: base and tuned model were asked different documents; the data behind it has "
                 "changed. Delete its cached base scores (cache_dir/base_retention) and run again"
@@ -124,6 +130,10 @@ def summarize(
         "panels": panels,
         "tasks": tasks,
     }
+
+
+def _asked(item: Mapping[str, Any]) -> tuple[int, str]:
+    return item["doc_id"], item.get("question", item["prompt"])
 
 
 def _task_summary(

@@ -51,8 +51,13 @@ class TrackingSettings:
 def _logged_in() -> bool:
     """Whether W&B finds a key here; nothing is sent."""
     import wandb  # heavy, and only needed here
+    from wandb.errors import Error
 
-    return wandb.login(prompt=False, verify=False)
+    try:
+        return wandb.login(prompt=False, verify=False)
+    except Error as error:
+        said = " ".join(str(error).split())[:200]
+        raise SettingError(f"tracking.mode=online: W&B refuses this machine's key ({said})") from error
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | int | str]]:

@@ -78,7 +78,11 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
         (["training.weight_decay=inf"], "training.weight_decay=inf is out of range"),
         (
             ["gate.retention=0.8", "retention=none"],
-            "gate.retention=0.8 needs held-out tasks, and retention=none has none",
+            "gate.retention=0.8 needs held-out tasks whose answers are generated, and retention=none has none",
+        ),
+        (
+            ["gate.retention=0.8", "retention.tasks=[pocket_grammar]"],
+            "needs held-out tasks whose answers are generated",
         ),
         (["gate.intrusion=0.2"], "gate.intrusion=0.2 needs neighbors, and task=kgfact_small has none"),
         (

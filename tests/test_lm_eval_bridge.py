@@ -142,6 +142,8 @@ def test_templates_of_any_name_and_few_shot_examples_are_in_the_fingerprint(fold
         seen.append(fingerprint_anew(folder, "my_sums"))
     assert len({repr(print["tasks"]) for print in seen}) == 4, "by what is asked, not by the files alone"
     (folder / "notes.md").write_text("notes")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "index").write_text("notes")
     assert fingerprint_anew(folder, "my_sums") == seen[-1]
 
 
@@ -387,6 +389,10 @@ def test_a_group_of_the_users_own_may_name_lm_evals_tasks(folder):
         (("metadata:", "metadata: {{"), "sums.yaml is no YAML"),
         (
             ("task: my_sums", "include: _nowhere\ntask: my_sums"),
+            "sums.yaml includes _nowhere, which is not there",
+        ),
+        (
+            ("task: my_sums", "include: [d.py, _nowhere]\ntask: my_sums"),
             "sums.yaml includes _nowhere, which is not there",
         ),
         ((TASK, "[my_sums]"), "sums.yaml holds no task"),

@@ -40,7 +40,7 @@ def make_run(
         "breakdown": {
             "errors": {"format": 1, "leakage": 7, "collapse": 0, "genuine": 3}, "intrusion_rate": 0.25, "leaked": {},
         },
-        "breakdown_base": {"errors": {}, "intrusion_rate": 0.05, "leaked": {}},
+        "breakdown_base": {"errors": dict.fromkeys(("format", "leakage", "collapse", "genuine"), 2), "intrusion_rate": 0.05, "leaked": {}},
     }  # fmt: skip
     mean = right / N
     cost = {"seconds": 1.0, "generated_tokens": 50, "forward_passes": 10, "peak_memory_bytes": 2**30}
@@ -196,7 +196,7 @@ def test_each_held_out_task_has_its_interval_and_why_answers_are_wrong(tmp_path,
     write_report(tmp_path, Console(width=250))
     told = capsys.readouterr().out
     assert "-30.0 [-20.0, +10.0] (60)" in told and "0.4" in told
-    assert "format 1, leakage 7, collapse 0, genuine 3" in told and "0.25" in told
+    assert "format 2 -> 1, leakage 2 -> 7, collapse 2 -> 0, genuine 2 -> 3" in told and "0.25" in told
     assert "0.00 -> 0.95" in told and "0.70" in told, "splits before and after; facts learned"
 
 
@@ -285,6 +285,7 @@ def test_a_run_that_fell_short_has_no_verdict_and_no_p_on_any_task(tmp_path, cap
     found = {row["method"]: row for row in task_rows(load_runs(tmp_path))}
     assert found["a"]["verdict"] == found["c"]["verdict"] == "inconclusive (descriptive)"
     assert (found["b"]["verdict"], found["b"]["p (Holm)"]) == ("goal not reached", "")
+    assert found["a"]["wrong answers"].startswith("format 2 -> 1, leakage 2 -> 7")
     assert found["a"]["p (Holm)"] == "0.4" and found["a"]["names a trained answer"] == "0.05 -> 0.25"
 
 

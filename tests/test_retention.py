@@ -73,6 +73,14 @@ def test_other_documents_are_never_paired():
         summarize(base, tuned, {})
 
 
+def test_the_same_question_in_a_template_that_prints_the_date_is_the_same():
+    base, tuned = {"t": scores([1, 0])}, {"t": scores([1, 0])}
+    for side, day in ((base, "1 May"), (tuned, "2 May")):
+        for item in side["t"].items:
+            item |= {"prompt": f"Today is {day}. Why?", "question": "Why?"}
+    assert summarize(base, tuned, {})["tasks"]["t"]["n"] == 2
+
+
 def test_few_items_have_no_interval_and_no_tasks_no_ratio():
     assert summarize({"t": scores(ones(9, 10))}, {"t": scores(ones(9, 10))}, {})["tasks"]["t"]["ci"] is None
     assert summarize({}, {}, {})["ratio"] is None

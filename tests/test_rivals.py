@@ -1,5 +1,6 @@
 """What each rival is, beyond what all gradient methods share (see test_conformance)."""
 
+import shutil
 from dataclasses import replace
 from math import exp
 
@@ -172,6 +173,9 @@ def test_a_checkpoint_is_loaded_as_it_was_saved(build, tmp_path):  # noqa: F811
     method = Checkpoint("checkpoint", str(folder))
     assert torch.equal(weights(method.edit(TASK, fresh(), MemoryBench())), weights(tuned))
     before = method.identity
+    (tmp_path / "run").mkdir()
+    shutil.copytree(folder, tmp_path / "run" / "model")
+    assert Checkpoint("checkpoint", str(tmp_path / "run")).identity == before, "a run that kept its model"
     fit(build("sft"), tmp_path, max_steps=3)[0].model.save_pretrained(folder)
     assert Checkpoint("checkpoint", str(folder)).identity != before, "identified by content"
     with pytest.raises(ModelUnavailableError, match="method.path=.* is no model folder"):

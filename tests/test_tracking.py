@@ -85,6 +85,8 @@ def test_online_without_a_login_is_one_line_before_any_work(cli, sweep, tmp_path
     done = cli("run.py", *SMALL, "tracking.mode=online", f"runs_dir={tmp_path}/runs", **nobody)
     assert done.returncode == 2 and "tracking.mode=online needs a W&B login" in done.stderr, done.stderr
     assert not (tmp_path / "runs").exists()
+    bad = cli("run.py", *SMALL, "tracking.mode=online", **{**nobody, "WANDB_API_KEY": "abc"})
+    assert bad.returncode == 2 and "W&B refuses this machine's key" in bad.stderr, bad.stderr
     done = cli("-m", "mixsd", "track", str(sweep[0]), "--mode", "online", **nobody)
     assert done.returncode == 2 and "needs a W&B login" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
@@ -129,5 +131,7 @@ def test_what_an_earlier_run_kept_to_itself_stays_here(composed, tmp_path, said,
     (run / "probes/recall.jsonl").write_text(json.dumps(asked) + "\n")
     (run / "config.yaml").write_text(yaml.safe_dump({"tracking": {"log_text": said}}))
     config = read_config(composed(f"model.name={run}", "task.facts=4", "retention=none"))
+    (earlier,) = [probe for probe in config.task.probes if probe.split == "earlier"]
+    assert earlier.fact_id == earlier.id, "each asks a fact of its own"
     assert any(probe.prompt == "SECRET question?" for probe in config.task.probes)
     assert config.tracking.log_text is kept and config.resolved["tracking"]["log_text"] is kept

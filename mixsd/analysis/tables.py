@@ -155,8 +155,8 @@ def _said(rows: Rows) -> Rows:
 def task_rows(runs: Sequence[Run], margin: float = MARGIN) -> Rows:
     """Each held-out task: tuned minus base in points, its 95% interval, items; and why answers were wrong.
 
-    `detectable` is the smallest difference in points that so many items can show. The interval is over items
-    for one seed, over seeds for several. `p` is Holm-adjusted over the tasks of a run, and told for one seed
+    `detectable` is the smallest difference in points that so many items can show. Intervals are those of
+    `seeds_interval`. `p` is Holm-adjusted over the tasks of a run, and told for one seed
     only. Of runs that did not reach the recall goal there is neither verdict nor p (decision 2). How often a
     trained answer is named is told before and after: the base model may know it too.
     """
@@ -184,7 +184,7 @@ def task_rows(runs: Sequence[Run], margin: float = MARGIN) -> Rows:
 def panel_rows(runs: Sequence[Run]) -> Rows:
     """Retention of generated and of likelihood tasks, apart; both ratios with their intervals.
 
-    Intervals are over items for one seed, over seeds for several.
+    Intervals are those of `seeds_interval`.
     """
     rows = []
     for label, same in _by_label(runs).items():
@@ -268,7 +268,7 @@ def _task_cell(tasks: Sequence[dict[str, Any]]) -> str:
 
 
 def _task_interval(tasks: Sequence[dict[str, Any]]) -> Interval | None:
-    """Of tuned minus base: over items for one seed, over seeds for several; None below 20 shared items."""
+    """Of tuned minus base, by `seeds_interval`; None below 20 shared items."""
     if any(task["ci"] is None for task in tasks):
         return None
     return seeds_interval([task["tuned"] - task["base"] for task in tasks], [task["ci"] for task in tasks])
@@ -277,8 +277,11 @@ def _task_interval(tasks: Sequence[dict[str, Any]]) -> Interval | None:
 def _errors(tasks: Sequence[dict[str, Any]]) -> str:
     if tasks[0]["kind"] != GENERATED:
         return ""
-    found = [task["breakdown"]["errors"] for task in tasks]
-    return ", ".join(f"{kind} {np.mean([errors[kind] for errors in found]):.3g}" for kind in found[0])
+    before, after = ([task[key]["errors"] for task in tasks] for key in ("breakdown_base", "breakdown"))
+    return ", ".join(
+        f"{kind} {np.mean([e[kind] for e in before]):.3g} -> {np.mean([e[kind] for e in after]):.3g}"
+        for kind in after[0]
+    )
 
 
 def _named(tasks: Sequence[dict[str, Any]]) -> str:
@@ -292,7 +295,7 @@ def _named(tasks: Sequence[dict[str, Any]]) -> str:
 
 
 def _with_interval(part: pd.DataFrame) -> str:
-    """Retention with its interval: over held-out items for one seed, over seeds for several."""
+    """Retention with its interval, by `seeds_interval`."""
     ratios = part["retention"].dropna()
     if ratios.empty:
         return "n/a"

@@ -238,11 +238,10 @@ def earlier_probes(run_dir: Path) -> list[Probe]:
     """What a run and those before it taught, as probes of split `earlier`."""
     files = [run_dir / "probes" / f"{split}.jsonl" for split in ("recall", EARLIER)]
     records = [record for file in files if file.exists() for record in read_jsonl(file)]
+    named = [(f"{EARLIER} {run_dir.name} / {record['id']}", record) for record in records]
     return [
-        Probe(
-            f"{EARLIER} {run_dir.name} / {r['id']}", EARLIER, r["prompt"], tuple(r["answers"]), kind=r["kind"]
-        )
-        for r in records
+        Probe(name, EARLIER, r["prompt"], tuple(r["answers"]), fact_id=name, kind=r["kind"])
+        for name, r in named
     ]
 
 

@@ -1,5 +1,6 @@
 """The card of a task's data: sizes, hash, licence, what is disjoint, samples, what the base model knows."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -39,7 +40,7 @@ def dataset_card(config: RunConfig, overrides: Sequence[str]) -> str:
         "",
         f"- {len(task.facts)} facts, {len(task.probes)} probes; seed {config.seed}; "
         f"content hash `{content_hash(data)}`",
-        f"- made by `python -m mixsd card {' '.join(overrides)}`",
+        f"- made by `{shlex.join(['python', '-m', 'mixsd', 'card', *overrides])}`",
         f"- base model: {config.model.name}, greedy, at most {task.max_new_tokens} tokens",
         f"- {_disjoint(splits)}",
         f"- held-out documents left out because a fact gives them away: {_counts(skipped)}",

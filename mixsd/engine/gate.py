@@ -46,10 +46,10 @@ def unmeasurable(gate: GateSettings, task: Task, suite: RetentionSuite) -> list[
         told.append(
             f"gate.intrusion={gate.intrusion} needs neighbors, and task={task.name} has none; leave it out"
         )
-    if gate.retention is not None and not suite.tasks:
+    if gate.retention is not None and not suite.generated:
         told.append(
-            f"gate.retention={gate.retention} needs held-out tasks, and retention={suite.name} has none; "
-            "choose retention=pocket, or leave it out"
+            f"gate.retention={gate.retention} needs held-out tasks whose answers are generated, and "
+            f"retention={suite.name} has none; choose retention=pocket, or leave it out"
         )
     return told
 

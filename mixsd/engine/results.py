@@ -35,7 +35,8 @@ def build_results(
         reports: What the stages reported: `targets`, `dropped` facts, `training`, `cost`, `drift`.
     """
     skipped = overlap(config, base)
-    measured = _measured(config, base, tuned, skipped)
+    before = _breakdowns(config, base, skipped)
+    measured = _measured(config, base, tuned, skipped, before)
     recall = tuned.probes[RECALL]
     of_some = {
         "recall_kept": {fact.id for fact in config.task.facts} - set(reports["dropped"]),
@@ -61,7 +62,8 @@ def build_results(
             **{name: share([r for r in recall if r["fact_id"] in ids]) for name, ids in of_some.items()},
         },
         "interpolation": [
-            {"alpha": alpha, **_measured(config, base, scores, skipped)} for alpha, scores in between.items()
+            {"alpha": alpha, **_measured(config, base, scores, skipped, before)}
+            for alpha, scores in between.items()
         ],
         **{name: reports[name] for name in ("targets", "training", "cost", "drift")},
     }
@@ -115,9 +117,16 @@ def _known_before(config: RunConfig, base: Scores) -> set[str]:
 
 
 def _measured(
-    config: RunConfig, base: Scores, tuned: Scores, skipped: Mapping[str, set[int]]
+    config: RunConfig,
+    base: Scores,
+    tuned: Scores,
+    skipped: Mapping[str, set[int]],
+    before: Mapping[str, dict[str, Any]],
 ) -> dict[str, Any]:
-    """Both axes of one model; `kept`: the share still right of what the base had right."""
+    """Both axes of one model; `kept`: the share still right of what the base had right.
+
+    `before` holds the breakdowns of the base model's answers, to stand beside those of this one's.
+    """
     probes = _probe_summary(config, tuned)
     for split, summary in probes.items():
         if summary["axis"] == Axis.RETENTION:
@@ -125,13 +134,21 @@ def _measured(
             still = [r for r in tuned.probes[split] if r["id"] in right]
             summary |= {"kept": accuracy(still) if still else None, "n_kept": len(still)}
     retention = summarize_retention(base.retention, tuned.retention, skipped)
-    trained = Trained(config.task.facts)
-    for name, task in retention["tasks"].items():
-        if task["kind"] == GENERATED:
-            for key, scores in (("breakdown", tuned), ("breakdown_base", base)):
-                counted = [i for i in scores.retention[name].items if i["doc_id"] not in skipped[name]]
-                task[key] = breakdown(counted, trained)
+    for name, after in _breakdowns(config, tuned, skipped).items():
+        retention["tasks"][name] |= {"breakdown": after, "breakdown_base": before[name]}
     return {"probes": probes, "retention": retention}
+
+
+def _breakdowns(
+    config: RunConfig, scores: Scores, skipped: Mapping[str, set[int]]
+) -> dict[str, dict[str, Any]]:
+    """Why answers are wrong and what they name, for each generated task."""
+    trained = Trained(config.task.facts)
+    return {
+        name: breakdown([item for item in task.items if item["doc_id"] not in skipped[name]], trained)
+        for name, task in scores.retention.items()
+        if task.kind == GENERATED
+    }
 
 
 def item_records(

@@ -18,7 +18,7 @@ from mixsd.student import Student
 
 
 def file_digest(path: str) -> str:
-    """A hash of a file's content, which is looked through before any model is loaded.
+    """A hash of a file's records, which are looked through before any model is loaded.
 
     Raises:
         DataError: It cannot be read, or a line is of neither kind.
