@@ -85,7 +85,9 @@ def test_online_without_a_login_is_one_line_before_any_work(cli, sweep, tmp_path
     done = cli("run.py", *SMALL, "tracking.mode=online", f"runs_dir={tmp_path}/runs", **nobody)
     assert done.returncode == 2 and "tracking.mode=online needs a W&B login" in done.stderr, done.stderr
     assert not (tmp_path / "runs").exists()
-    bad = cli("run.py", *SMALL, "tracking.mode=online", **{**nobody, "WANDB_API_KEY": "abc"})
+    bad = cli(
+        "run.py", *SMALL, "tracking.mode=online", **{**nobody, "WANDB_API_KEY": "abc", "WANDB_MODE": "online"}
+    )
     assert bad.returncode == 2 and "W&B refuses this machine's key" in bad.stderr, bad.stderr
     done = cli("-m", "mixsd", "track", str(sweep[0]), "--mode", "online", **nobody)
     assert done.returncode == 2 and "needs a W&B login" in done.stderr, done.stderr
