@@ -195,8 +195,7 @@ def train(
         log: Gets one record a step: step, loss, learning_rate, grad_norm, trained_tokens.
         evaluate: (step, report so far) -> what was seen; called every `eval_every` steps and at the end.
         on_step: Called after each step with the steps made since the last call, for progress.
-        passes: How often this process has run a model for the training, what came before the first step
-            included.
+        passes: How often this process has run a model for the training, the first evaluation included.
 
     Raises:
         SettingError: Started as one of several processes, or the loss is no number any more.
