@@ -255,10 +255,10 @@ def _see_that_files_parse(include: Path | None) -> None:
             raise DataError(f"{path} is no YAML ({_first_words(error)})") from error
         if not isinstance(node, yaml.MappingNode):
             raise DataError(f"{path} holds no task: give settings, `task: name` among them")
-        for key, value in node.value:
+        for value in (value for key, value in node.value if key.value == "include"):
             listed = value.value if isinstance(value, yaml.SequenceNode) else [value]
             missing = [n.value for n in listed if not (path.parent / str(n.value)).exists()]
-            if key.value == "include" and missing:
+            if missing:
                 raise DataError(f"{path} includes {missing[0]}, which is not there")
 
 
