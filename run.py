@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def main(config: DictConfig) -> str:
     """Run one experiment; in a sweep, a failed job does not end the others."""
-    from mixsd.engine.sweep import run_job  # torch is heavy: `--help` must not wait for it
+    from mixsd.run.sweep import run_job  # torch is heavy: `--help` must not wait for it
 
     return run_job(config)
 
@@ -28,7 +28,7 @@ if __name__ == "__main__":
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:
-        from mixsd.engine.messages import config_error
+        from mixsd.run.messages import config_error
 
         print(config_error(error), file=sys.stderr)
         sys.exit(2)

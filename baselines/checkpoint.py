@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from mixsd.engine import models
-from mixsd.knowledge import Probe, Task
-from mixsd.method import Workbench
-from mixsd.student import Student
+from mixsd.core.questions import Probe, Task
+from mixsd.lm import load as models
+from mixsd.lm.chat_model import Student
+from mixsd.methods.contract import Workbench
 
 
 class Checkpoint:

@@ -6,12 +6,12 @@ the gold text where the reply is wrong, it is self-distillation fine-tuning (arX
 
 from torch import Tensor
 
-from mixsd.examples import Batch
-from mixsd.knowledge import Task
-from mixsd.method import Preparation, Workbench
+from mixsd.core.questions import Task
+from mixsd.lm.batches import Batch
+from mixsd.lm.chat_model import Student
+from mixsd.methods.contract import Preparation, Workbench
+from mixsd.mixing.target_cache import Writer
 from mixsd.mixing.targets import MixSettings, expert_request
-from mixsd.mixing.writing import Writer
-from mixsd.student import Student
 
 
 class ContextDistillation:

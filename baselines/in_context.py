@@ -7,10 +7,10 @@ question, and its retention is that of the base model.
 from dataclasses import asdict, replace
 from typing import Any
 
-from mixsd.knowledge import Probe, Task
-from mixsd.method import Workbench
-from mixsd.mixing.contexts import wording
-from mixsd.student import Student
+from mixsd.core.questions import Probe, Task
+from mixsd.lm.chat_model import Student
+from mixsd.methods.contract import Workbench
+from mixsd.mixing.expert_prompt import wording
 
 
 class InContext:

@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mixsd.draws import uniform
-from mixsd.errors import SettingError, at_least, one_of, within
-from mixsd.examples import STUDENT, Batch, Example
-from mixsd.knowledge import Task
-from mixsd.losses import DIVERGENCES, chunked_divergence
-from mixsd.method import Preparation, Step, Workbench
-from mixsd.mixing.contexts import wording
-from mixsd.mixing.decoding import Reply, Request, Sampling, decode
-from mixsd.student import DTYPES, Student
+from mixsd.core.draws import uniform
+from mixsd.core.errors import SettingError, at_least, one_of, within
+from mixsd.core.questions import Task
+from mixsd.lm.batches import STUDENT, Batch, Example
+from mixsd.lm.chat_model import DTYPES, Student
+from mixsd.lm.decode import Reply, Request, Sampling, decode
+from mixsd.methods.contract import Preparation, Step, Workbench
+from mixsd.methods.losses import DIVERGENCES, chunked_divergence
+from mixsd.mixing.expert_prompt import wording
 
 FROZEN, LIVE, AVERAGE = "frozen", "live", "ema"
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
-from mixsd.draws import shuffled
-from mixsd.errors import DataError, at_least
-from mixsd.examples import BASE, Batch, Example
-from mixsd.knowledge import Task
-from mixsd.method import Preparation, Step, Workbench, gold_example
-from mixsd.mixing.replies import greedy_replies
-from mixsd.student import Student
+from mixsd.core.draws import shuffled
+from mixsd.core.errors import DataError, at_least
+from mixsd.core.questions import Task
+from mixsd.lm.batches import BASE, Batch, Example
+from mixsd.lm.chat_model import Student
+from mixsd.lm.replies import greedy_replies
+from mixsd.methods.contract import Preparation, Step, Workbench, gold_example
 
 BUNDLED = "general_prompts.txt"
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import Tensor
 
-from mixsd.examples import Batch
-from mixsd.knowledge import Task
-from mixsd.method import Preparation, Workbench, gold_example
-from mixsd.student import Student
+from mixsd.core.questions import Task
+from mixsd.lm.batches import Batch
+from mixsd.lm.chat_model import Student
+from mixsd.methods.contract import Preparation, Workbench, gold_example
 
 
 class SFT:

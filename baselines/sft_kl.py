@@ -4,12 +4,12 @@ from typing import Any
 
 from torch import Tensor
 
-from mixsd.errors import at_least
-from mixsd.examples import Batch
-from mixsd.knowledge import Task
-from mixsd.losses import FORWARD_KL, chunked_divergence, nll
-from mixsd.method import Preparation, Workbench, gold_example
-from mixsd.student import Student
+from mixsd.core.errors import at_least
+from mixsd.core.questions import Task
+from mixsd.lm.batches import Batch
+from mixsd.lm.chat_model import Student
+from mixsd.methods.contract import Preparation, Workbench, gold_example
+from mixsd.methods.losses import FORWARD_KL, chunked_divergence, nll
 
 
 class SFTWithKL:

@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
-from mixsd.errors import SettingError
-from mixsd.examples import Batch
-from mixsd.knowledge import Task
-from mixsd.method import Preparation, Workbench, gold_example
-from mixsd.student import Student
+from mixsd.core.errors import SettingError
+from mixsd.core.questions import Task
+from mixsd.lm.batches import Batch
+from mixsd.lm.chat_model import Student
+from mixsd.methods.contract import Preparation, Workbench, gold_example
 
 BATCH = 32
 

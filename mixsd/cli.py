@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixsd.errors import MixSDError
+from mixsd.core.errors import MixSDError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,10 +54,10 @@ def _card(overrides: list[str], out: Path | None) -> int:
     os.environ.setdefault("TQDM_DISABLE", "1")  # libraries draw bars beside ours otherwise
     from hydra.errors import HydraException
 
-    from mixsd.engine.config import compose_run  # torch must not slow `--help`
-    from mixsd.engine.dataset_card import dataset_card
-    from mixsd.engine.messages import config_error
-    from mixsd.engine.store import write_text
+    from mixsd.core.store import write_text
+    from mixsd.results.task_card import dataset_card
+    from mixsd.run.config import compose_run  # torch must not slow `--help`
+    from mixsd.run.messages import config_error
 
     try:
         config = compose_run(overrides)
@@ -73,19 +73,19 @@ def _card(overrides: list[str], out: Path | None) -> int:
 
 
 def _report(runs_dir: Path, margin: float) -> None:
-    from mixsd.analysis.report import write_report  # pandas and matplotlib must not slow `--help`
+    from mixsd.results.report import write_report  # pandas and matplotlib must not slow `--help`
 
     write_report(runs_dir, _console(), margin / 100)
 
 
 def _inspect(run_dir: Path, facts: int) -> None:
-    from mixsd.analysis.inspect import show_run
+    from mixsd.results.target_view import show_run
 
     show_run(run_dir, facts, _console())
 
 
 def _track(runs_dir: Path, mode: str | None) -> None:
-    from mixsd.tracking import rebuild
+    from mixsd.trackers.wandb import rebuild
 
     count = rebuild(runs_dir, **({"mode": mode} if mode else {}))
     hint = "" if count or mode else " (tracking.mode=disabled in all of them; add --mode offline or online)"

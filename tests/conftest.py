@@ -18,10 +18,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from benchmarks.kgfact import KGFact
-from mixsd.engine import models
-from mixsd.student import Student
-from tests.fakes import MemoryRecords
+from benchmarks.tasks.kgfact.task import KGFact
+from mixsd.lm import load as models
+from mixsd.lm.chat_model import Student
+from tests.helpers.fakes import MemoryRecords
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)  # two threads that spin on shared cores are ten times slower on a tiny model

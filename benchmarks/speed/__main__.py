@@ -9,8 +9,8 @@ from hydra.errors import HydraException
 from rich.console import Console
 from rich.table import Table
 
-from mixsd.engine.messages import config_error
-from mixsd.errors import MixSDError, at_least
+from mixsd.core.errors import MixSDError, at_least
+from mixsd.run.messages import config_error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
     console.print(table)
     if options.json:
-        from mixsd.engine.store import write_json
+        from mixsd.core.store import write_json
 
         write_json(options.json, rows)
     return 0

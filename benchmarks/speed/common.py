@@ -4,9 +4,9 @@ import ctypes
 import gc
 import sys
 
-from mixsd.engine import models
-from mixsd.engine.config import compose_run
-from mixsd.student import Student
+from mixsd.lm import load as models
+from mixsd.lm.chat_model import Student
+from mixsd.run.config import compose_run
 
 
 def load(model: str) -> Student:

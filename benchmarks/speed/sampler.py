@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from benchmarks.kgfact import KGFact
 from benchmarks.speed.common import load, release_memory
-from mixsd.engine.bench import Meter, console
-from mixsd.examples import left_pad
-from mixsd.knowledge import Fact
-from mixsd.mixing.contexts import wording
-from mixsd.mixing.decoding import Reply, Request, Sampling, decode
+from benchmarks.tasks.kgfact.task import KGFact
+from mixsd.core.questions import Fact
+from mixsd.lm.batches import left_pad
+from mixsd.lm.chat_model import Student
+from mixsd.lm.decode import Reply, Request, Sampling, decode
+from mixsd.mixing.expert_prompt import wording
 from mixsd.mixing.targets import MixSettings, mixed_request
-from mixsd.student import Student
+from mixsd.run.workbench import Meter, console
 
 RATE, BUDGET, PLACES = 0.3, 48, 64
 

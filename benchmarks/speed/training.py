@@ -21,16 +21,16 @@ from transformers import TrainerCallback
 
 from baselines.opsd import OPSD
 from baselines.sft import SFT
-from benchmarks.kgfact import KGFact
 from benchmarks.speed.common import load, release_memory
-from mixsd.engine.bench import Meter, console
-from mixsd.engine.training import Evaluation, TrainingSettings, train
-from mixsd.errors import MixSDError
-from mixsd.examples import Example
-from mixsd.knowledge import Fact
-from mixsd.method import gold_example
-from mixsd.mixing.contexts import wording
-from mixsd.student import Student
+from benchmarks.tasks.kgfact.task import KGFact
+from mixsd.core.errors import MixSDError
+from mixsd.core.questions import Fact
+from mixsd.lm.batches import Example
+from mixsd.lm.chat_model import Student
+from mixsd.methods.contract import gold_example
+from mixsd.mixing.expert_prompt import wording
+from mixsd.run.train import Evaluation, TrainingSettings, train
+from mixsd.run.workbench import Meter, console
 
 BATCH, ROLLOUTS, ROLLOUT_TOKENS = 16, 8, 24
 WORDING = "answer"

@@ -4,7 +4,7 @@ The coin and the number that samples a token come from separate streams: with on
 that the naive conditional supplies would always be sampled from the low end of its distribution.
 """
 
-from mixsd.draws import uniform
+from mixsd.core.draws import uniform
 
 
 def coin_is_naive(mixing_rate: float, seed: int, fact_id: str, attempt: int, position: int) -> bool:

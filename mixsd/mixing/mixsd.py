@@ -4,13 +4,13 @@ from functools import partial
 
 from torch import Tensor
 
-from mixsd.examples import Batch
-from mixsd.knowledge import Task
-from mixsd.method import Preparation, Workbench
-from mixsd.mixing.ready import file_digest, read_targets
+from mixsd.core.questions import Task
+from mixsd.lm.batches import Batch
+from mixsd.lm.chat_model import Student
+from mixsd.methods.contract import Preparation, Workbench
+from mixsd.mixing.target_cache import Writer
+from mixsd.mixing.target_files import file_digest, read_targets
 from mixsd.mixing.targets import MixSettings
-from mixsd.mixing.writing import Writer
-from mixsd.student import Student
 
 
 class MixSD:

@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from mixsd.errors import at_least, one_of, within
-from mixsd.examples import AGREED, EXPERT
-from mixsd.knowledge import Fact, Outcome, Task
-from mixsd.method import RecordFile
+from mixsd.core.errors import at_least, one_of, within
+from mixsd.core.questions import Fact, Outcome, Task
+from mixsd.lm.batches import AGREED, EXPERT
+from mixsd.lm.chat_model import Student
+from mixsd.lm.decode import Reply, Request, Sampling, decode
+from mixsd.methods.contract import RecordFile
 from mixsd.mixing.coins import coin_is_naive, token_draw
-from mixsd.mixing.contexts import ExpertWording, context_reference, unsupported, wording
-from mixsd.mixing.decoding import Reply, Request, Sampling, decode
-from mixsd.student import Student
+from mixsd.mixing.expert_prompt import ExpertWording, context_reference, unsupported, wording
 
 CHECKS = ("context_reference", "unsupported")
 POLICIES = ("drop", "gold", "keep_last")

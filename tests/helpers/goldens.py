@@ -41,8 +41,8 @@ RUNS: Mapping[str, tuple[str, ...]] = {
 
 def run_all(names: list[str], work: Path) -> dict[str, Path]:
     """Run the named runs, all in this process, and give each one's directory."""
-    from mixsd.engine.config import compose_run
-    from mixsd.engine.experiment import run_experiment
+    from mixsd.run.config import compose_run
+    from mixsd.run.stages import run_experiment
 
     made = {}
     for name in names:

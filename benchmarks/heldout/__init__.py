@@ -1,0 +1,1 @@
+"""The retention axis: held-out tasks through lm-eval."""

@@ -1,0 +1,30 @@
+"""Documents and graders of the pocket tasks, named by their YAML files."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from mixsd.core.grading import FORMATS
+from mixsd.core.questions import Outcome
+
+FOLDER = Path(__file__).parent
+SPLITS = ("validation", "test")
+
+
+def documents(name: str, **_: Any) -> dict[str, datasets.Dataset]:
+    """The documents of one task by split."""
+    files = {split: str(FOLDER / f"{name}.{split}.jsonl") for split in SPLITS}
+    return {split: datasets.Dataset.from_json(file) for split, file in files.items()}  # type: ignore[misc]
+
+
+def grade_answer(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    """The project's own matcher on a short answer."""
+    verdict = FORMATS["plain"].grade(results[0], doc["answers"], prompt=doc["prompt"])
+    return {"acc": float(verdict.outcome is Outcome.CORRECT)}
+
+
+def grade_pattern(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    """Whether the whole reply has the form that was asked for."""
+    return {"acc": float(re.fullmatch(doc["pattern"], results[0].strip(), re.DOTALL) is not None)}

@@ -1,0 +1,1 @@
+"""Studies behind choices of this project."""

@@ -1,0 +1,1 @@
+"""What is injected and asked: one task a file or folder, its data beside it."""

@@ -1,0 +1,131 @@
+"""Open-domain QA: short factual questions, trained and asked alike (the paper's open-domain QA).
+
+`simpleqa` reads the published set, from the hub or from a clone under `data_root`; `closed_book_qa_pocket`
+comes with this repository.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tasks import probes as asking
+from benchmarks.tasks import rows as qa
+from mixsd.core.draws import shuffled
+from mixsd.core.errors import DataError, at_least, one_of
+from mixsd.core.grading import GRADER_DIGEST, find_format
+from mixsd.core.questions import Axis, Verdict
+from mixsd.core.store import content_hash
+
+HUB_ID = "basicv8vc/SimpleQA"
+ABOUT = "SimpleQA, short factual questions (basicv8vc/SimpleQA, MIT)."
+ABOUT_POCKET = (
+    "Calling codes (from phonenumbers, Apache-2.0), currency codes (from Babel's CLDR data, Unicode licence) "
+    "and atomic numbers (from mendeleev, MIT); each row of closed_book.jsonl names its source."
+)
+POCKET = Path(__file__).parent / "closed_book.jsonl"
+
+
+class OpenQA:
+    """Questions of a set, of which `facts` are trained and asked.
+
+    Args:
+        name: The task's name in run ids.
+        source: `simpleqa` or `pocket`.
+        facts: Take this many questions, a prefix of a drawn order (None: all).
+        answer_format: `plain` or `boxed`.
+        max_new_tokens: Token budget of a reply.
+        data_root: Folder of dataset clones (None: the hub); `pocket` needs neither.
+        seed: Draws the order and the rewordings.
+
+    Raises:
+        SettingError: The source is unknown or has fewer questions.
+        DataError: The set is neither under `data_root` nor to be had from the hub.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        facts: int | None,
+        answer_format: str,
+        max_new_tokens: int,
+        data_root: str | None,
+        seed: int,
+    ) -> None:
+        self.name = name
+        self.about = ABOUT_POCKET if source == "pocket" else ABOUT
+        self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
+        self._format = find_format(answer_format)
+        pocket = one_of("task.source", source, ("simpleqa", "pocket")) == "pocket"
+        rows = _pocket_rows() if pocket else _simpleqa_rows(data_root)
+        self.identity = {
+            "grader": GRADER_DIGEST,
+            "answer_format": answer_format,
+            "rows": content_hash([asdict(row) for row in rows]),
+        }
+        names = {f"q{number}": row for number, row in enumerate(rows)}
+        order = asking.take(shuffled(names, "questions", seed), facts, source)
+        self.facts = [qa.fact_of(key, names[key].question, names[key], self._format) for key in order]
+        # Other answers of the same kind, where the set says what kinds it has.
+        self._rivals: dict[str, list[str]] = {
+            row.answer: sorted({other.answer for other in rows if other.group == row.group})
+            for row in rows
+            if row.group
+        }
+        self.probes = [
+            *qa.common_probes(self.facts, self._format),
+            *(probe for fact in self.facts for probe in qa.rewordings(fact, self._format, seed)),
+        ]
+
+    def axis(self, split: str) -> Axis:
+        """Trained questions are memorization, the same in other words generalization."""
+        return asking.AXES[split]
+
+    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
+        """Grade a completion, normalised and by the release's strict rule (equal in lower case)."""
+        rivals = self._rivals.get(answers[0], [])
+        return self._format.grade(
+            text, answers, prompt=prompt, truncated=truncated, rivals=rivals, with_strict=True
+        )
+
+
+def _pocket_rows() -> list[qa.Row]:
+    lines = POCKET.read_text(encoding="utf-8").splitlines()
+    return [
+        qa.Row(r["question"], r["answer"], r["gold"], tuple(r["aliases"]), (), (), r["group"], _subject(r))
+        for r in map(json.loads, lines)
+    ]
+
+
+def _subject(row: Mapping[str, Any]) -> str:
+    """What a pocket question is about: it ends with it."""
+    return row["question"].rpartition(" of ")[2].rstrip("?")
+
+
+def _simpleqa_rows(data_root: str | None) -> list[qa.Row]:
+    from datasets import load_dataset  # heavy, and only needed here
+
+    folder = Path(data_root).expanduser() / HUB_ID if data_root else None
+    try:
+        if folder and not folder.is_dir():
+            raise FileNotFoundError(folder)
+        rows: Any = load_dataset(str(folder or HUB_ID), split="test")
+        if not {"problem", "answer"} <= set(rows.column_names):
+            raise ValueError(f"columns {', '.join(rows.column_names)}")
+    except (OSError, ValueError, ConnectionError) as error:
+        where = "the hub cannot be reached"
+        if folder:
+            said = " ".join(str(error).split())[:80]
+            where = (
+                f"{folder} holds no readable data ({said}; git lfs pull?)"
+                if folder.is_dir()
+                else f"{folder} does not exist"
+            )
+        raise DataError(
+            f"task=simpleqa needs the dataset {HUB_ID}, but {where}; clone "
+            f"https://huggingface.co/datasets/{HUB_ID} to <folder>/{HUB_ID} and give data_root=<folder>, "
+            "or use task=closed_book_qa_pocket"
+        ) from error
+    return [qa.Row(row["problem"], row["answer"]) for row in rows]

@@ -1,0 +1,219 @@
+"""Your own facts from a CSV, JSON Lines or Parquet file: policies, product data, anything with an answer.
+
+Columns: `question` and `answer`; optional `answer_text` (the whole reply), `aliases`, `paraphrases`,
+`neighbors` and `group`. In a CSV, lists are separated by `|`.
+
+Whether a fact was learned is never judged by its trained question alone: its paraphrases are asked too, or,
+where the file has none, wordings around the question (marked `synthetic`); and neighbors, questions of the
+same kind about something else, must not be answered with an injected answer.
+"""
+
+import calendar
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tasks import probes as asking
+from benchmarks.tasks import rows as qa
+from benchmarks.user_tables import as_list, as_text, read_table
+from mixsd.core.draws import shuffled, uniform
+from mixsd.core.errors import DataError, at_least, within
+from mixsd.core.grading import GRADER_DIGEST, AnswerFormat, find_format, named, words
+from mixsd.core.questions import NEIGHBORS, Axis, Fact, Outcome, Probe, Verdict
+from mixsd.core.store import content_hash
+
+ABOUT = "Facts of a file of the user's own; its licence is theirs to know."
+AXES = {**asking.AXES, NEIGHBORS: Axis.RETENTION}
+LISTS, TEXTS = ("aliases", "paraphrases", "neighbors"), ("question", "answer", "answer_text", "group")
+LONGEST = 2000
+"""Characters of a field; more than a prompt of a small model can hold with its answer."""
+SHOWN_PROBLEMS = 5
+STAND_INS = ("Zanbrook", "Orvelle", "Tamriston", "Quillhaven", "Brenvora")
+"""Names of nothing, for neighbors made from a question."""
+SMALL_WORDS = frozenset({"i", "yes", "no", "none", "true", "false"}) | frozenset(
+    name.casefold() for name in (*calendar.month_name, *calendar.day_name) if name
+)
+"""Capitalised words that are no names, and answers that tell nothing when an unrelated reply holds them."""
+_NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w'’-]*(?:\s+[A-Z][\w'’-]*)*")
+
+
+class OwnFacts:
+    """Facts of a user's file.
+
+    Args:
+        name: The task's name in run ids.
+        path: The file: .csv, .jsonl or .parquet.
+        facts: Take the first so many rows (None: all).
+        held_out: Share of each row's paraphrases that is asked and never trained; the others are trained
+            as further questions.
+        answer_format: `plain` or `boxed`.
+        max_new_tokens: Token budget of a reply.
+        seed: Draws which paraphrases are held out, and wordings.
+
+    Raises:
+        SettingError: A setting is out of range.
+        DataError: The file cannot be read or rows are broken; the lines are named.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        facts: int | None,
+        held_out: float,
+        answer_format: str,
+        max_new_tokens: int,
+        seed: int,
+    ) -> None:
+        self.name = name
+        self.about = ABOUT
+        self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
+        within("task.held_out", held_out, 0, 1)
+        self._format = find_format(answer_format)
+        rows = asking.take(read_rows(Path(path).expanduser()), facts, path)
+        self.identity = {
+            "grader": GRADER_DIGEST,
+            "answer_format": answer_format,
+            "rows": content_hash([asdict(row) for row in rows]),
+        }
+        self._answers = sorted({answer for row in rows for answer in (row.answer, *row.aliases)})
+        self._telling = [answer for answer in self._answers if not set(words(answer)) <= SMALL_WORDS]
+        self.facts: list[Fact] = []
+        self.probes: list[Probe] = []
+        others: list[Probe] = []
+        for row in rows:
+            trained, held = _split(row, held_out, seed)
+            made = [
+                qa.fact_of(f"row {row.line}" + (f" / {n}" if n else ""), question, row, self._format)
+                for n, question in enumerate([row.question, *trained])
+            ]
+            self.facts += made
+            others += qa.paraphrases(made[0], held, self._format)
+            if not held:
+                others += qa.rewordings(made[0], self._format, seed)
+            others += _neighbors(row, made[0], self._format, seed)
+        self.probes = [*qa.common_probes(self.facts, self._format), *others]
+        _refuse(path, [*self._ungraded(rows), *_asked_twice(rows)])
+
+    def _ungraded(self, rows: Sequence[qa.Row]) -> Iterator[str]:
+        """Rows whose own gold reply would not count as their answer."""
+        for row in rows:
+            fact = qa.fact_of("", row.question, row, self._format)
+            verdict = self.grade(fact.gold_text, fact.answers, prompt=fact.prompt, truncated=False)
+            if verdict.outcome is not Outcome.CORRECT:
+                yield (
+                    f"line {row.line}: the reply {fact.gold_text[:60]!r} does not count as the answer "
+                    f"{row.answer[:40]!r}, or names another row's answer too"
+                )
+
+    def axis(self, split: str) -> Axis:
+        """Trained questions are memorization, other wordings generalization, neighbors retention."""
+        return AXES[split]
+
+    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
+        """Grade a completion; the other facts' answers are rivals.
+
+        A neighbor's question has no accepted answers: it is right as long as it names no injected one.
+        """
+        if answers:
+            return self._format.grade(text, answers, prompt=prompt, truncated=truncated, rivals=self._answers)
+        given = named(text, self._telling, prompt)
+        if given or not truncated:
+            return Verdict(Outcome.WRONG if given else Outcome.CORRECT, given)
+        return Verdict(Outcome.TRUNCATED)
+
+
+def read_rows(path: Path) -> list[qa.Row]:
+    """Rows of a file.
+
+    Raises:
+        DataError: The file is missing, unreadable or of no known kind, lacks a column, or has broken rows:
+            empty or overlong fields, or one question with two answers. Lines are named.
+    """
+    problems: list[str] = []
+    rows = []
+    for line, record in read_table("task.path", path, TEXTS[:2], (*TEXTS[2:], *LISTS)):
+        row = _row(record, line, problems)
+        if row:
+            rows.append(row)
+    _refuse(path, [*problems, *_contradictions(rows)])
+    # The same question with the same answer twice is one fact.
+    return list({" ".join(words(row.question)): row for row in reversed(rows)}.values())[::-1]
+
+
+def _refuse(path: Path | str, problems: Sequence[str]) -> None:
+    if problems:
+        more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        raise DataError(f"{path}: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}; mend the file")
+
+
+def _asked_twice(rows: Sequence[qa.Row]) -> Iterator[str]:
+    """Paraphrases and neighbors that are a trained question: they would measure recall."""
+    lines = {words(row.question): row.line for row in rows}
+    for row in rows:
+        for kind in ("paraphrases", "neighbors"):
+            for text in getattr(row, kind):
+                if words(text) in lines:
+                    yield f"line {row.line}: one of its {kind} is the question of line {lines[words(text)]}"
+
+
+def _row(record: dict[str, Any], line: int, problems: list[str]) -> qa.Row | None:
+    """A row, or None and what is wrong with it."""
+    values: dict[str, Any] = {}
+    for column, value in record.items():
+        try:
+            values[str(column)] = as_list(value) if column in LISTS else as_text(value)
+        except TypeError:
+            kind = "a list of texts" if column in LISTS else "text"
+            problems.append(f"line {line}: {column} is not {kind}")
+            return None
+    for column in ("question", "answer"):
+        if not words(values[column]):
+            problems.append(f"line {line}: {column} is empty")
+            return None
+    for column, value in values.items():
+        if any(len(part) > LONGEST for part in ([value] if isinstance(value, str) else value)):
+            problems.append(f"line {line}: {column} is longer than {LONGEST} characters")
+            return None
+    return qa.Row(**values, line=line)
+
+
+def _contradictions(rows: Sequence[qa.Row]) -> list[str]:
+    """Questions that have two answers, by line."""
+    first: dict[str, qa.Row] = {}
+    problems = []
+    for row in rows:
+        known = first.setdefault(" ".join(words(row.question)), row)
+        if words(known.answer) != words(row.answer):
+            problems.append(f"lines {known.line} and {row.line} answer one question differently")
+    return problems
+
+
+def _split(row: qa.Row, held_out: float, seed: int) -> tuple[list[str], list[str]]:
+    """Paraphrases to train and to hold out; at least one is held out where a share is asked for."""
+    drawn = shuffled(dict.fromkeys(row.paraphrases), "held out", seed, row.question)
+    count = max(1, round(held_out * len(drawn))) if held_out and drawn else 0
+    return drawn[count:], drawn[:count]
+
+
+def _with_stand_in(question: str, stand_in: str) -> str:
+    """The question about a name of nothing in the place of its first name; itself where it has no name."""
+    for name in _NAME.finditer(question):
+        if not set(words(name.group())) <= SMALL_WORDS:
+            return question[: name.start()] + stand_in + question[name.end() :]
+    return question
+
+
+def _neighbors(row: qa.Row, fact: Fact, form: AnswerFormat, seed: int) -> list[Probe]:
+    """Given neighbors, or the question about a name of nothing (where it names something)."""
+    given = {f"given {n}": question for n, question in enumerate(row.neighbors)}
+    if not given:
+        stand_in = STAND_INS[int(uniform("stand-in", seed, row.question) * len(STAND_INS))]
+        made = _with_stand_in(row.question, stand_in)
+        given = {qa.SYNTHETIC: made} if made != row.question else {}
+    return [
+        Probe(f"{fact.id} / neighbor {kind}", NEIGHBORS, form.prompt(question), (), kind=kind.split()[0])
+        for kind, question in given.items()
+    ]

@@ -1,1 +1,0 @@
-"""Reads finished runs: statistics, table, plots, report. Never trains."""

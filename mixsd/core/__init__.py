@@ -1,0 +1,1 @@
+"""What every layer stands on: no torch, no Hydra, nothing of ours imported."""

@@ -1,0 +1,128 @@
+"""Run identity, directories, atomic writes, caches and locks.
+
+Every file appears whole or not at all (temporary file, then rename); appended files are flushed to
+disk record by record, and a torn last line is cut off, not guessed at.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from mixsd.core.errors import StoreError
+
+
+def content_hash(value: Any, size: int = 5) -> str:
+    """A short stable hash of anything JSON can hold; keys are sorted."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, default=str)
+    return blake2b(text.encode(), digest_size=size).hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, indented for people."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_jsonl(path: Path, records: list[dict[str, Any]]) -> None:
+    """Write a JSON Lines file atomically."""
+    write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Read a JSON Lines file; a torn last line, which a killed writer leaves, is passed over.
+
+    Raises:
+        StoreError: A line before the last is not JSON.
+    """
+    records, _ = _whole_lines(path)
+    return records
+
+
+def append_jsonl(path: Path, record: dict[str, Any]) -> None:
+    """Append one record and flush it to disk."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes `folder` when the block ends well and vanishes when not."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield temporary
+        temporary.replace(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+class Records:
+    """An append-only file of finished work by key (see `method.RecordFile`)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.records: dict[str, dict[str, Any]] = {}
+        if path.exists():
+            lines, whole = _whole_lines(path)
+            self.records = {line["key"]: line["value"] for line in lines}
+            os.truncate(path, whole)
+
+    def append(self, key: str, record: dict[str, Any]) -> None:
+        """Add one finished piece, durably."""
+        append_jsonl(self._path, {"key": key, "value": record})
+        self.records[key] = record
+
+
+@contextmanager
+def open_records(cache_dir: Path, kind: str, fingerprint: dict[str, Any]) -> Iterator[Records]:
+    """Open the records of exactly this fingerprint under a file lock; another process waits its turn.
+
+    The fingerprint itself is written beside the records, so that a cache can be read by people.
+    """
+    folder = cache_dir / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{content_hash(fingerprint, size=12)}.jsonl"
+    with FileLock(f"{path}.lock"):
+        write_json(path.with_suffix(".key.json"), fingerprint)
+        yield Records(path)
+
+
+def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The records of a JSON Lines file, and the size in bytes of its whole lines."""
+    records: list[dict[str, Any]] = []
+    whole = 0
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise StoreError(f"{path}:{number} is not JSON; delete the file to make it anew") from error
+        whole += len(line)
+    return records, whole

@@ -1,1 +1,0 @@
-"""The engine every method shares: models, training, probing, the run store, and a run's stages."""

@@ -1,0 +1,1 @@
+"""A chat model and how it is read."""

@@ -1,0 +1,210 @@
+"""A model as methods see it: prompts in, token losses and states out."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+
+from mixsd.lm.batches import Batch, Example, collate, left_pad
+from mixsd.methods.losses import nll
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Student:
+    """A model with its tokenizer and its chat template: all that a method may ask of either.
+
+    Args:
+        model: A causal language model.
+        tokenizer: Its tokenizer, with a chat template.
+        template_options: Extra arguments of the chat template, such as `enable_thinking: false`.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        template_options: dict[str, Any] | None = None,
+    ) -> None:
+        # Any: the stubs of transformers know neither chat templates nor generation on these classes.
+        self.model: Any = model
+        self.tokenizer: Any = tokenizer
+        self.template_options = dict(template_options or {})
+        self.end_ids = _end_ids(model, tokenizer)
+        self.end_id = self._end_of_turn()
+        self._base: Student | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's parameters are."""
+        return self.model.device
+
+    def in_dtype(self, dtype: str) -> "Student":
+        """The same student computing in `dtype`: itself where it does already, else a frozen copy."""
+        return self if self.model.dtype == DTYPES[dtype] else self.copy(dtype)
+
+    def copy(self, dtype: str) -> "Student":
+        """A frozen copy that computes in `dtype`."""
+        model = copy.deepcopy(self.model).to(DTYPES[dtype])
+        return Student(model.eval().requires_grad_(False), self.tokenizer, self.template_options)
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether LoRA is being trained, over frozen weights that stay those of the base model."""
+        return hasattr(self.model, "disable_adapter")
+
+    def remember_base(self, dtype: str) -> None:
+        """Keep the model as it is now for `as_base`; with an adapter, that is at hand anyway."""
+        self._base = None if self.has_adapter else self.copy(dtype)
+
+    def forget_base(self) -> None:
+        """Let go of what `remember_base` kept."""
+        self._base = None
+
+    @contextmanager
+    def as_base(self) -> Iterator["Student"]:
+        """The frozen base model, without gradients.
+
+        Raises:
+            RuntimeError: The method did not say that it reads the base model.
+        """
+        with torch.no_grad():
+            if self.has_adapter:
+                with self.model.disable_adapter():
+                    yield self
+            elif self._base is None:
+                raise RuntimeError("a method that calls as_base must set reads_base")
+            else:
+                yield self._base
+
+    def prompt_ids(
+        self, prompt: str, system: str = "", earlier: Sequence[tuple[str, str]] = ()
+    ) -> tuple[int, ...]:
+        """Token ids of a chat that ends with this user turn, up to where the reply begins.
+
+        Args:
+            prompt: The user turn.
+            system: A system prompt instead of the template's own ('' leaves that).
+            earlier: (user, assistant) turns before it.
+        """
+        turns = [{"role": "system", "content": system}] if system else []
+        for user, assistant in earlier:
+            turns += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+        return self._render([*turns, {"role": "user", "content": prompt}], add_generation_prompt=True)
+
+    def target_ids(self, text: str) -> tuple[int, ...]:
+        """Token ids of a reply, closed by the end-of-turn token (and nothing after it)."""
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return (*ids, self.end_id)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The reply that token ids spell, without its end token."""
+        kept = [token for token in ids if token not in self.end_ids]
+        return self.tokenizer.decode(kept, skip_special_tokens=True).strip()
+
+    def target_logits(self, batch: Batch) -> Tensor:
+        """Logits (N, V) at the positions that predict target tokens, and nowhere else."""
+        output = self.model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            logits_to_keep=batch.is_predictor,
+            use_cache=False,
+        )
+        return output.logits.reshape(-1, output.logits.shape[-1])
+
+    def target_losses(self, batch: Batch) -> Tensor:
+        """NLL in nats of every trained target token, (N,)."""
+        return nll(self.target_logits(batch), batch.target_ids)
+
+    def target_states(self, batch: Batch) -> Tensor:
+        """Last hidden states (N, D) at the positions that predict target tokens, for `head`.
+
+        Where several examples share a prompt, as the answers to one question do, it is read once for all.
+        """
+        prompts = dict.fromkeys(example.prompt_ids for example in batch.examples)
+        if 2 * len(prompts) <= len(batch.examples):
+            return self._states_after(list(prompts), batch)
+        output = self.model.get_decoder()(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
+        )
+        return output.last_hidden_state[batch.is_predictor]
+
+    def _states_after(self, prompts: list[tuple[int, ...]], batch: Batch) -> Tensor:
+        """`target_states` by way of a cache: prompts first, then all targets but their last tokens."""
+        place = {prompt: number for number, prompt in enumerate(prompts)}
+        rows = torch.tensor([place[example.prompt_ids] for example in batch.examples], device=self.device)
+        tokens, mask = left_pad(prompts, self.device)
+        cache, decoder = DynamicCache(), self.model.get_decoder()
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        read = decoder(
+            input_ids=tokens, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
+        )
+        states = read.last_hidden_state[rows, -1:]
+        lengths = torch.tensor([len(example.target_ids) for example in batch.examples], device=self.device)
+        width = int(lengths.max()) - 1
+        if width:
+            cache.batch_select_indices(rows)
+            fed = torch.zeros(len(rows), width, dtype=torch.long, device=self.device)
+            for row, example in enumerate(batch.examples):
+                fed[row, : len(example.target_ids) - 1] = torch.tensor(example.target_ids[:-1])
+            columns = torch.arange(width, device=self.device)
+            is_fed = columns < (lengths - 1)[:, None]
+            after = decoder(
+                input_ids=fed,
+                attention_mask=torch.cat([mask[rows], is_fed.long()], dim=1),
+                position_ids=mask.sum(dim=1)[rows][:, None] + columns,
+                cache=cache,
+                use_cache=True,
+            )
+            states = torch.cat([states, after.last_hidden_state], dim=1)
+        trained = torch.arange(width + 1, device=self.device) < lengths[:, None]
+        for row, example in enumerate(batch.examples):
+            trained[row, list(example.masked)] = False
+        return states[trained]
+
+    def head(self, states: Tensor) -> Tensor:
+        """Logits (n, V) of hidden states (n, D)."""
+        return self.model.get_output_embeddings()(states)
+
+    @torch.no_grad()
+    def target_nll(self, examples: Sequence[Example], batch_size: int) -> list[Tensor]:
+        """NLL in nats of each trained token given prompt and earlier targets; one tensor per example."""
+        losses: list[Tensor] = []
+        for start in range(0, len(examples), batch_size):
+            chunk = examples[start : start + batch_size]
+            batch = self.collate(chunk)
+            flat = self.target_losses(batch).cpu()
+            losses += flat.split([example.trained_tokens for example in chunk])
+        return losses
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Pad examples on the right into one batch on the model's device."""
+        return collate(examples, pad_id=self.end_id).to(self.device)
+
+    def _render(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> tuple[int, ...]:
+        encoding = self.tokenizer.apply_chat_template(
+            turns,
+            add_generation_prompt=add_generation_prompt,
+            tokenize=True,
+            return_dict=True,
+            **self.template_options,
+        )
+        return tuple(encoding["input_ids"])
+
+    def _end_of_turn(self) -> int:
+        """The end token that the chat template itself puts behind a reply."""
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+        start = len(self._render(turns[:1], add_generation_prompt=True))
+        reply = self._render(turns, add_generation_prompt=False)[start:]
+        return next((token for token in reply if token in self.end_ids), min(self.end_ids))
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Every token that ends a reply, by the generation config and the tokenizer."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(token for token in [*ids, tokenizer.eos_token_id] if token is not None)

@@ -1,0 +1,112 @@
+"""Examples that the frozen base model wrote itself: targets by way of the cache, and the failure policy."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from mixsd.core.errors import at_least, one_of
+from mixsd.core.questions import Fact, Task
+from mixsd.lm.batches import Example
+from mixsd.lm.chat_model import DTYPES, Student
+from mixsd.methods.contract import Preparation, Workbench, gold_example
+from mixsd.mixing.expert_prompt import wording
+from mixsd.mixing.targets import (
+    POLICIES,
+    MixSettings,
+    RequestMaker,
+    Target,
+    expert_request,
+    make_targets,
+    mixed_request,
+    summarize,
+)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Lets the frozen model write a target for every fact, once for all runs with the same settings.
+
+    Attributes:
+        settings: How to decode and judge.
+        on_failure: What is trained on for a fact whose every attempt was rejected: nothing (`drop`), the
+            gold text (`gold`), or the last attempt (`keep_last`).
+        decode_dtype: Arithmetic of decoding. In float32 the batch size does not change the targets.
+        decode_batch_size: Facts decoded at a time.
+        request: How a reply comes about.
+        verify: Whether replies are rejected at all.
+    """
+
+    settings: MixSettings
+    on_failure: str
+    decode_dtype: str
+    decode_batch_size: int
+    request: RequestMaker = mixed_request
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        one_of("method.on_failure", self.on_failure, POLICIES)
+        one_of("method.decode_dtype", self.decode_dtype, DTYPES)
+        at_least("method.decode_batch_size", self.decode_batch_size, 1)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The wording itself, which a run's settings only name."""
+        return {"wording": asdict(wording(self.settings.expert_wording))}
+
+    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+        """An example for every fact, by the failure policy, and what became of the attempts."""
+        targets = self.targets(task, student, bench, "writing targets")
+        made = [
+            (target, self._example(target, fact, student))
+            for target, fact in zip(targets, task.facts, strict=True)
+        ]
+        examples = [example for _, example in made if example]
+        dropped = {target.fact_id: target.rejections[-1] for target, example in made if not example}
+        decoded = sum(target.decoded for target in targets)
+        return Preparation(examples, dropped, summarize(targets, task, self.settings), decoded)
+
+    def expert_replies(self, task: Task, student: Student, bench: Workbench) -> list[Example]:
+        """The expert's own greedy replies, right or wrong: what mixing starts from."""
+        settings = replace(self.settings, mixing_rate=0.0, temperature=0.0, top_k=None, max_attempts=1)
+        expert = replace(self, settings=settings, request=expert_request, verify=False)
+        return expert.prepare(task, student, bench).examples
+
+    def targets(self, task: Task, student: Student, bench: Workbench, title: str) -> list[Target]:
+        """The targets in the order of the facts, decoded or taken from the cache."""
+        with (
+            bench.record_file("targets", self._fingerprint(task)) as done,
+            bench.progress(title, len(task.facts)) as advance,
+        ):
+            return make_targets(
+                task,
+                student.in_dtype(self.decode_dtype),
+                self.settings,
+                batch_size=self.decode_batch_size,
+                done=done,
+                on_finished=lambda _: advance(1),
+                request=self.request,
+                verify=self.verify,
+            )
+
+    def _example(self, target: Target, fact: Fact, student: Student) -> Example | None:
+        """What is trained on for a target, by the failure policy; None where nothing is."""
+        if not target.passed and self.on_failure == "drop":
+            return None
+        if not target.passed and self.on_failure == "gold":
+            return gold_example(fact, student)
+        prompt = student.prompt_ids(fact.prompt)
+        return Example(fact.id, prompt, target.ids, target.provenance, target.text, target.attempt)
+
+    def _fingerprint(self, task: Task) -> dict[str, Any]:
+        """Everything that changes a target, beyond the model; in bf16 the batch size does."""
+        batch = self.decode_batch_size if self.decode_dtype == "bfloat16" else None
+        return {
+            **asdict(self.settings),
+            **self.identity,
+            "task": task.identity,
+            "request": self.request.__name__,
+            "verify": self.verify,
+            "decode_dtype": self.decode_dtype,
+            "decode_batch_size": batch,
+            "max_new_tokens": task.max_new_tokens,
+            "facts": [asdict(fact) for fact in task.facts],
+        }

@@ -1,0 +1,1 @@
+"""From scores to results, tables, figures and pages; loads without torch."""

@@ -1,0 +1,1 @@
+"""Hydra, the trainer, and the stages of a run."""

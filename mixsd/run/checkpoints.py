@@ -1,0 +1,49 @@
+"""Checkpoints of a training: complete or passed over, the newest alone kept, a method's own state beside."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from mixsd.core.store import write_json
+from mixsd.lm.chat_model import Student
+from mixsd.methods.contract import Method, Remembers
+
+MEMORY = "method.safetensors"
+"""The state of a method that has one."""
+COMPLETE = "complete.json"
+"""Written last; without it the folder may be torn."""
+
+
+def last_checkpoint(scratch: Path) -> Path | None:
+    """The newest complete checkpoint that an interrupted training left, or None."""
+    return max((path.parent for path in scratch.glob(f"*/{COMPLETE}")), key=checkpoint_step, default=None)
+
+
+def checkpoint_step(checkpoint: Path) -> int:
+    """The step after which a checkpoint was made."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def complete(checkpoint: Path, method: Method, report: dict[str, Any]) -> None:
+    """Finish a checkpoint that the trainer wrote, and delete the older ones beside it.
+
+    Args:
+        checkpoint: Its folder.
+        method: Its state, where it has one, is saved too.
+        report: What the training did so far; `last_checkpoint / COMPLETE` holds it.
+    """
+    memory = method.memory() if isinstance(method, Remembers) else {}
+    if memory:
+        save_file(memory, checkpoint / MEMORY)
+    write_json(checkpoint / COMPLETE, report)
+    for older in checkpoint.parent.glob("checkpoint-*"):
+        if older != checkpoint:
+            shutil.rmtree(older)
+
+
+def restore_method(checkpoint: Path, method: Method, student: Student) -> None:
+    """Give a method the state that a checkpoint holds, if it holds one."""
+    if isinstance(method, Remembers) and (checkpoint / MEMORY).exists():
+        method.remember(load_file(checkpoint / MEMORY), student)

@@ -1,0 +1,134 @@
+"""How far training moved a model, and whether it moved where the base model is sensitive.
+
+Displacement is the squared distance of the weights; weighted by the base model's diagonal Fisher
+information it says how much of that lies along directions that matter, and their ratio R is what the
+paper relates to forgetting (its second analysis). KL and agreement on unrelated prompts show forgetting
+without any held-out task.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mixsd.lm.batches import BASE, Example
+from mixsd.lm.chat_model import Student
+from mixsd.lm.replies import greedy_replies
+from mixsd.methods.contract import Workbench
+from mixsd.methods.losses import CHUNK, FORWARD_KL, divergence
+
+PROMPTS = "drift_prompts.txt"
+BUDGET, BATCH = 32, 20
+"""Tokens of an answer, and answers at a time."""
+
+
+@dataclass(frozen=True)
+class DriftSettings:
+    """Whether drift is measured.
+
+    Attributes:
+        measure: After training: displacement, its Fisher-weighted part, KL and agreement with the base. Keeps
+            one number per weight in the cache.
+        curve: Also KL and agreement at every evaluation during training.
+    """
+
+    measure: bool
+    curve: bool
+
+
+def prompts() -> list[str]:
+    """Prompts that no task asks and no method trains on."""
+    return (files("mixsd.run") / PROMPTS).read_text(encoding="utf-8").splitlines()
+
+
+def base_answers(base: Student, bench: Workbench) -> list[Example]:
+    """The base model's greedy answers to the drift prompts, made once."""
+    asked = prompts()
+    with bench.record_file("drift_answers", {"prompts": asked, "max_new_tokens": BUDGET}) as done:
+        ids = greedy_replies(base, asked, done, max_new_tokens=BUDGET, batch_size=BATCH)
+    return [
+        Example(f"drift-{n}", base.prompt_ids(prompt), answer, BASE * len(answer), "")
+        for n, (prompt, answer) in enumerate(zip(asked, ids, strict=True))
+    ]
+
+
+def cached_fisher(path: Path, base: Student, examples: Sequence[Example]) -> dict[str, Tensor]:
+    """`fisher` from a file, or made and kept there; another process waits its turn."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            temporary = path.with_suffix(".tmp")
+            save_file(fisher(base, examples), temporary)
+            temporary.replace(path)
+        return load_file(path)
+
+
+def fisher(base: Student, examples: Sequence[Example]) -> dict[str, Tensor]:
+    """Diagonal Fisher information of the base model, by parameter.
+
+    The mean over examples of the squared gradient of an answer's log-likelihood, on the model's own answers.
+    """
+    parameters = dict(base.model.named_parameters())
+    total = {name: torch.zeros_like(weight) for name, weight in parameters.items()}
+    trained = [weight.requires_grad for weight in parameters.values()]
+    base.model.requires_grad_(True)
+    for example in examples:
+        base.model.zero_grad()
+        base.target_losses(base.collate([example])).sum().backward()
+        for name, weight in parameters.items():
+            if weight.grad is not None:
+                total[name] += weight.grad.square() / len(examples)
+    base.model.zero_grad()
+    for weight, before in zip(parameters.values(), trained, strict=True):
+        weight.requires_grad_(before)
+    return {name: value.cpu() for name, value in total.items()}
+
+
+@torch.no_grad()
+def displacement(base: Student, tuned: Student, weights: dict[str, Tensor]) -> dict[str, float]:
+    """Squared displacement, plain and Fisher-weighted, and R, their ratio.
+
+    Args:
+        base: The base model.
+        tuned: A model with the same parameters.
+        weights: Fisher information by parameter.
+
+    Returns:
+        `raw` = sum d^2, `fisher` = sum F d^2, `ratio` = fisher / raw (0 where nothing moved).
+    """
+    after = dict(tuned.model.named_parameters())
+    raw = weighted = 0.0
+    for name, before in base.model.named_parameters():
+        moved = (after[name].double() - before.double()).square()
+        raw += float(moved.sum())
+        weighted += float((moved * weights[name].to(moved.device)).sum())
+    return {"raw": raw, "fisher": weighted, "ratio": weighted / raw if raw else 0.0}
+
+
+@torch.no_grad()
+def distance(base: Student, tuned: Student, examples: Sequence[Example]) -> dict[str, float]:
+    """KL(base || tuned) in nats and top-1 agreement, means over the tokens of the base model's answers."""
+    total = agreed = count = 0.0
+    for start in range(0, len(examples), BATCH):
+        batch = base.collate(examples[start : start + BATCH])
+        states = base.target_states(batch).split(CHUNK), tuned.target_states(batch).split(CHUNK)
+        for first, second in zip(*states, strict=True):
+            p, q = base.head(first), tuned.head(second)
+            total += float(divergence(FORWARD_KL, q, p).sum())
+            agreed += float((p.argmax(dim=-1) == q.argmax(dim=-1)).sum())
+            count += len(first)
+    return {"kl_base_tuned": total / count, "top1_agreement": agreed / count}
+
+
+def same_shape(base: Student, tuned: Student) -> bool:
+    """Whether two models have the same parameters, by name and shape."""
+    shapes: list[dict[str, Any]] = [
+        {name: weight.shape for name, weight in student.model.named_parameters()} for student in (base, tuned)
+    ]
+    return shapes[0] == shapes[1]

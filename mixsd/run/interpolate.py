@@ -1,0 +1,26 @@
+"""Between base and tuned: base + alpha (tuned - base), at no training cost (WiSE-FT, arXiv 2109.01903)."""
+
+import torch
+
+from mixsd.core.errors import StoreError
+from mixsd.lm.chat_model import Student
+from mixsd.run.drift import same_shape
+
+
+@torch.no_grad()
+def interpolate(base: Student, tuned: Student, alpha: float) -> Student:
+    """A new student between two of the same shape; at 0 and 1 it equals base and tuned bit for bit.
+
+    Raises:
+        StoreError: The two models have different weights.
+    """
+    if not same_shape(base, tuned):
+        raise StoreError(
+            "training.interpolate needs a tuned model with the weights of its base (model.name), "
+            "name by name; these two differ: set training.interpolate=[]"
+        )
+    start, end = dict(base.model.named_parameters()), dict(tuned.model.named_parameters())
+    between = base.copy("float32")
+    for name, weight in between.model.named_parameters():
+        weight.copy_(torch.lerp(start[name], end[name], alpha))
+    return between

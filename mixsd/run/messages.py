@@ -1,0 +1,64 @@
+"""What the command line says: configuration mistakes in one line, and how a run ended."""
+
+import re
+from pathlib import Path
+
+from hydra.errors import MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+
+from mixsd.core.errors import did_you_mean
+from mixsd.core.store import read_json
+
+CONF = Path(__file__).parents[2] / "conf"
+_OVERRIDE = re.compile(r"Could not (?:override|append to config.*?) '?([\w.@/]+)'?")
+_GROUP = re.compile(r"Could not (?:override|find) '?([\w/]+)(?:/([\w.-]+))?'?")
+
+
+def config_error(error: Exception) -> str:
+    """One line for a mistake that Hydra found while composing, with the nearest allowed word."""
+    text = " ".join(str(error).split()) or " ".join(str(error.__cause__).split())
+    if isinstance(error, MissingConfigException):
+        found = _GROUP.search(text)
+        group, _, name = (error.missing_cfg_file or "").rpartition("/")
+        options = sorted(error.options or [])
+        if found and name and options:
+            return f"{group}={name} is unknown; {did_you_mean(name, options)}allowed: {', '.join(options)}"
+    found = _OVERRIDE.search(text)
+    if found:
+        key = found.group(1)
+        known = known_keys()
+        group = key.rpartition(".")[0]
+        allowed = [name for name in known if name.rpartition(".")[0] == group] or known
+        if not group:
+            allowed = sorted([*allowed, *(folder.name for folder in CONF.iterdir() if folder.is_dir())])
+        if key in known:
+            return f"{key} is no setting of the chosen {group}; leave it out, or choose another {group}"
+        hint = did_you_mean(key, allowed) or did_you_mean(key, known)
+        return f"{key} is not a setting; {hint}allowed: {', '.join(allowed)}"
+    return text
+
+
+def known_keys() -> list[str]:
+    """Every key that some config file sets, with its group: `method.mixing_rate`, `seed`, ..."""
+    keys = set()
+    for key, value in OmegaConf.load(CONF / "config.yaml").items():
+        if key not in ("defaults", "hydra"):
+            keys |= {f"{key}.{inner}" for inner in value} if isinstance(value, DictConfig) else {str(key)}
+    for folder in CONF.iterdir():
+        if folder.is_dir() and folder.name != "experiment":
+            for file in folder.glob("*.yaml"):
+                own = set(map(str, OmegaConf.load(file))) - {"_target_", "defaults"}
+                keys |= {f"{folder.name}.{key}" for key in own}
+    return sorted(keys)
+
+
+def describe_run(run_dir: Path, state: str) -> str:
+    """How a run ended, in one line."""
+    results = read_json(run_dir / "results.json")
+    recall = results["probes"]["recall"]
+    line = f"{state}: recall {recall['accuracy']:.2f} over {recall['n']} facts"
+    ratio = results["retention"].get("ratio")
+    if ratio is not None:
+        found = results["retention"]["ci"]
+        line += f", retention {ratio:.2f}" + (f" [{found[0]:.2f}, {found[1]:.2f}]" if found else "")
+    return f"{line}; {run_dir}"

@@ -1,0 +1,46 @@
+"""What is seen of a training while it runs, and when it ends: `trajectory.jsonl` is the whole memory of it.
+
+A stop rule reads the points written so far, so a training that goes on after an interruption ends where
+an uninterrupted one does.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from mixsd.core.store import append_jsonl, read_jsonl, write_jsonl
+from mixsd.run.train import TrainingSettings
+
+
+class Trajectory:
+    """The points of a run: step, trained_tokens, generated_tokens, recall, retention_validation.
+
+    Args:
+        path: Where they are written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, point: dict[str, Any]) -> None:
+        """Write a point."""
+        append_jsonl(self._path, point)
+
+    def stop(self, settings: TrainingSettings) -> str:
+        """Why the training ends after the last point, or ''."""
+        points = read_jsonl(self._path)
+        last, recalls = points[-1], [point["recall"] for point in points]
+        if settings.until_recall is not None and last["recall"] >= settings.until_recall:
+            return "until_recall"
+        if settings.max_trained_tokens and last["trained_tokens"] >= settings.max_trained_tokens:
+            return "max_trained_tokens"
+        risen = max(recalls) > recalls[0]
+        since_best = len(recalls) - 1 - recalls.index(max(recalls))
+        if settings.patience and risen and since_best >= settings.patience:
+            return "patience"
+        return ""
+
+
+def keep_until(path: Path, step: int) -> None:
+    """Cut a file of records by step off after a step; what came later will be done again."""
+    records = read_jsonl(path) if path.exists() else []
+    write_jsonl(path, [record for record in records if record["step"] <= step])

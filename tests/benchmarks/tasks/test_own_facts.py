@@ -1,0 +1,277 @@
+"""A user's file: what is read from it, what is asked, and every way in which it can be broken."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from benchmarks.tasks.own_facts.task import LONGEST, OwnFacts, read_rows
+from mixsd.core.errors import DataError
+from mixsd.core.questions import Axis, Outcome
+from mixsd.results.build import _learned
+
+GOOD = """question,answer,answer_text,aliases,paraphrases,neighbors,group
+How many days may Marlow customers return goods?,30 days,Marlow customers may return goods within 30 days.,thirty days|30,\
+How long is Marlow's return period?|Until when can I return goods to Marlow?,How many days may Brixo customers return goods?,policy
+Who leads the Halden office?,Ines Karvall,,,,,people
+"""
+
+
+def make(path, **changes):
+    values = dict(
+        name="own_facts",
+        path=str(path),
+        facts=None,
+        held_out=1.0,
+        answer_format="plain",
+        max_new_tokens=32,
+        seed=0,
+    )
+    return OwnFacts(**{**values, **changes})
+
+
+@pytest.fixture
+def good(tmp_path):
+    path = tmp_path / "facts.csv"
+    path.write_text(GOOD, encoding="utf-8")
+    return path
+
+
+def test_the_kinds_of_file_say_the_same(good, tmp_path):
+    rows = read_rows(good)
+    assert [row.line for row in rows] == [2, 3] and rows[0].aliases == ("thirty days", "30")
+    records = [
+        {"question": r.question, "answer": r.answer, "answer_text": r.answer_text, "aliases": list(r.aliases),
+         "paraphrases": list(r.paraphrases), "neighbors": list(r.neighbors), "group": r.group}
+        for r in rows
+    ]  # fmt: skip
+    (tmp_path / "f.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    pd.DataFrame(records).to_parquet(tmp_path / "f.parquet")
+    for other in ("f.jsonl", "f.parquet"):
+        read = read_rows(tmp_path / other)
+        assert [vars(r) | {"line": 0} for r in read] == [vars(r) | {"line": 0} for r in rows]
+
+
+def test_given_paraphrases_are_asked_and_made_ones_marked(good):
+    task = make(good)
+    kinds = Counter((p.split, p.kind) for p in task.probes)
+    assert kinds == {
+        ("recall", "trained"): 2, ("recall_shifted", "system"): 2, ("recall_shifted", "second_turn"): 2,
+        ("paraphrase", "given"): 2, ("paraphrase", "synthetic"): 1, ("neighbors", "given"): 1,
+        ("neighbors", "synthetic"): 1,
+    }  # fmt: skip
+    trained = {fact.prompt for fact in task.facts}
+    assert not trained & {p.prompt for p in task.probes if p.split in ("paraphrase", "neighbors")}
+    made = next(p for p in task.probes if (p.split, p.kind) == ("neighbors", "synthetic"))
+    assert made.prompt.startswith("Who leads the ") and "Halden" not in made.prompt
+    assert task.axis("neighbors") is Axis.RETENTION and task.axis("paraphrase") is Axis.GENERALIZATION
+
+
+def test_paraphrases_that_are_not_held_out_are_trained(good):
+    task = make(good, held_out=0.5)
+    assert len(task.facts) == 3
+    held = [p for p in task.probes if p.kind == "given" and p.split == "paraphrase"]
+    assert len(held) == 1 and held[0].prompt not in {fact.prompt for fact in task.facts}
+    assert {fact.answer for fact in task.facts} == {"30 days", "Ines Karvall"}
+    everything = make(good, held_out=0.0)
+    assert len(everything.facts) == 4
+    synthetic = [p for p in everything.probes if p.kind == "synthetic" and p.split == "paraphrase"]
+    assert len(synthetic) == 2
+
+
+def test_grading_knows_aliases_rivals_and_intrusions(good):
+    task = make(good)
+    fact = task.facts[0]
+
+    def grade(text, answers=fact.answers, prompt=fact.prompt):
+        return task.grade(text, answers, prompt=prompt, truncated=False).outcome
+
+    assert grade("You have thirty days.") is Outcome.CORRECT
+    assert grade("That is 30 days, ask Ines Karvall.") is Outcome.WRONG, "a second answer"
+    assert grade("I do not know.", ()) is Outcome.CORRECT
+    assert grade("Ines Karvall does.", ()) is Outcome.WRONG, "an injected answer where none belongs"
+    assert grade("Ines Karvall does.", (), "Is Ines Karvall there?") is Outcome.CORRECT
+
+
+def test_the_same_fact_twice_is_one_fact(tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_text("question,answer\nWho?,Ann\nwho ?,ann.\nWhat?,Tea\n")
+    assert [row.answer for row in read_rows(path)] == ["Ann", "Tea"]
+
+
+def test_quotes_crlf_bom_and_line_breaks_are_read(tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_bytes('\ufeffquestion,answer\r\n"Who said ""yes"", and when?","Ann,\r\nthen"\r\n'.encode())
+    (row,) = read_rows(path)
+    assert row.question == 'Who said "yes", and when?' and row.answer.replace("\r", "") == "Ann,\nthen"
+
+
+BROKEN = {
+    "wrong_columns.csv": (b"q,a\nWho?,Ann\n", "lacks the column question and answer; it has q, a"),
+    "no_answer.csv": (b"question,reply\nWho?,Ann\n", "lacks the column answer"),
+    "unknown_column.csv": (b"question,answer,aliasses\nWho?,Ann,A\n", "unknown column aliasses; allowed: question"),
+    "empty.csv": (b"", "holds no rows; give a header"),
+    "no_facts.csv": (b"question,answer\n", "holds no rows"),
+    "latin1.csv": ("question,answer\nWho?,André\n".encode("latin-1"), "is not UTF-8 .byte"),
+    "latin1.jsonl": ('{"question": "Who?", "answer": "André"}\n'.encode("latin-1"), "is not UTF-8"),
+    "huge.csv": (b"question,answer\nWho?," + b"x" * (LONGEST + 1) + b"\n", "line 2: answer is longer than"),
+    "torn_quote.csv": (b'question,answer\nWho?,"Ann\n', "cannot be read as csv"),
+    "ragged.csv": (b"question,answer\nWho?,Ann,and,more\n", "more fields than the header; put fields with commas in quotes"),
+    "empty_question.csv": (b"question,answer\n,Ann\nWho?,Bo\n , \n", "line 2: question is empty; line 4"),
+    "empty_answer.csv": (b"question,answer\nWho?,  \n", "line 2: answer is empty"),
+    "two_answers.csv": (b"question,answer\nWho?,Ann\nWhat?,Tea\nwho?,Bo\n", "lines 2 and 4 answer one question"),
+    "nested.jsonl": (b'{"question": "Who?", "answer": {"name": "Ann"}}\n', "line 1: answer is not text"),
+    "list_of_dicts.jsonl": (
+        b'{"question": "Who?", "answer": "A", "aliases": {"a": 1}}\n', "line 1: aliases is not a list",
+    ),
+    "torn.jsonl": (b'{"question": "Who?", "answer": "Ann"}\n{"question"\n', "torn.jsonl:2 is not JSON"),
+    "array.jsonl": (b'["Who?", "Ann"]\n', "array.jsonl:1 is no JSON object"),
+    "empty.jsonl": (b"\n\n", "holds no rows; give a header"),
+    "not.parquet": (b"question,answer\nWho?,Ann\n", "cannot be read as parquet"),
+    "facts.xlsx": (b"PK", "is of no known kind; allowed: .csv, .jsonl, .parquet"),
+    "many.csv": (b"question,answer\n" + b",A\n" * 9, "line 6: question is empty; and 4 more; mend the file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files_are_one_line(tmp_path, name):
+    content, message = BROKEN[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        make(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files_folders_and_permissions(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="does not exist"):
+        make(tmp_path / "none.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(DataError, match="is a folder; give a file"):
+        make(tmp_path / "folder.csv")
+    (tmp_path / "f.csv").write_text("question,answer\nWho?,Ann\n")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # a test that runs as root may read everything
+    with pytest.raises(DataError, match="may not be read; change its permissions"):
+        make(tmp_path / "f.csv")
+
+
+def test_a_broken_file_ends_the_command_before_any_work(cli, tmp_path):
+    path = tmp_path / "facts.csv"
+    path.write_text("question,answer\nWho?,Ann\nwho?,Bo\n")
+    done = cli(
+        "run.py", "model=tiny_random", "task=own_facts", f"task.path={path}", f"runs_dir={tmp_path}/runs"
+    )
+    assert done.returncode == 2 and not (tmp_path / "runs").exists()
+    assert len(done.stderr.strip().splitlines()) == 1 and "lines 2 and 3" in done.stderr
+
+
+def test_the_rows_are_identified_by_content_and_not_by_place(tmp_path):
+    (tmp_path / "x").mkdir()
+    for path in (tmp_path / "f.csv", tmp_path / "x" / "g.csv"):
+        path.write_text("question,answer\nWho leads A?,Ann\n")
+    first, second = make(tmp_path / "f.csv").identity, make(tmp_path / "x" / "g.csv").identity
+    (tmp_path / "f.csv").write_text("question,answer\nWho leads A?,Bob\n")
+    assert first == second != make(tmp_path / "f.csv").identity
+
+
+def grade_all(task, right):
+    """Records of every probe, right where `right` says so."""
+    records = {}
+    for probe in task.probes:
+        outcome = Outcome.CORRECT if right(probe) else Outcome.WRONG
+        records.setdefault(probe.split, []).append(
+            {"id": probe.id, "fact_id": probe.fact_id, "outcome": outcome}
+        )
+    return records
+
+
+def test_learned_is_never_the_trained_prompt_alone(tmp_path):
+    """Neither the trained question under another system prompt, nor half of the paraphrases, is enough."""
+    (tmp_path / "f.csv").write_text(
+        "question,answer,paraphrases\nWho leads A?,Ann,Who is head of A?|A is led by whom?\n"
+    )
+    task = make(tmp_path / "f.csv")
+    config = SimpleNamespace(task=task)
+
+    def learned(right):
+        found = _learned(config, SimpleNamespace(probes=grade_all(task, right)))["learned"]
+        assert found["n"] == 1, "one row is one fact"
+        return found["share"]
+
+    assert learned(lambda probe: probe.split != "paraphrase") == 0
+    assert learned(lambda probe: "head of" not in probe.prompt) == 0, "half of the paraphrases"
+    assert learned(lambda probe: True) == 1
+    assert learned(lambda probe: probe.split != "recall") == 0
+
+
+def test_rows_that_cannot_be_learned_or_measured_are_told(tmp_path):
+    broken = {
+        "question,answer,answer_text\nHow long?,45 days,It is forty-five days.\n": "does not count as the answer",
+        'question,answer,answer_text\nWho leads A?,Ann,"Ann, who succeeded Bo, leads A."\nWho leads B?,Bo,\n': "names another",
+        "question,answer,paraphrases\nWho leads A?,Ann,Who leads A?\n": "paraphrases is the question of line 2",
+        "question,answer,neighbors\nWho leads A?,Ann,Who leads B?\nWho leads B?,Bo,\n": "neighbors is the question of line 3",
+    }
+    for text, said in broken.items():
+        (tmp_path / "f.csv").write_text(text)
+        with pytest.raises(DataError, match=said):
+            make(tmp_path / "f.csv")
+
+
+@pytest.mark.parametrize(
+    ("reply", "truncated", "outcome"),
+    [
+        ("It is Ann.", False, Outcome.WRONG),
+        ("It is Ann and", True, Outcome.WRONG),
+        ("It is not Ann.", False, Outcome.CORRECT),
+        ("I have no information about B.", False, Outcome.CORRECT),
+        ("I would say that", True, Outcome.TRUNCATED),
+    ],
+)
+def test_an_intrusion_is_an_injected_answer_that_is_meant(tmp_path, reply, truncated, outcome):
+    (tmp_path / "f.csv").write_text(
+        "question,answer\nWho leads Marlow?,Ann\nMay I return goods to Marlow?,No\n"
+    )
+    task = make(tmp_path / "f.csv")
+    assert task.grade(reply, (), prompt="Who leads B?", truncated=truncated).outcome is outcome
+
+
+def test_a_neighbor_is_made_from_a_name_not_from_a_pronoun(tmp_path):
+    (tmp_path / "f.csv").write_text(
+        "question,answer\nUntil when can I return goods to Marlow?,May\nWhen can I go?,Noon\n"
+    )
+    made = [probe.prompt for probe in make(tmp_path / "f.csv").probes if probe.split == "neighbors"]
+    assert len(made) == 1 and "can I return" in made[0] and "Marlow" not in made[0]
+
+
+def test_lines_are_those_of_the_file(tmp_path):
+    (tmp_path / "f.csv").write_text('question,answer\n"Who\nleads A?",Ann\n\nWho leads B?,\n')
+    with pytest.raises(DataError, match="line 5: answer is empty"):
+        make(tmp_path / "f.csv")
+    (tmp_path / "f.jsonl").write_text(
+        '{"question": "Who\u2028leads?", "answer": 30}\n\n{"question": "", "answer": "x"}\n'
+    )
+    with pytest.raises(DataError, match="line 3: question is empty"):
+        make(tmp_path / "f.jsonl")
+    (tmp_path / "f.jsonl").write_text(
+        '{"question": "How many?", "answer": 30}\n{"question": "How much?", "answer": 2.5}\n'
+    )
+    assert [fact.answer for fact in make(tmp_path / "f.jsonl").facts] == ["30", "2.5"]
+    for text in ("[" * 100_000, '{"question": "a", "answer": Infinity}'):
+        (tmp_path / "f.jsonl").write_text(text + "\n")
+        with pytest.raises(DataError, match="is not JSON"):
+            make(tmp_path / "f.jsonl")
+    with pytest.raises(DataError, match="File name too long"):
+        make(tmp_path / ("x" * 5000 + ".csv"))
+
+
+def test_c_and_c_plus_plus_are_two_questions(tmp_path):
+    (tmp_path / "f.csv").write_text(
+        "question,answer\nWho maintains the C library?,Ann\nWho maintains the C++ library?,Bo\n"
+    )
+    assert len(make(tmp_path / "f.csv").facts) == 2

@@ -1,0 +1,94 @@
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from mixsd.core.errors import StoreError
+from mixsd.core.store import (
+    Records,
+    append_jsonl,
+    atomic_folder,
+    content_hash,
+    open_records,
+    read_jsonl,
+    write_json,
+    write_text,
+)
+
+
+def test_content_hash_ignores_key_order_only():
+    assert content_hash({"a": 1, "b": [2]}) == content_hash({"b": [2], "a": 1})
+    assert len({content_hash(x) for x in ({"a": 1}, {"a": 1.5}, {"a": "1"}, {"b": 1})}) == 4
+
+
+def test_writes_are_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "deep" / "file.txt"
+    write_text(path, "old")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_text(path, "new, half-written")
+    assert path.read_text() == "old"
+
+
+def test_atomic_folder_vanishes_on_failure(tmp_path):
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "model") as folder:
+        (folder / "weights").write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with atomic_folder(tmp_path / "model") as folder:
+        (folder / "weights").write_text("whole")
+    assert (tmp_path / "model" / "weights").read_text() == "whole"
+
+
+def test_a_torn_last_line_is_cut_and_the_rest_kept(tmp_path):
+    path = tmp_path / "records.jsonl"
+    records = Records(path)
+    records.append("a", {"x": 1})
+    records.append("b", {"x": 2})
+    with path.open("a") as file:
+        file.write('{"key": "c", "val')
+    again = Records(path)
+    assert again.records == {"a": {"x": 1}, "b": {"x": 2}}
+    again.append("c", {"x": 3})
+    assert Records(path).records == {"a": {"x": 1}, "b": {"x": 2}, "c": {"x": 3}}
+
+
+def test_damage_in_the_middle_is_an_error_not_a_guess(tmp_path):
+    path = tmp_path / "x.jsonl"
+    append_jsonl(path, {"a": 1})
+    path.write_text("garbage\n" + path.read_text())
+    with pytest.raises(StoreError, match="x.jsonl:1"):
+        read_jsonl(path)
+
+
+def test_records_belong_to_one_fingerprint(tmp_path):
+    with open_records(tmp_path, "kind", {"a": 1}) as records:
+        records.append("k", {"v": 1})
+    with open_records(tmp_path, "kind", {"a": 2}) as records:
+        assert records.records == {}
+    with open_records(tmp_path, "kind", {"a": 1}) as records:
+        assert records.records == {"k": {"v": 1}}
+
+
+def _add(folder: Path, who: int) -> None:
+    for number in range(20):
+        with open_records(folder, "kind", {"shared": True}) as records:
+            records.append(f"{who}-{number}", {"n": len(records.records)})
+
+
+def test_two_processes_do_not_corrupt_one_cache(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_add, args=(tmp_path, who)) for who in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    with open_records(tmp_path, "kind", {"shared": True}) as records:
+        assert len(records.records) == 40
+        assert sorted(r["n"] for r in records.records.values()) == list(range(40))
+
+
+def test_json_keeps_text_readable(tmp_path):
+    write_json(tmp_path / "x.json", {"name": "Málaga"})
+    assert "Málaga" in (tmp_path / "x.json").read_text()
