@@ -5,7 +5,7 @@ from typing import Any
 
 from mixsd.core.questions import Probe, Task
 from mixsd.lm import load as models
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Workbench
 
 
@@ -26,9 +26,9 @@ class Checkpoint:
         self.path = given / "model" if (given / "model").is_dir() else given
         self.identity: dict[str, Any] = {"weights": models.folder_fingerprint("method.path", self.path)}
 
-    def edit(self, task: Task, student: Student, bench: Workbench) -> Student:
+    def edit(self, task: Task, model: ChatModel, bench: Workbench) -> ChatModel:
         """The model of the folder, read with the base's template options."""
-        return models.load_folder(self.path, student.template_options)
+        return models.load_folder(self.path, model.template_options)
 
     def asked(self, probe: Probe, task: Task) -> Probe:
         """The probe as it is."""

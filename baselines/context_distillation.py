@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mixsd.core.questions import Task
 from mixsd.lm.batches import Batch
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation, Workbench
 from mixsd.mixing.target_cache import Writer
 from mixsd.mixing.targets import MixSettings, expert_request
@@ -55,10 +55,10 @@ class ContextDistillation:
         self.identity = self.writer.identity
         self.reads_base = False
 
-    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
         """The expert's answer to every fact, verified or not."""
-        return self.writer.prepare(task, student, bench)
+        return self.writer.prepare(task, model, bench)
 
-    def loss(self, batch: Batch, student: Student) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
         """NLL per target token, (N,)."""
-        return student.target_losses(batch)
+        return model.target_losses(batch)

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from mixsd.core.questions import Probe, Task
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Workbench
 from mixsd.mixing.expert_prompt import wording
 
@@ -29,9 +29,9 @@ class InContext:
         self.expert = wording(expert_wording)
         self.identity: dict[str, Any] = {"wording": asdict(self.expert)}
 
-    def edit(self, task: Task, student: Student, bench: Workbench) -> Student:
+    def edit(self, task: Task, model: ChatModel, bench: Workbench) -> ChatModel:
         """The base model as it is."""
-        return student
+        return model
 
     def asked(self, probe: Probe, task: Task) -> Probe:
         """The probe with its fact shown; one that asks for no fact stays as it is."""

@@ -18,7 +18,7 @@ from mixsd.core.draws import uniform
 from mixsd.core.errors import SettingError, at_least, one_of, within
 from mixsd.core.questions import Task
 from mixsd.lm.batches import STUDENT, Batch, Example
-from mixsd.lm.chat_model import DTYPES, Student
+from mixsd.lm.chat_model import DTYPES, ChatModel
 from mixsd.lm.decode import Reply, Request, Sampling, decode
 from mixsd.methods.contract import Preparation, Step, Workbench
 from mixsd.methods.losses import DIVERGENCES, chunked_divergence
@@ -79,28 +79,28 @@ class OPSD:
         self.expert, self.seed = wording(expert_wording), seed
         self.identity: dict[str, Any] = {"wording": asdict(self.expert)}
         self.reads_base = teacher == FROZEN
-        self._average: Student | None = None
+        self._average: ChatModel | None = None
 
-    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
         """The student's and the teacher's prompt of every fact; the targets come during training."""
         return Preparation(
             [
                 Example(
                     fact.id,
-                    student.prompt_ids(fact.prompt),
+                    model.prompt_ids(fact.prompt),
                     target_ids=(),
                     provenance="",
                     text="",
-                    teacher_ids=student.prompt_ids(self.expert.render(fact)),
+                    teacher_ids=model.prompt_ids(self.expert.render(fact)),
                 )
                 for fact in task.facts
             ]
         )
 
-    def step_examples(self, step: Step, student: Student) -> list[Example]:
+    def step_examples(self, step: Step, model: ChatModel) -> list[Example]:
         """The student's answers to the scheduled prompts, drawn by (step, prompt, answer, position)."""
         if self.teacher == AVERAGE:
-            self._move_average(student)
+            self._move_average(model)
         asked = [
             (example, partial(uniform, "rollout", self.seed, example.fact_id, step.number, place, number))
             for place, example in enumerate(step.scheduled)
@@ -123,65 +123,65 @@ class OPSD:
             return False
 
         decode(
-            student.in_dtype(self.rollout_dtype).model,
+            model.in_dtype(self.rollout_dtype).network,
             [Request([example.prompt_ids], lambda *_: 0, draw) for example, draw in asked],
             sampling=self.sampling,
             max_new_tokens=self.max_new_tokens,
-            end_ids=student.end_ids,
+            end_ids=model.end_ids,
             batch_size=self.rollout_batch_size,
             try_again=keep,
         )
         return [answers[index] for index in range(len(asked))]
 
-    def loss(self, batch: Batch, student: Student) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
         """The divergence at every token that the student wrote, (N,)."""
         shown = [
             Example(e.fact_id, e.teacher_ids, e.target_ids, e.provenance, e.text) for e in batch.examples
         ]
-        with self._teacher(student) as teacher:
-            wanted = teacher.target_states(student.collate(shown))
+        with self._teacher(model) as teacher:
+            wanted = teacher.target_states(model.collate(shown))
 
         def teacher_head(states: Tensor) -> Tensor:
-            with self._teacher(student) as teacher:
+            with self._teacher(model) as teacher:
                 return teacher.head(states)
 
         return chunked_divergence(
-            self.divergence, student.target_states(batch), wanted, student.head, teacher_head, self.top_k
+            self.divergence, model.target_states(batch), wanted, model.head, teacher_head, self.top_k
         )
 
-    def memory(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """The averaged weights, where the teacher is the average."""
-        return dict(self._average.model.named_parameters()) if self._average else {}
+        return dict(self._average.network.named_parameters()) if self._average else {}
 
-    def remember(self, memory: dict[str, Tensor], student: Student) -> None:
+    def load_state_dict(self, state: dict[str, Tensor], model: ChatModel) -> None:
         """Go on from averaged weights."""
-        if memory:
-            self._average = student.copy("float32")
-            _move(self._average, memory, keep=0.0)
+        if state:
+            self._average = model.copy("float32")
+            _move(self._average, state, keep=0.0)
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Let go of the average."""
         self._average = None
 
-    def _move_average(self, student: Student) -> None:
+    def _move_average(self, model: ChatModel) -> None:
         """Before each step, the average moves towards the weights that the last step left."""
         if self._average is None:
-            self._average = student.copy("float32")
+            self._average = model.copy("float32")
         else:
-            _move(self._average, dict(student.model.named_parameters()), self.ema_decay)
+            _move(self._average, dict(model.network.named_parameters()), self.ema_decay)
 
     @contextmanager
-    def _teacher(self, student: Student) -> Iterator[Student]:
+    def _teacher(self, model: ChatModel) -> Iterator[ChatModel]:
         if self.teacher == FROZEN:
-            with student.as_base() as base:
+            with model.as_base() as base:
                 yield base
         else:
             with torch.no_grad():
-                yield self._average or student
+                yield self._average or model
 
 
 @torch.no_grad()
-def _move(average: Student, weights: dict[str, Tensor], keep: float) -> None:
+def _move(average: ChatModel, weights: dict[str, Tensor], keep: float) -> None:
     """average = keep * average + (1 - keep) * weights."""
-    for name, parameter in average.model.named_parameters():
+    for name, parameter in average.network.named_parameters():
         parameter.lerp_(weights[name].to(parameter), 1 - keep)

@@ -14,7 +14,7 @@ from mixsd.core.draws import shuffled
 from mixsd.core.errors import DataError, at_least
 from mixsd.core.questions import Task
 from mixsd.lm.batches import BASE, Batch, Example
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.replies import greedy_replies
 from mixsd.methods.contract import Preparation, Step, Workbench, gold_example
 
@@ -54,7 +54,7 @@ class SelfReplay:
         self.identity: dict[str, Any] = {"prompts": self.prompts}
         self.reads_base = False
 
-    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
         """One gold example per fact, then the base model's greedy answer to every general prompt."""
         fingerprint = {"prompts": self.prompts, "max_new_tokens": self.max_new_tokens}
         with (
@@ -62,7 +62,7 @@ class SelfReplay:
             bench.progress("answering general prompts", len(self.prompts)) as advance,
         ):
             answers = greedy_replies(
-                student,
+                model,
                 self.prompts,
                 done,
                 max_new_tokens=self.max_new_tokens,
@@ -72,27 +72,27 @@ class SelfReplay:
         extras = [
             Example(
                 f"general-{number}",
-                student.prompt_ids(prompt),
+                model.prompt_ids(prompt),
                 ids,
                 BASE * len(ids),
-                student.text(ids),
+                model.text(ids),
                 extra=True,
             )
             for number, (prompt, ids) in enumerate(zip(self.prompts, answers, strict=True))
         ]
-        gold = [gold_example(fact, student) for fact in task.facts]
+        gold = [gold_example(fact, model) for fact in task.facts]
         written = sum(map(len, answers))
         return Preparation([*gold, *extras], report={"replies": len(extras)}, generated_tokens=written)
 
-    def step_examples(self, step: Step, student: Student) -> list[Example]:
+    def step_examples(self, step: Step, model: ChatModel) -> list[Example]:
         """The scheduled facts and, beside them, answers drawn by (seed, step)."""
         by_id = {example.fact_id: example for example in step.extras}
         drawn = shuffled(by_id, "replay", self.seed, step.number)[: self.replays]
         return [*step.scheduled, *(by_id[name] for name in drawn)]
 
-    def loss(self, batch: Batch, student: Student) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
         """NLL per target token, (N,), of facts and answers alike."""
-        return student.target_losses(batch)
+        return model.target_losses(batch)
 
 
 def _read_prompts(path: str | None) -> list[str]:

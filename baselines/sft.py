@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mixsd.core.questions import Task
 from mixsd.lm.batches import Batch
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation, Workbench, gold_example
 
 
@@ -18,10 +18,10 @@ class SFT:
         self.identity: dict[str, Any] = {}
         self.reads_base = False
 
-    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
         """One example per fact: its prompt and its gold text, closed by the end of turn."""
-        return Preparation([gold_example(fact, student) for fact in task.facts])
+        return Preparation([gold_example(fact, model) for fact in task.facts])
 
-    def loss(self, batch: Batch, student: Student) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
         """NLL per target token, (N,)."""
-        return student.target_losses(batch)
+        return model.target_losses(batch)

@@ -7,7 +7,7 @@ from torch import Tensor
 from mixsd.core.errors import at_least
 from mixsd.core.questions import Task
 from mixsd.lm.batches import Batch
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation, Workbench, gold_example
 from mixsd.methods.losses import FORWARD_KL, chunked_divergence, nll
 
@@ -29,19 +29,19 @@ class SFTWithKL:
         self.identity: dict[str, Any] = {}
         self.reads_base = True
 
-    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
         """One example per fact: its prompt and its gold text, as in SFT."""
-        return Preparation([gold_example(fact, student) for fact in task.facts])
+        return Preparation([gold_example(fact, model) for fact in task.facts])
 
-    def loss(self, batch: Batch, student: Student) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
         """NLL + weight * KL(base || student) per target token, (N,)."""
-        with student.as_base() as base:
+        with model.as_base() as base:
             wanted = base.target_states(batch)
 
         def base_head(states: Tensor) -> Tensor:
-            with student.as_base() as base:
+            with model.as_base() as base:
                 return base.head(states)
 
-        states = student.target_states(batch)
-        distance = chunked_divergence(FORWARD_KL, states, wanted, student.head, base_head)
-        return nll(student.head(states), batch.target_ids) + self.kl_weight * distance
+        states = model.target_states(batch)
+        distance = chunked_divergence(FORWARD_KL, states, wanted, model.head, base_head)
+        return nll(model.head(states), batch.target_ids) + self.kl_weight * distance

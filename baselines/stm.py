@@ -13,7 +13,7 @@ from torch import Tensor
 from mixsd.core.errors import SettingError
 from mixsd.core.questions import Task
 from mixsd.lm.batches import Batch
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation, Workbench, gold_example
 
 BATCH = 32
@@ -37,20 +37,20 @@ class SelectiveTokenMasking:
         self.identity: dict[str, Any] = {}
         self.reads_base = False
 
-    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
         """Gold examples with their unlikely tokens masked, and the share that is."""
-        gold = [gold_example(fact, student) for fact in task.facts]
+        gold = [gold_example(fact, model) for fact in task.facts]
         examples = [
             replace(
                 example,
                 masked=tuple(i for i, loss in enumerate(losses.tolist()) if loss > log(self.threshold)),
             )
-            for example, losses in zip(gold, student.target_nll(gold, BATCH), strict=True)
+            for example, losses in zip(gold, model.target_nll(gold, BATCH), strict=True)
         ]
         masked = sum(len(example.masked) for example in examples)
         total = sum(len(example.target_ids) for example in examples)
         return Preparation(examples, report={"masked_share": masked / total if total else None})
 
-    def loss(self, batch: Batch, student: Student) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
         """NLL per target token that is not masked, (N,)."""
-        return student.target_losses(batch)
+        return model.target_losses(batch)

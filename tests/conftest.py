@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from benchmarks.tasks.kgfact.task import KGFact
 from mixsd.lm import load as models
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from tests.helpers.fakes import MemoryRecords
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ def settings(name: str, **changes: Any) -> models.ModelSettings:
 
 
 @pytest.fixture
-def tiny() -> Student:
+def tiny() -> ChatModel:
     """A fresh tiny model; tests may train it."""
     return models.load(settings("tiny_random"), Path("/nowhere"))
 
@@ -60,7 +60,7 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def smollm(cache_dir: Path) -> Student:
+def smollm(cache_dir: Path) -> ChatModel:
     """The embedded model; tests must not change its weights."""
     return models.load(settings("smollm2_135m"), cache_dir)
 

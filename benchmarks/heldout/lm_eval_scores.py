@@ -21,7 +21,7 @@ from benchmarks.heldout.lm_eval_tasks import PROMPTS_TASK, draw_examples_anew, i
 from mixsd.core.errors import SettingError
 from mixsd.core.grading import FORMATS, last_boxed
 from mixsd.core.questions import Outcome
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Sampling
 from mixsd.lm.generate import Completion, generate
 from mixsd.results.aggregate import GENERATED, LIKELIHOOD, TaskScores
@@ -52,15 +52,15 @@ class _Reader(_Base):
     """lm-eval's model, generating as the probes do and remembering which replies never ended."""
 
     def __init__(
-        self, student: Student, batch_size: int, decoding: Decoding, on_done: Callable[[int], None]
+        self, model: ChatModel, batch_size: int, decoding: Decoding, on_done: Callable[[int], None]
     ) -> None:
         super().__init__(
-            pretrained=student.model,
-            tokenizer=student.tokenizer,
+            pretrained=model.network,
+            tokenizer=model.tokenizer,
             batch_size=batch_size,
-            chat_template_args=student.template_options,
+            chat_template_args=model.template_options,
         )
-        self._student, self._decoding, self._on_done = student, decoding, on_done
+        self._student, self._decoding, self._on_done = model, decoding, on_done
         self.cut: dict[tuple[str, int], list[bool]] = {}
         """Whether each reply to a document never ended, by (task, place among the documents asked)."""
 
@@ -134,7 +134,7 @@ def _sampling(settings: Mapping[str, Any], temperature: float | None) -> Samplin
 
 
 def score(
-    student: Student,
+    model: ChatModel,
     tasks: Mapping[str, Task],
     documents: Mapping[str, Sequence[int]],
     batch_size: int,
@@ -144,7 +144,7 @@ def score(
     """Score a model on some documents of some tasks.
 
     Args:
-        student: The model.
+        model: The model.
         tasks: Loaded tasks by name.
         documents: Ascending indices of the documents to ask, by task.
         batch_size: Documents at a time.
@@ -159,10 +159,10 @@ def score(
         chosen = {name: task for name, task in tasks.items() if kind(task) == panel}
         if not chosen:
             continue
-        with _undisturbed(student.model), quiet():
+        with _undisturbed(model.network), quiet():
             for task in chosen.values():
                 draw_examples_anew(task)
-            reader = _Reader(student, batch_size, decoding, on_done)
+            reader = _Reader(model, batch_size, decoding, on_done)
             results: Any = evaluate(
                 reader,
                 {"tasks": chosen, "groups": {}, "group_map": {}},

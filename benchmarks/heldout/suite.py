@@ -19,7 +19,7 @@ from mixsd.core.draws import shuffled
 from mixsd.core.errors import DataError, SettingError, at_least
 from mixsd.core.grading import GRADER_DIGEST
 from mixsd.core.store import content_hash
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.results.aggregate import GENERATED, TaskScores
 
 MATHEMATICS = ("math-verify", "latex2sympy2_extended")
@@ -117,19 +117,19 @@ class LmEvalSuite:
         )
 
     def evaluate(
-        self, student: Student, tasks: Sequence[str], batch_size: int, on_done: Callable[[int], None]
+        self, model: ChatModel, tasks: Sequence[str], batch_size: int, on_done: Callable[[int], None]
     ) -> dict[str, TaskScores]:
         """Score a model on the test documents of some tasks."""
         loaded = self._load(tasks)
         documents = {name: self._test_documents(name) for name in loaded}
-        return score(student, loaded, documents, batch_size, self._decoding, on_done)
+        return score(model, loaded, documents, batch_size, self._decoding, on_done)
 
-    def validate(self, student: Student, batch_size: int) -> float | None:
+    def validate(self, model: ChatModel, batch_size: int) -> float | None:
         """Mean score on the validation documents of the generated tasks; None where there are none."""
         tasks, documents = self._validation
         if not tasks:
             return None
-        scores = score(student, tasks, documents, batch_size, self._decoding, lambda _: None)
+        scores = score(model, tasks, documents, batch_size, self._decoding, lambda _: None)
         return float(np.mean([task.mean for task in scores.values()]))
 
     @cached_property

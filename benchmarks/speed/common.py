@@ -5,11 +5,11 @@ import gc
 import sys
 
 from mixsd.lm import load as models
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.run.config import compose_run
 
 
-def load(model: str) -> Student:
+def load(model: str) -> ChatModel:
     """The model of a config of the model group, in float32."""
     config = compose_run([f"model={model}", "retention=none", "tracking.mode=disabled"])
     return models.load(config.model, config.cache_dir)

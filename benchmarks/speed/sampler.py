@@ -21,7 +21,7 @@ from benchmarks.speed.common import load, release_memory
 from benchmarks.tasks.kgfact.task import KGFact
 from mixsd.core.questions import Fact
 from mixsd.lm.batches import left_pad
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Reply, Request, Sampling, decode
 from mixsd.mixing.expert_prompt import wording
 from mixsd.mixing.targets import MixSettings, mixed_request
@@ -69,7 +69,7 @@ def compare_batches(
 
 
 def _measure_size(
-    student: Student, dtype: str, size: int, repetitions: int, with_resubmit: bool
+    student: ChatModel, dtype: str, size: int, repetitions: int, with_resubmit: bool
 ) -> list[dict[str, Any]]:
     requests = _requests(student, size)
     replies = _sample(student, requests)
@@ -86,7 +86,7 @@ def _measure_size(
     for number in range(repetitions):
         for way, call in ways.items():  # interleaved, so that a slow minute hits all of them
             release_memory()
-            with Meter(student.model) as meter:
+            with Meter(student.network) as meter:
                 call()
             seconds[way].append(meter.seconds)
             notes[way] = meter.forward_passes, meter.growth_bytes
@@ -111,7 +111,7 @@ def _measure_size(
     ]
 
 
-def _requests(student: Student, size: int) -> list[Request]:
+def _requests(student: ChatModel, size: int) -> list[Request]:
     """Invented facts, sorted by length; past one world's 525 facts, further worlds."""
     facts: list[Fact] = []
     while len(facts) < size:
@@ -121,7 +121,7 @@ def _requests(student: Student, size: int) -> list[Request]:
     return sorted(requests, key=lambda request: len(request.prompts[1]))
 
 
-def _sample(student: Student, requests: Sequence[Request], places: int = PLACES) -> list[Reply]:
+def _sample(student: ChatModel, requests: Sequence[Request], places: int = PLACES) -> list[Reply]:
     replies: dict[int, Reply] = {}
 
     def keep(index: int, reply: Reply) -> bool:
@@ -129,7 +129,7 @@ def _sample(student: Student, requests: Sequence[Request], places: int = PLACES)
         return False
 
     decode(
-        student.model,
+        student.network,
         requests,
         sampling=Sampling(),
         max_new_tokens=BUDGET,
@@ -141,7 +141,7 @@ def _sample(student: Student, requests: Sequence[Request], places: int = PLACES)
 
 
 @torch.inference_mode()
-def _generate(student: Student, requests: Sequence[Request], longest: int) -> None:
+def _generate(student: ChatModel, requests: Sequence[Request], longest: int) -> None:
     config = GenerationConfig(
         max_new_tokens=longest,
         do_sample=False,
@@ -151,11 +151,11 @@ def _generate(student: Student, requests: Sequence[Request], longest: int) -> No
     for start in range(0, len(requests), PLACES):
         prompts = [prompt for request in requests[start : start + PLACES] for prompt in request.prompts]
         tokens, mask = left_pad(prompts, student.device)
-        student.model.generate(input_ids=tokens, attention_mask=mask, generation_config=config)
+        student.network.generate(input_ids=tokens, attention_mask=mask, generation_config=config)
 
 
 @torch.inference_mode()
-def _resubmit(student: Student, requests: Sequence[Request]) -> None:
+def _resubmit(student: ChatModel, requests: Sequence[Request]) -> None:
     replies: list[list[int]] = [[] for _ in requests]
     active = list(range(len(requests)))
     for position in range(BUDGET):
@@ -164,7 +164,7 @@ def _resubmit(student: Student, requests: Sequence[Request]) -> None:
             rows = active[start : start + PLACES]
             tokens, mask = left_pad(prefixes[start : start + PLACES], student.device)
             positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-            output = student.model(
+            output = student.network(
                 input_ids=tokens,
                 attention_mask=mask,
                 position_ids=positions,

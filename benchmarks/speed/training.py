@@ -26,7 +26,7 @@ from benchmarks.tasks.kgfact.task import KGFact
 from mixsd.core.errors import MixSDError
 from mixsd.core.questions import Fact
 from mixsd.lm.batches import Example
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import gold_example
 from mixsd.mixing.expert_prompt import wording
 from mixsd.run.train import Evaluation, TrainingSettings, train
@@ -48,7 +48,7 @@ def measure(model: str, steps: int, repetitions: int, methods: Sequence[str]) ->
     """
     if find_spec("trl") is None:
         raise PeerMissingError("TRL is not installed; run: pip install -c constraints.txt -e '.[peers]'")
-    ways: dict[tuple[str, str], Callable[[Student, list[Fact], int], tuple[list[float], int]]] = {
+    ways: dict[tuple[str, str], Callable[[ChatModel, list[Fact], int], tuple[list[float], int]]] = {
         ("sft", "ours"): _our_sft,
         ("sft", "trl"): _trl_sft,
         ("opsd", "ours"): _our_opsd,
@@ -62,7 +62,7 @@ def measure(model: str, steps: int, repetitions: int, methods: Sequence[str]) ->
         for key, way in ways.items():  # interleaved, so that a slow minute hits all of them
             release_memory()
             student = load(model)
-            with Meter(student.model) as meter:
+            with Meter(student.network) as meter:
                 taken, tokens = way(student, facts, steps)
             seconds[key] += taken
             notes[key] = tokens, meter.growth_bytes
@@ -111,13 +111,13 @@ def _settings(batch_size: int, steps: int) -> TrainingSettings:
     )
 
 
-def _our_sft(student: Student, facts: list[Fact], steps: int) -> tuple[list[float], int]:
+def _our_sft(student: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
     examples = [gold_example(fact, student) for fact in facts[:BATCH]]
     settings = _settings(BATCH, steps)
     return _ours(SFT("sft"), student, examples, settings), sum(len(e.target_ids) for e in examples)
 
 
-def _our_opsd(student: Student, facts: list[Fact], steps: int) -> tuple[list[float], int]:
+def _our_opsd(student: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
     prompts = BATCH // ROLLOUTS
     method = OPSD(
         "opsd",
@@ -148,7 +148,9 @@ def _our_opsd(student: Student, facts: list[Fact], steps: int) -> tuple[list[flo
     return _ours(method, student, examples, _settings(prompts, steps)), BATCH * ROLLOUT_TOKENS
 
 
-def _ours(method: Any, student: Student, examples: list[Example], settings: TrainingSettings) -> list[float]:
+def _ours(
+    method: Any, student: ChatModel, examples: list[Example], settings: TrainingSettings
+) -> list[float]:
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as scratch:
         train(
@@ -165,7 +167,7 @@ def _ours(method: Any, student: Student, examples: list[Example], settings: Trai
     return _between(ends)
 
 
-def _trl_sft(student: Student, facts: list[Fact], steps: int) -> tuple[list[float], int]:
+def _trl_sft(student: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
     from datasets import Dataset
 
     trl: Any = import_module("trl")
@@ -186,7 +188,7 @@ def _trl_sft(student: Student, facts: list[Fact], steps: int) -> tuple[list[floa
     return _between(ends), sum(len(e.target_ids) for e in examples)
 
 
-def _trl_sdft(student: Student, facts: list[Fact], steps: int) -> tuple[list[float], int]:
+def _trl_sdft(student: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
     from datasets import Dataset
 
     sdft: Any = import_module("trl.experimental.sdft")
@@ -214,11 +216,11 @@ def _trl_sdft(student: Student, facts: list[Fact], steps: int) -> tuple[list[flo
     return _between(ends), BATCH * ROLLOUT_TOKENS
 
 
-def _train_by(trainer: Any, student: Student, config: Any, rows: Any) -> list[float]:
+def _train_by(trainer: Any, student: ChatModel, config: Any, rows: Any) -> list[float]:
     """Train with one of TRL's trainers; when each step ended."""
     watch = _Ends()
     trainer(
-        model=student.model,
+        model=student.network,
         args=config,
         train_dataset=rows,
         processing_class=student.tokenizer,

@@ -17,7 +17,7 @@ from rich.table import Table
 from mixsd.core.errors import MixSDError
 from mixsd.lm import load as models
 from mixsd.lm.batches import Example
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Method, gold_example
 from mixsd.mixing.expert_prompt import WORDINGS
 from mixsd.run.config import compose_run
@@ -51,10 +51,10 @@ def measure(name: str, overrides: list[str]) -> list[dict[str, Any]]:
     rows = []
     for rate in RATES:
         config = compose_run([*overrides, f"method.expert_wording={name}", f"method.mixing_rate={rate}"])
-        student = models.load(config.model, config.cache_dir)
+        model = models.load(config.model, config.cache_dir)
         assert isinstance(config.method, Method)
-        made = config.method.prepare(config.task, student, Bench(config))
-        gold = [gold_example(fact, student) for fact in config.task.facts]
+        made = config.method.prepare(config.task, model, Bench(config))
+        gold = [gold_example(fact, model) for fact in config.task.facts]
         report = made.report
         kept, facts = len(made.examples), len(config.task.facts)
         rows.append(
@@ -66,17 +66,17 @@ def measure(name: str, overrides: list[str]) -> list[dict[str, Any]]:
                 "naive share": f"{report['naive_fraction'] or 0:.2f}",
                 "context reference": report["rejections"].get("context_reference", 0),
                 "unsupported": report["unsupported"],
-                "target NLL": _nll(student, made.examples),
-                "gold NLL": _nll(student, gold),
+                "target NLL": _nll(model, made.examples),
+                "gold NLL": _nll(model, gold),
             }
         )
     return rows
 
 
-def _nll(student: Student, examples: Sequence[Example]) -> str:
+def _nll(model: ChatModel, examples: Sequence[Example]) -> str:
     if not examples:
         return "n/a"
-    numbers = likelihood("", examples, student, batch_size=32)
+    numbers = likelihood("", examples, model, batch_size=32)
     return f"{numbers['nll']:.2f} ({numbers['unlikely_share']:.0%} unlikely)"
 
 

@@ -199,9 +199,7 @@ def _holds(interval: Interval, truth: float) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print promised and simulated shares."""
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.studies.interval_coverage", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="benchmarks.studies.interval_coverage", description=__doc__)
     parser.add_argument("--runs", type=int, default=1000, help="simulated comparisons a row")
     runs = parser.parse_args(arguments).runs
     if runs < 1:

@@ -15,7 +15,7 @@ from mixsd.methods.losses import nll
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-class Student:
+class ChatModel:
     """A model with its tokenizer and its chat template: all that a method may ask of either.
 
     Args:
@@ -31,42 +31,42 @@ class Student:
         template_options: dict[str, Any] | None = None,
     ) -> None:
         # Any: the stubs of transformers know neither chat templates nor generation on these classes.
-        self.model: Any = model
+        self.network: Any = model
         self.tokenizer: Any = tokenizer
         self.template_options = dict(template_options or {})
         self.end_ids = _end_ids(model, tokenizer)
         self.end_id = self._end_of_turn()
-        self._base: Student | None = None
+        self._base: ChatModel | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the model's parameters are."""
-        return self.model.device
+        return self.network.device
 
-    def in_dtype(self, dtype: str) -> "Student":
-        """The same student computing in `dtype`: itself where it does already, else a frozen copy."""
-        return self if self.model.dtype == DTYPES[dtype] else self.copy(dtype)
+    def in_dtype(self, dtype: str) -> "ChatModel":
+        """The same model computing in `dtype`: itself where it does already, else a frozen copy."""
+        return self if self.network.dtype == DTYPES[dtype] else self.copy(dtype)
 
-    def copy(self, dtype: str) -> "Student":
+    def copy(self, dtype: str) -> "ChatModel":
         """A frozen copy that computes in `dtype`."""
-        model = copy.deepcopy(self.model).to(DTYPES[dtype])
-        return Student(model.eval().requires_grad_(False), self.tokenizer, self.template_options)
+        network = copy.deepcopy(self.network).to(DTYPES[dtype])
+        return ChatModel(network.eval().requires_grad_(False), self.tokenizer, self.template_options)
 
     @property
     def has_adapter(self) -> bool:
         """Whether LoRA is being trained, over frozen weights that stay those of the base model."""
-        return hasattr(self.model, "disable_adapter")
+        return hasattr(self.network, "disable_adapter")
 
-    def remember_base(self, dtype: str) -> None:
+    def keep_base_copy(self, dtype: str) -> None:
         """Keep the model as it is now for `as_base`; with an adapter, that is at hand anyway."""
         self._base = None if self.has_adapter else self.copy(dtype)
 
-    def forget_base(self) -> None:
-        """Let go of what `remember_base` kept."""
+    def drop_base_copy(self) -> None:
+        """Let go of what `keep_base_copy` kept."""
         self._base = None
 
     @contextmanager
-    def as_base(self) -> Iterator["Student"]:
+    def as_base(self) -> Iterator["ChatModel"]:
         """The frozen base model, without gradients.
 
         Raises:
@@ -74,7 +74,7 @@ class Student:
         """
         with torch.no_grad():
             if self.has_adapter:
-                with self.model.disable_adapter():
+                with self.network.disable_adapter():
                     yield self
             elif self._base is None:
                 raise RuntimeError("a method that calls as_base must set reads_base")
@@ -108,7 +108,7 @@ class Student:
 
     def target_logits(self, batch: Batch) -> Tensor:
         """Logits (N, V) at the positions that predict target tokens, and nowhere else."""
-        output = self.model(
+        output = self.network(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
             logits_to_keep=batch.is_predictor,
@@ -128,7 +128,7 @@ class Student:
         prompts = dict.fromkeys(example.prompt_ids for example in batch.examples)
         if 2 * len(prompts) <= len(batch.examples):
             return self._states_after(list(prompts), batch)
-        output = self.model.get_decoder()(
+        output = self.network.get_decoder()(
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
         )
         return output.last_hidden_state[batch.is_predictor]
@@ -138,7 +138,7 @@ class Student:
         place = {prompt: number for number, prompt in enumerate(prompts)}
         rows = torch.tensor([place[example.prompt_ids] for example in batch.examples], device=self.device)
         tokens, mask = left_pad(prompts, self.device)
-        cache, decoder = DynamicCache(), self.model.get_decoder()
+        cache, decoder = DynamicCache(), self.network.get_decoder()
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         read = decoder(
             input_ids=tokens, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
@@ -168,7 +168,7 @@ class Student:
 
     def head(self, states: Tensor) -> Tensor:
         """Logits (n, V) of hidden states (n, D)."""
-        return self.model.get_output_embeddings()(states)
+        return self.network.get_output_embeddings()(states)
 
     @torch.no_grad()
     def target_nll(self, examples: Sequence[Example], batch_size: int) -> list[Tensor]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from mixsd.core.draws import uniform
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Reply, Request, Sampling, decode
 
 GREEDY = Sampling()
@@ -27,7 +27,7 @@ class Completion:
 
 
 def generate(
-    student: Student,
+    model: ChatModel,
     prompts: Sequence[Sequence[int]],
     *,
     max_new_tokens: int,
@@ -42,7 +42,7 @@ def generate(
     and batch size are part of whatever identifies the result.
 
     Args:
-        student: The model.
+        model: The model.
         prompts: Token ids of each prompt.
         max_new_tokens: Budget, end token included.
         batch_size: Replies at a time.
@@ -58,19 +58,19 @@ def generate(
     completions: dict[int, Completion] = {}
 
     def finish(place: int, reply: Reply) -> bool:
-        completions[order[place]] = _complete(student, reply, stop)
+        completions[order[place]] = _complete(model, reply, stop)
         on_done(1)
         return False
 
     decode(
-        student.model,
+        model.network,
         requests,
         sampling=sampling,
         max_new_tokens=max_new_tokens,
-        end_ids=student.end_ids,
+        end_ids=model.end_ids,
         batch_size=batch_size,
         try_again=finish,
-        stops=(lambda reply: _first_stop(student.text(reply.ids), stop) is not None) if stop else None,
+        stops=(lambda reply: _first_stop(model.text(reply.ids), stop) is not None) if stop else None,
     )
     return [completions[index] for index in range(len(prompts))]
 
@@ -79,7 +79,7 @@ def _first_stop(text: str, stop: Sequence[str]) -> int | None:
     return min((text.find(string) for string in stop if string in text), default=None)
 
 
-def _complete(student: Student, reply: Reply, stop: Sequence[str]) -> Completion:
-    text = student.text(reply.ids)
+def _complete(model: ChatModel, reply: Reply, stop: Sequence[str]) -> Completion:
+    text = model.text(reply.ids)
     cut = _first_stop(text, stop)
     return Completion(text[:cut].strip(), len(reply.ids), truncated=not reply.ended and cut is None)

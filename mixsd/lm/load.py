@@ -25,7 +25,7 @@ from transformers.utils.hub import cached_file
 
 from mixsd.core.errors import ModelUnavailableError, at_least, one_of
 from mixsd.core.store import atomic_folder
-from mixsd.lm.chat_model import DTYPES, Student
+from mixsd.lm.chat_model import DTYPES, ChatModel
 from mixsd.mixing.expert_prompt import WORDINGS
 
 EMBEDDED, TINY = "smollm2_135m", "tiny_random"
@@ -122,7 +122,7 @@ def folder_fingerprint(key: str, folder: Path) -> str:
     return "folder-" + blake2b("".join(map(_file_digest, files)).encode(), digest_size=8).hexdigest()
 
 
-def load(settings: ModelSettings, cache_dir: Path) -> Student:
+def load(settings: ModelSettings, cache_dir: Path) -> ChatModel:
     """Load a model in float32 with its tokenizer, onto the GPU if there is one.
 
     Args:
@@ -138,16 +138,16 @@ def load(settings: ModelSettings, cache_dir: Path) -> Student:
     return load_folder(folder, settings.template_options)
 
 
-def load_folder(folder: Path | str, template_options: dict[str, Any]) -> Student:
+def load_folder(folder: Path | str, template_options: dict[str, Any]) -> ChatModel:
     """Load weights and tokenizer from a folder (or hub id), in float32."""
     return _student(*_from_pretrained(str(folder)), template_options)
 
 
 def _student(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template_options: dict[str, Any]
-) -> Student:
+) -> ChatModel:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Student(model.to(device).eval(), tokenizer, template_options)  # type: ignore[arg-type]
+    return ChatModel(model.to(device).eval(), tokenizer, template_options)  # type: ignore[arg-type]
 
 
 def _from_pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

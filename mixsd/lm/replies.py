@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from mixsd.core.draws import uniform
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Reply, Request, Sampling, decode
 from mixsd.methods.contract import RecordFile
 
 
 def greedy_replies(
-    student: Student,
+    model: ChatModel,
     prompts: Sequence[str],
     done: RecordFile,
     *,
@@ -21,7 +21,7 @@ def greedy_replies(
     """Token ids of the replies, in the order of the prompts.
 
     Args:
-        student: The model that replies.
+        model: The model that replies.
         prompts: User turns, each once.
         done: Replies so far, by prompt; new ones are added as they come.
         max_new_tokens: Budget of a reply.
@@ -37,11 +37,11 @@ def greedy_replies(
         return False
 
     decode(
-        student.model,
-        [Request([student.prompt_ids(p)], lambda *_: 0, partial(uniform, p)) for p in waiting],
+        model.network,
+        [Request([model.prompt_ids(p)], lambda *_: 0, partial(uniform, p)) for p in waiting],
         sampling=Sampling(),
         max_new_tokens=max_new_tokens,
-        end_ids=student.end_ids,
+        end_ids=model.end_ids,
         batch_size=batch_size,
         try_again=keep,
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mixsd.core.questions import Fact, Probe, Task
 from mixsd.lm.batches import GOLD, Batch, Example
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 
 
 @dataclass
@@ -54,10 +54,10 @@ class Workbench(Protocol):
         ...
 
 
-def gold_example(fact: Fact, student: Student) -> Example:
+def gold_example(fact: Fact, model: ChatModel) -> Example:
     """The gold text of a fact as a training example."""
-    ids = student.target_ids(fact.gold_text)
-    return Example(fact.id, student.prompt_ids(fact.prompt), ids, GOLD * len(ids), fact.gold_text)
+    ids = model.target_ids(fact.gold_text)
+    return Example(fact.id, model.prompt_ids(fact.prompt), ids, GOLD * len(ids), fact.gold_text)
 
 
 @runtime_checkable
@@ -68,13 +68,13 @@ class Method(Protocol):
     identity: dict[str, Any]
     """What changes its numbers beyond its settings, such as the content of a file they name."""
     reads_base: bool
-    """Whether its loss needs the frozen base model (`Student.as_base`)."""
+    """Whether its loss needs the frozen base model (`ChatModel.as_base`)."""
 
-    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
-        """Make the examples. `student` is the frozen base model here."""
+    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
+        """Make the examples. `model` is the frozen base model here."""
         ...
 
-    def loss(self, batch: Batch, student: Student) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
         """The loss of every trained target token, (N,), unreduced: the trainer averages, the same for all."""
         ...
 
@@ -98,24 +98,24 @@ class Step:
 class ChoosesExamples(Protocol):
     """A gradient method that decides at each step what it trains on: rollouts, or examples of no fact."""
 
-    def step_examples(self, step: Step, student: Student) -> list[Example]:
+    def step_examples(self, step: Step, model: ChatModel) -> list[Example]:
         """The examples of a step. What is drawn must depend on the step and on settings alone."""
         ...
 
 
 @runtime_checkable
-class Remembers(Protocol):
+class HasState(Protocol):
     """A gradient method with a state of its own, which checkpoints keep beside the model."""
 
-    def memory(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """The state after the steps so far."""
         ...
 
-    def remember(self, memory: dict[str, Tensor], student: Student) -> None:
+    def load_state_dict(self, state: dict[str, Tensor], model: ChatModel) -> None:
         """Go on from a state."""
         ...
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Let go of it: training is over."""
         ...
 
@@ -127,8 +127,8 @@ class Editor(Protocol):
     name: str
     identity: dict[str, Any]
 
-    def edit(self, task: Task, student: Student, bench: Workbench) -> Student:
-        """The model that has the knowledge; `student` is the base model and may be changed."""
+    def edit(self, task: Task, model: ChatModel, bench: Workbench) -> ChatModel:
+        """The model that has the knowledge; `model` is the base model and may be changed."""
         ...
 
     def asked(self, probe: Probe, task: Task) -> Probe:

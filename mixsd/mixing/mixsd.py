@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mixsd.core.questions import Task
 from mixsd.lm.batches import Batch
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation, Workbench
 from mixsd.mixing.target_cache import Writer
 from mixsd.mixing.target_files import file_digest, read_targets
@@ -59,15 +59,15 @@ class MixSD:
         self.identity = {**self.writer.identity, "targets": file_digest(targets) if targets else None}
         self.reads_base = False
 
-    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
         """Decode and verify a target for every fact, or take them from the cache or a file."""
         if self.targets:
-            return read_targets(self.targets, task, student)
-        made = self.writer.prepare(task, student, bench)
+            return read_targets(self.targets, task, model)
+        made = self.writer.prepare(task, model, bench)
         if self.writer.settings.mixing_rate > 0:
-            made.contrasts["expert"] = partial(self.writer.expert_replies, task, student, bench)
+            made.contrasts["expert"] = partial(self.writer.expert_replies, task, model, bench)
         return made
 
-    def loss(self, batch: Batch, student: Student) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
         """NLL per target token, (N,), the same as SFT's."""
-        return student.target_losses(batch)
+        return model.target_losses(batch)

@@ -6,7 +6,7 @@ from typing import Any
 from mixsd.core.errors import at_least, one_of
 from mixsd.core.questions import Fact, Task
 from mixsd.lm.batches import Example
-from mixsd.lm.chat_model import DTYPES, Student
+from mixsd.lm.chat_model import DTYPES, ChatModel
 from mixsd.methods.contract import Preparation, Workbench, gold_example
 from mixsd.mixing.expert_prompt import wording
 from mixsd.mixing.targets import (
@@ -52,11 +52,11 @@ class Writer:
         """The wording itself, which a run's settings only name."""
         return {"wording": asdict(wording(self.settings.expert_wording))}
 
-    def prepare(self, task: Task, student: Student, bench: Workbench) -> Preparation:
+    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
         """An example for every fact, by the failure policy, and what became of the attempts."""
-        targets = self.targets(task, student, bench, "writing targets")
+        targets = self.targets(task, model, bench, "writing targets")
         made = [
-            (target, self._example(target, fact, student))
+            (target, self._example(target, fact, model))
             for target, fact in zip(targets, task.facts, strict=True)
         ]
         examples = [example for _, example in made if example]
@@ -64,13 +64,13 @@ class Writer:
         decoded = sum(target.decoded for target in targets)
         return Preparation(examples, dropped, summarize(targets, task, self.settings), decoded)
 
-    def expert_replies(self, task: Task, student: Student, bench: Workbench) -> list[Example]:
+    def expert_replies(self, task: Task, model: ChatModel, bench: Workbench) -> list[Example]:
         """The expert's own greedy replies, right or wrong: what mixing starts from."""
         settings = replace(self.settings, mixing_rate=0.0, temperature=0.0, top_k=None, max_attempts=1)
         expert = replace(self, settings=settings, request=expert_request, verify=False)
-        return expert.prepare(task, student, bench).examples
+        return expert.prepare(task, model, bench).examples
 
-    def targets(self, task: Task, student: Student, bench: Workbench, title: str) -> list[Target]:
+    def targets(self, task: Task, model: ChatModel, bench: Workbench, title: str) -> list[Target]:
         """The targets in the order of the facts, decoded or taken from the cache."""
         with (
             bench.record_file("targets", self._fingerprint(task)) as done,
@@ -78,7 +78,7 @@ class Writer:
         ):
             return make_targets(
                 task,
-                student.in_dtype(self.decode_dtype),
+                model.in_dtype(self.decode_dtype),
                 self.settings,
                 batch_size=self.decode_batch_size,
                 done=done,
@@ -87,13 +87,13 @@ class Writer:
                 verify=self.verify,
             )
 
-    def _example(self, target: Target, fact: Fact, student: Student) -> Example | None:
+    def _example(self, target: Target, fact: Fact, model: ChatModel) -> Example | None:
         """What is trained on for a target, by the failure policy; None where nothing is."""
         if not target.passed and self.on_failure == "drop":
             return None
         if not target.passed and self.on_failure == "gold":
-            return gold_example(fact, student)
-        prompt = student.prompt_ids(fact.prompt)
+            return gold_example(fact, model)
+        prompt = model.prompt_ids(fact.prompt)
         return Example(fact.id, prompt, target.ids, target.provenance, target.text, target.attempt)
 
     def _fingerprint(self, task: Task) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from mixsd.core.errors import DataError
 from mixsd.core.questions import Task
 from mixsd.lm.batches import UNKNOWN, Example
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation
 
 
@@ -30,7 +30,7 @@ def file_digest(path: str) -> str:
     return blake2b(json.dumps(records).encode(), digest_size=8).hexdigest()
 
 
-def read_targets(path: str, task: Task, student: Student) -> Preparation:
+def read_targets(path: str, task: Task, model: ChatModel) -> Preparation:
     """Examples from a file, in the order of the task's facts; facts that the file lacks are dropped.
 
     Raises:
@@ -44,10 +44,10 @@ def read_targets(path: str, task: Task, student: Student) -> Preparation:
         if "messages" in record:
             prompt, reply = _turns(path, number, record)
             fact = by_prompt.get(prompt)
-            example = _tokenised(fact.id if fact else f"row {number}", prompt, reply, student)
-            changed += student.text(example.target_ids) != reply.strip()
+            example = _tokenised(fact.id if fact else f"row {number}", prompt, reply, model)
+            changed += model.text(example.target_ids) != reply.strip()
         else:
-            example = _own_example(path, number, record, student)
+            example = _own_example(path, number, record, model)
             fact = next((fact for fact in task.facts if fact.id == example.fact_id), None)
         foreign += fact is None
         if example.fact_id in found:
@@ -103,12 +103,12 @@ def _turns(path: str, number: int, record: Mapping[str, Any]) -> tuple[str, str]
         raise DataError(f"{path}:{number} needs one user and one assistant message, both text") from error
 
 
-def _tokenised(fact_id: str, prompt: str, reply: str, student: Student) -> Example:
-    ids = student.target_ids(reply)
-    return Example(fact_id, student.prompt_ids(prompt), ids, UNKNOWN * len(ids), reply)
+def _tokenised(fact_id: str, prompt: str, reply: str, model: ChatModel) -> Example:
+    ids = model.target_ids(reply)
+    return Example(fact_id, model.prompt_ids(prompt), ids, UNKNOWN * len(ids), reply)
 
 
-def _own_example(path: str, number: int, record: Mapping[str, Any], student: Student) -> Example:
+def _own_example(path: str, number: int, record: Mapping[str, Any], model: ChatModel) -> Example:
     try:
         example = Example(
             fact_id=record["fact_id"],
@@ -121,10 +121,10 @@ def _own_example(path: str, number: int, record: Mapping[str, Any], student: Stu
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}:{number} is no example of ours: {error} is missing or malformed") from error
-    vocabulary = range(len(student.tokenizer))
+    vocabulary = range(len(model.tokenizer))
     ids = [*example.prompt_ids, *example.target_ids]
     if not example.prompt_ids or not example.target_ids or any(token not in vocabulary for token in ids):
         raise DataError(f"{path}:{number} holds no token ids of this model")
-    if student.text(example.target_ids) != example.text.strip():
+    if model.text(example.target_ids) != example.text.strip():
         raise DataError(f"{path}:{number}: its ids do not spell its text; was it made with another model?")
     return example

@@ -14,7 +14,7 @@ from typing import Any
 from mixsd.core.errors import at_least, one_of, within
 from mixsd.core.questions import Fact, Outcome, Task
 from mixsd.lm.batches import AGREED, EXPERT
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Reply, Request, Sampling, decode
 from mixsd.methods.contract import RecordFile
 from mixsd.mixing.coins import coin_is_naive, token_draw
@@ -119,7 +119,7 @@ def rejection(
     return ""
 
 
-def mixed_request(fact: Fact, expert: ExpertWording, student: Student, settings: MixSettings) -> Request:
+def mixed_request(fact: Fact, expert: ExpertWording, model: ChatModel, settings: MixSettings) -> Request:
     """A reply to a fact's prompt, mixed by its own coins (prompt 0 is the naive one, 1 the expert one)."""
 
     def source(attempt: int, position: int) -> int:
@@ -127,24 +127,24 @@ def mixed_request(fact: Fact, expert: ExpertWording, student: Student, settings:
         return 0 if coin else 1
 
     return Request(
-        [student.prompt_ids(fact.prompt), student.prompt_ids(expert.render(fact))],
+        [model.prompt_ids(fact.prompt), model.prompt_ids(expert.render(fact))],
         source,
         draw=partial(token_draw, settings.seed, fact.id),
     )
 
 
-def expert_request(fact: Fact, expert: ExpertWording, student: Student, settings: MixSettings) -> Request:
+def expert_request(fact: Fact, expert: ExpertWording, model: ChatModel, settings: MixSettings) -> Request:
     """The expert's own reply; the naive conditional is not asked."""
-    prompts = [student.prompt_ids(expert.render(fact))]
+    prompts = [model.prompt_ids(expert.render(fact))]
     return Request(prompts, lambda *_: 0, partial(token_draw, settings.seed, fact.id), letters=EXPERT)
 
 
-RequestMaker = Callable[[Fact, ExpertWording, Student, MixSettings], Request]
+RequestMaker = Callable[[Fact, ExpertWording, ChatModel, MixSettings], Request]
 
 
 def make_targets(
     task: Task,
-    student: Student,
+    model: ChatModel,
     settings: MixSettings,
     *,
     batch_size: int,
@@ -157,7 +157,7 @@ def make_targets(
 
     Args:
         task: Brings the facts and the grader.
-        student: The frozen base model.
+        model: The frozen base model.
         settings: How to decode and judge.
         batch_size: Facts decoded at a time; the model reads twice as many rows. In float32 it does not
             change the targets.
@@ -174,7 +174,7 @@ def make_targets(
     for target in finished.values():
         on_finished(target)
     waiting = [fact for fact in task.facts if fact.id not in finished]
-    requests = {fact.id: request(fact, expert, student, settings) for fact in waiting}
+    requests = {fact.id: request(fact, expert, model, settings) for fact in waiting}
     # Prompts of like length join together, so that little is padded.
     waiting.sort(key=lambda fact: max(map(len, requests[fact.id].prompts)))
     rejections: dict[str, list[str]] = {fact.id: [] for fact in waiting}
@@ -182,7 +182,7 @@ def make_targets(
 
     def judge(index: int, reply: Reply) -> bool:
         """Verify a complete reply: have it decoded again, or finish the fact."""
-        fact, text = waiting[index], student.text(reply.ids)
+        fact, text = waiting[index], model.text(reply.ids)
         decoded[fact.id] += len(reply.ids)
         rejected, attempt = rejections[fact.id], len(rejections[fact.id])
         reason = rejection(reply, text, fact, task, expert, settings.reject) if verify else ""
@@ -200,11 +200,11 @@ def make_targets(
         return False
 
     decode(
-        student.model,
+        model.network,
         [requests[fact.id] for fact in waiting],
         sampling=Sampling(settings.temperature, settings.top_k),
         max_new_tokens=task.max_new_tokens,
-        end_ids=student.end_ids,
+        end_ids=model.end_ids,
         batch_size=batch_size,
         try_again=judge,
     )

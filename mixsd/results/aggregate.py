@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mixsd.core.errors import StoreError
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.results.stats import (
     FEWEST,
     holm,
@@ -71,12 +71,12 @@ class RetentionSuite(Protocol):
         ...
 
     def evaluate(
-        self, student: Student, tasks: Sequence[str], batch_size: int, on_done: Callable[[int], None]
+        self, model: ChatModel, tasks: Sequence[str], batch_size: int, on_done: Callable[[int], None]
     ) -> dict[str, TaskScores]:
         """Score a model on some of its tasks (test documents)."""
         ...
 
-    def validate(self, student: Student, batch_size: int) -> float | None:
+    def validate(self, model: ChatModel, batch_size: int) -> float | None:
         """Mean score on a few validation documents, for curves during training; None when switched off."""
         ...
 

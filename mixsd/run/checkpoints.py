@@ -7,8 +7,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from mixsd.core.store import write_json
-from mixsd.lm.chat_model import Student
-from mixsd.methods.contract import Method, Remembers
+from mixsd.lm.chat_model import ChatModel
+from mixsd.methods.contract import HasState, Method
 
 MEMORY = "method.safetensors"
 """The state of a method that has one."""
@@ -34,7 +34,7 @@ def complete(checkpoint: Path, method: Method, report: dict[str, Any]) -> None:
         method: Its state, where it has one, is saved too.
         report: What the training did so far; `last_checkpoint / COMPLETE` holds it.
     """
-    memory = method.memory() if isinstance(method, Remembers) else {}
+    memory = method.state_dict() if isinstance(method, HasState) else {}
     if memory:
         save_file(memory, checkpoint / MEMORY)
     write_json(checkpoint / COMPLETE, report)
@@ -43,7 +43,7 @@ def complete(checkpoint: Path, method: Method, report: dict[str, Any]) -> None:
             shutil.rmtree(older)
 
 
-def restore_method(checkpoint: Path, method: Method, student: Student) -> None:
+def restore_method(checkpoint: Path, method: Method, model: ChatModel) -> None:
     """Give a method the state that a checkpoint holds, if it holds one."""
-    if isinstance(method, Remembers) and (checkpoint / MEMORY).exists():
-        method.remember(load_file(checkpoint / MEMORY), student)
+    if isinstance(method, HasState) and (checkpoint / MEMORY).exists():
+        method.load_state_dict(load_file(checkpoint / MEMORY), model)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mixsd.lm.batches import BASE, Example
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.replies import greedy_replies
 from mixsd.methods.contract import Workbench
 from mixsd.methods.losses import CHUNK, FORWARD_KL, divergence
@@ -47,7 +47,7 @@ def prompts() -> list[str]:
     return (files("mixsd.run") / PROMPTS).read_text(encoding="utf-8").splitlines()
 
 
-def base_answers(base: Student, bench: Workbench) -> list[Example]:
+def base_answers(base: ChatModel, bench: Workbench) -> list[Example]:
     """The base model's greedy answers to the drift prompts, made once."""
     asked = prompts()
     with bench.record_file("drift_answers", {"prompts": asked, "max_new_tokens": BUDGET}) as done:
@@ -58,7 +58,7 @@ def base_answers(base: Student, bench: Workbench) -> list[Example]:
     ]
 
 
-def cached_fisher(path: Path, base: Student, examples: Sequence[Example]) -> dict[str, Tensor]:
+def cached_fisher(path: Path, base: ChatModel, examples: Sequence[Example]) -> dict[str, Tensor]:
     """`fisher` from a file, or made and kept there; another process waits its turn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
@@ -69,29 +69,29 @@ def cached_fisher(path: Path, base: Student, examples: Sequence[Example]) -> dic
         return load_file(path)
 
 
-def fisher(base: Student, examples: Sequence[Example]) -> dict[str, Tensor]:
+def fisher(base: ChatModel, examples: Sequence[Example]) -> dict[str, Tensor]:
     """Diagonal Fisher information of the base model, by parameter.
 
     The mean over examples of the squared gradient of an answer's log-likelihood, on the model's own answers.
     """
-    parameters = dict(base.model.named_parameters())
+    parameters = dict(base.network.named_parameters())
     total = {name: torch.zeros_like(weight) for name, weight in parameters.items()}
     trained = [weight.requires_grad for weight in parameters.values()]
-    base.model.requires_grad_(True)
+    base.network.requires_grad_(True)
     for example in examples:
-        base.model.zero_grad()
+        base.network.zero_grad()
         base.target_losses(base.collate([example])).sum().backward()
         for name, weight in parameters.items():
             if weight.grad is not None:
                 total[name] += weight.grad.square() / len(examples)
-    base.model.zero_grad()
+    base.network.zero_grad()
     for weight, before in zip(parameters.values(), trained, strict=True):
         weight.requires_grad_(before)
     return {name: value.cpu() for name, value in total.items()}
 
 
 @torch.no_grad()
-def displacement(base: Student, tuned: Student, weights: dict[str, Tensor]) -> dict[str, float]:
+def displacement(base: ChatModel, tuned: ChatModel, weights: dict[str, Tensor]) -> dict[str, float]:
     """Squared displacement, plain and Fisher-weighted, and R, their ratio.
 
     Args:
@@ -102,9 +102,9 @@ def displacement(base: Student, tuned: Student, weights: dict[str, Tensor]) -> d
     Returns:
         `raw` = sum d^2, `fisher` = sum F d^2, `ratio` = fisher / raw (0 where nothing moved).
     """
-    after = dict(tuned.model.named_parameters())
+    after = dict(tuned.network.named_parameters())
     raw = weighted = 0.0
-    for name, before in base.model.named_parameters():
+    for name, before in base.network.named_parameters():
         moved = (after[name].double() - before.double()).square()
         raw += float(moved.sum())
         weighted += float((moved * weights[name].to(moved.device)).sum())
@@ -112,7 +112,7 @@ def displacement(base: Student, tuned: Student, weights: dict[str, Tensor]) -> d
 
 
 @torch.no_grad()
-def distance(base: Student, tuned: Student, examples: Sequence[Example]) -> dict[str, float]:
+def distance(base: ChatModel, tuned: ChatModel, examples: Sequence[Example]) -> dict[str, float]:
     """KL(base || tuned) in nats and top-1 agreement, means over the tokens of the base model's answers."""
     total = agreed = count = 0.0
     for start in range(0, len(examples), BATCH):
@@ -126,9 +126,9 @@ def distance(base: Student, tuned: Student, examples: Sequence[Example]) -> dict
     return {"kl_base_tuned": total / count, "top1_agreement": agreed / count}
 
 
-def same_shape(base: Student, tuned: Student) -> bool:
+def same_shape(base: ChatModel, tuned: ChatModel) -> bool:
     """Whether two models have the same parameters, by name and shape."""
     shapes: list[dict[str, Any]] = [
-        {name: weight.shape for name, weight in student.model.named_parameters()} for student in (base, tuned)
+        {name: weight.shape for name, weight in model.network.named_parameters()} for model in (base, tuned)
     ]
     return shapes[0] == shapes[1]

@@ -3,12 +3,12 @@
 import torch
 
 from mixsd.core.errors import StoreError
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.run.drift import same_shape
 
 
 @torch.no_grad()
-def interpolate(base: Student, tuned: Student, alpha: float) -> Student:
+def interpolate(base: ChatModel, tuned: ChatModel, alpha: float) -> ChatModel:
     """A new student between two of the same shape; at 0 and 1 it equals base and tuned bit for bit.
 
     Raises:
@@ -19,8 +19,8 @@ def interpolate(base: Student, tuned: Student, alpha: float) -> Student:
             "training.interpolate needs a tuned model with the weights of its base (model.name), "
             "name by name; these two differ: set training.interpolate=[]"
         )
-    start, end = dict(base.model.named_parameters()), dict(tuned.model.named_parameters())
+    start, end = dict(base.network.named_parameters()), dict(tuned.network.named_parameters())
     between = base.copy("float32")
-    for name, weight in between.model.named_parameters():
+    for name, weight in between.network.named_parameters():
         weight.copy_(torch.lerp(start[name], end[name], alpha))
     return between

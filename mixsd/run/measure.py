@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mixsd.core.questions import RECALL, Probe
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Editor, RecordFile
 from mixsd.results.aggregate import TaskScores
 from mixsd.run import probing
@@ -41,58 +41,58 @@ class Scorer:
         for probe in config.task.probes:
             self._by_split.setdefault(probe.split, []).append(probe)
 
-    def base(self, student: Student) -> Scores:
+    def base(self, model: ChatModel) -> Scores:
         """Scores of the base model, from the cache where it has them."""
         scoring = self._scoring_settings()
         probes = {"probes": [asdict(probe) for probe in self._config.task.probes]}
         budget = {"max_new_tokens": self._config.task.max_new_tokens, **self._config.task.identity}
         suite = self._config.retention.fingerprint()
         return self._score(
-            student,
+            model,
             self._bench.record_file("base_probes", {**scoring, **budget, **probes}),
             self._bench.record_file("base_retention", {**scoring, "suite": suite}),
             "base",
             self._by_split,
         )
 
-    def tuned(self, student: Student, done: RecordFile, who: str) -> Scores:
+    def tuned(self, model: ChatModel, done: RecordFile, who: str) -> Scores:
         """Scores of a tuned model, asked as the method asks; what `done` holds is not measured again."""
         method, task = self._config.method, self._config.task
         by_split = self._by_split
         if isinstance(method, Editor):
             by_split = {s: [method.asked(probe, task) for probe in p] for s, p in by_split.items()}
-        return self._score(student, nullcontext(done), nullcontext(done), who, by_split)
+        return self._score(model, nullcontext(done), nullcontext(done), who, by_split)
 
-    def recall(self, student: Student) -> list[probing.Record]:
+    def recall(self, model: ChatModel) -> list[probing.Record]:
         """Ask the recall probes of all facts, for an evaluation during training."""
-        return self._ask(self._reader(student), self._by_split[RECALL], lambda _: None)
+        return self._ask(self._reader(model), self._by_split[RECALL], lambda _: None)
 
-    def validation(self, student: Student) -> float | None:
+    def validation(self, model: ChatModel) -> float | None:
         """Mean score on the suite's validation documents, or None when that is switched off."""
-        return self._config.retention.validate(self._reader(student), self._config.model.scoring_batch_size)
+        return self._config.retention.validate(self._reader(model), self._config.model.scoring_batch_size)
 
-    def _reader(self, student: Student) -> Student:
-        return student.in_dtype(self._config.model.scoring_dtype)
+    def _reader(self, model: ChatModel) -> ChatModel:
+        return model.in_dtype(self._config.model.scoring_dtype)
 
     def _scoring_settings(self) -> dict[str, Any]:
         model = self._config.model
         return {"dtype": model.scoring_dtype, "batch_size": model.scoring_batch_size}
 
     def _ask(
-        self, reader: Student, probes: Sequence[Probe], on_done: Callable[[int], None]
+        self, reader: ChatModel, probes: Sequence[Probe], on_done: Callable[[int], None]
     ) -> list[probing.Record]:
         return probing.ask(reader, self._config.task, probes, self._config.model.scoring_batch_size, on_done)
 
     def _score(
         self,
-        student: Student,
+        model: ChatModel,
         probe_file: AbstractContextManager[RecordFile],
         retention_file: AbstractContextManager[RecordFile],
         who: str,
         by_split: Mapping[str, Sequence[Probe]],
     ) -> Scores:
         suite, batch_size = self._config.retention, self._config.model.scoring_batch_size
-        reader = self._reader(student)
+        reader = self._reader(model)
         with probe_file as done:
             missing = {s: p for s, p in by_split.items() if s not in done.records}
             if missing:

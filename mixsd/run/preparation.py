@@ -10,37 +10,37 @@ import torch
 from mixsd.core.questions import Task
 from mixsd.core.store import read_jsonl, write_jsonl
 from mixsd.lm.batches import Example
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation, gold_example
 
 UNLIKELY = 5.0
 """Nats: a token the base model gives less than 0.7%."""
 
 
-def report(made: Preparation, task: Task, student: Student, batch_size: int) -> dict[str, Any]:
+def report(made: Preparation, task: Task, model: ChatModel, batch_size: int) -> dict[str, Any]:
     """The numbers of `results.json` under `targets`.
 
     NLL is under the base model, over target tokens: `nll` of what is trained on, `gold_nll` of the gold
     texts of all facts, `<name>_nll` of each contrast; shares count tokens above 5 nats (paper, analysis a).
     """
-    gold = [gold_example(fact, student) for fact in task.facts]
+    gold = [gold_example(fact, model) for fact in task.facts]
     contrasts: dict[str, Any] = {}
     for name, make in made.contrasts.items():
-        contrasts |= likelihood(f"{name}_", make(), student, batch_size)
+        contrasts |= likelihood(f"{name}_", make(), model, batch_size)
     return {
         "n": len(task.facts),
         "dropped": len(made.dropped),
         **made.report,
-        **likelihood("", made.examples, student, batch_size),
-        **likelihood("gold_", gold, student, batch_size),
+        **likelihood("", made.examples, model, batch_size),
+        **likelihood("gold_", gold, model, batch_size),
         **contrasts,
     }
 
 
-def write_examples(path: Path, examples: Sequence[Example], student: Student) -> None:
+def write_examples(path: Path, examples: Sequence[Example], model: ChatModel) -> None:
     """Write the examples, with each target token as text for people."""
     records = [
-        {**asdict(example), "pieces": [student.tokenizer.decode([token]) for token in example.target_ids]}
+        {**asdict(example), "pieces": [model.tokenizer.decode([token]) for token in example.target_ids]}
         for example in examples
     ]
     write_jsonl(path, records)
@@ -56,12 +56,12 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def likelihood(prefix: str, examples: Sequence[Example], student: Student, batch_size: int) -> dict[str, Any]:
+def likelihood(prefix: str, examples: Sequence[Example], model: ChatModel, batch_size: int) -> dict[str, Any]:
     """Mean NLL per target token under the model, the share above 5 nats, and how many there are."""
     examples = [example for example in examples if example.trained_tokens]
     if not examples:
         return {f"{prefix}nll": None, f"{prefix}unlikely_share": None, f"{prefix}tokens": 0}
-    losses = torch.cat(student.target_nll(examples, batch_size))
+    losses = torch.cat(model.target_nll(examples, batch_size))
     return {
         f"{prefix}nll": float(losses.mean()),
         f"{prefix}unlikely_share": float((losses > UNLIKELY).float().mean()),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mixsd.core.questions import Outcome, Probe, Task
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.generate import generate
 from mixsd.results.stats import proportion_interval
 
@@ -13,7 +13,7 @@ Record = dict[str, Any]
 
 
 def ask(
-    student: Student,
+    model: ChatModel,
     task: Task,
     probes: Sequence[Probe],
     batch_size: int,
@@ -22,7 +22,7 @@ def ask(
     """Ask probes and grade what comes back.
 
     Args:
-        student: The model, in the dtype it is to be scored in.
+        model: The model, in the dtype it is to be scored in.
         task: Brings grader and token budget.
         probes: What to ask.
         batch_size: Rows a batch.
@@ -32,9 +32,9 @@ def ask(
         One record per probe, in order: id, kind, fact_id, prompt, answers, text, extracted, outcome,
         tokens, prompt_tokens, and strict where the task has such a rule.
     """
-    prompts = [student.prompt_ids(p.prompt, p.system, p.earlier) for p in probes]
+    prompts = [model.prompt_ids(p.prompt, p.system, p.earlier) for p in probes]
     completions = generate(
-        student,
+        model,
         prompts,
         max_new_tokens=task.max_new_tokens,
         batch_size=batch_size,

@@ -28,7 +28,7 @@ from mixsd.core.store import (
 )
 from mixsd.lm import load as models
 from mixsd.lm.batches import Example
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Editor, Method, Preparation
 from mixsd.results.build import build_results, item_records, missed, overlap
 from mixsd.results.gate import misses
@@ -111,7 +111,7 @@ class _Run:
 
         _write_status(config, "running", stage="base scores")
         model = models.load(config.model, config.cache_dir)
-        with Meter(model.model) as meter:
+        with Meter(model.network) as meter:
             base = self.scorer.base(model)
         self._write_cost("base_scores", meter)
 
@@ -147,7 +147,7 @@ class _Run:
             (self.dir / leftover).unlink(missing_ok=True)
         self._keep_or_drop_model(tuned_model, is_base)
 
-    def _keep_or_drop_model(self, tuned: Student, is_base: bool) -> None:
+    def _keep_or_drop_model(self, tuned: ChatModel, is_base: bool) -> None:
         """The trained model stays, with its card, where that is asked for and the gate is met."""
         folder, results = self.dir / "model", read_json(self.dir / "results.json")
         missed_gate = misses(results, self.config.gate)
@@ -156,7 +156,7 @@ class _Run:
             return
         if not folder.exists():  # an editor's model
             with atomic_folder(folder) as target:
-                tuned.model.save_pretrained(target)
+                tuned.network.save_pretrained(target)
                 tuned.tokenizer.save_pretrained(target)
         write_text(folder / "README.md", model_card(self.config, results, missed_gate))
 
@@ -164,28 +164,28 @@ class _Run:
         for path, records in item_records(base, tuned, overlap(self.config, base)):
             write_jsonl(self.dir / f"{folder}{path}", records)
 
-    def _edited(self, method: Editor, student: Student) -> Student:
+    def _edited(self, method: Editor, model: ChatModel) -> ChatModel:
         """What a method without training gives."""
-        with Meter(student.model) as meter:
-            edited = method.edit(self.config.task, student, self.bench)
+        with Meter(model.network) as meter:
+            edited = method.edit(self.config.task, model, self.bench)
         self._write_cost("training", meter)
-        numbers = report(Preparation([]), self.config.task, student, self.config.model.scoring_batch_size)
+        numbers = report(Preparation([]), self.config.task, model, self.config.model.scoring_batch_size)
         write_json(self.dir / "preparation.json", {"report": numbers, "dropped": {}})
         write_json(self.dir / "training.json", asdict(TrainingReport(stopped_by="no training")))
         for name in ("examples.jsonl", METRICS, TRAJECTORY):
             write_text(self.dir / name, "")
         return edited
 
-    def _examples(self, method: Method, student: Student, base: Scores) -> list[Example]:
+    def _examples(self, method: Method, model: ChatModel, base: Scores) -> list[Example]:
         """Prepare what is trained on, or read what an interrupted run had prepared."""
         listed = self.dir / "examples.jsonl"
         if not (self.dir / "preparation.json").exists():
             task, kept = self.config.task, self._kept_facts(base)
-            with Meter(student.model) as meter:
-                made = method.prepare(TaskView(task, kept), student, self.bench)
+            with Meter(model.network) as meter:
+                made = method.prepare(TaskView(task, kept), model, self.bench)
             made.dropped |= {fact.id: NOT_KEPT for fact in task.facts if fact.id not in kept}
-            numbers = report(made, task, student, self.config.model.scoring_batch_size)
-            write_examples(listed, made.examples, student)
+            numbers = report(made, task, model, self.config.model.scoring_batch_size)
+            write_examples(listed, made.examples, model)
             self._write_cost("examples", meter, generated_tokens=made.generated_tokens)
             write_json(self.dir / "preparation.json", {"report": numbers, "dropped": made.dropped})
         return read_examples(listed)
@@ -199,7 +199,7 @@ class _Run:
             kept &= missed(base)
         return kept
 
-    def _trained(self, method: Method, student: Student, examples: list[Example], base: Scores) -> Student:
+    def _trained(self, method: Method, model: ChatModel, examples: list[Example], base: Scores) -> ChatModel:
         """Train the model, or load what an interrupted run had trained."""
         folder, report_file = self.dir / "model", self.dir / "training.json"
         if report_file.exists() and folder.exists():
@@ -207,19 +207,19 @@ class _Run:
         shutil.rmtree(folder, ignore_errors=True)
         for stale in (TUNED, "drift.json", *map(_between_file, self.config.training.interpolate)):
             (self.dir / stale).unlink(missing_ok=True)
-        with Meter(student.model) as meter:
-            trained = self._train(method, student, examples, accuracy(base.probes[RECALL]), meter)
+        with Meter(model.network) as meter:
+            trained = self._train(method, model, examples, accuracy(base.probes[RECALL]), meter)
         with atomic_folder(folder) as target:
-            student.model.save_pretrained(target)
-            student.tokenizer.save_pretrained(target)
+            model.network.save_pretrained(target)
+            model.tokenizer.save_pretrained(target)
         over_all_parts = ("trained_tokens", "generated_tokens", "forward_passes", "seconds")
         self._write_cost("training", meter, **{key: trained[key] for key in over_all_parts})
         write_json(report_file, trained)
         shutil.rmtree(self.dir / SCRATCH, ignore_errors=True)
-        return student
+        return model
 
     def _train(
-        self, method: Method, student: Student, examples: list[Example], base_recall: float, meter: Meter
+        self, method: Method, model: ChatModel, examples: list[Example], base_recall: float, meter: Meter
     ) -> dict[str, Any]:
         config, scratch = self.config, self.dir / SCRATCH
         checkpoint = last_checkpoint(scratch)
@@ -227,24 +227,24 @@ class _Run:
             keep_until(self.dir / name, checkpoint_step(checkpoint) if checkpoint else -1)
         trajectory = Trajectory(self.dir / TRAJECTORY)
         prepared = read_json(self.dir / "cost.json")["examples"]["generated_tokens"]
-        frozen = student.copy("float32") if config.drift.curve else None
+        frozen = model.copy("float32") if config.drift.curve else None
         answers = base_answers(frozen, self.bench) if frozen else []
 
         def add_point(step: int, so_far: TrainingReport, recall: float) -> None:
-            drift = distance(frozen, student, answers) if frozen else {}
+            drift = distance(frozen, model, answers) if frozen else {}
             trajectory.add(
                 {
                     "step": step,
                     "trained_tokens": so_far.trained_tokens,
                     "generated_tokens": prepared + so_far.generated_tokens,
                     "recall": recall,
-                    "retention_validation": self.scorer.validation(student),
+                    "retention_validation": self.scorer.validation(model),
                     **drift,
                 }
             )
 
         def evaluate(step: int, so_far: TrainingReport) -> Evaluation:
-            recall = accuracy(self.scorer.recall(student))
+            recall = accuracy(self.scorer.recall(model))
             add_point(step, so_far, recall)
             return Evaluation(recall, trajectory.stop(config.training))
 
@@ -253,7 +253,7 @@ class _Run:
         with self.bench.progress(f"training ({method.name})", config.training.max_steps) as advance:
             trained = train(
                 method,
-                student,
+                model,
                 examples,
                 config.training,
                 seed=config.seed,
@@ -265,20 +265,20 @@ class _Run:
             )
         return asdict(trained)
 
-    def _tuned_scores(self, student: Student) -> Scores:
+    def _tuned_scores(self, model: ChatModel) -> Scores:
         records = Records(self.dir / TUNED)
-        with Meter(student.model) as meter:
-            tuned = self.scorer.tuned(student, records, "tuned")
+        with Meter(model.network) as meter:
+            tuned = self.scorer.tuned(model, records, "tuned")
         self._write_cost("tuned_scores", meter)
         return tuned
 
-    def _measure_drift(self, tuned: Student, is_base: bool) -> None:
+    def _measure_drift(self, tuned: ChatModel, is_base: bool) -> None:
         """Write how far the tuned model is from its base; nothing where it is the base."""
         config, path = self.config, self.dir / "drift.json"
         if is_base or not config.drift.measure or path.exists():
             return
         base = models.load(config.model, config.cache_dir)
-        with Meter(base.model) as meter:
+        with Meter(base.network) as meter:
             answers = base_answers(base, self.bench)
             found: dict[str, Any] = distance(base, tuned, answers)
             if same_shape(base, tuned):
@@ -288,7 +288,7 @@ class _Run:
         self._write_cost("drift", meter)
         write_json(path, found)
 
-    def _interpolated(self, tuned: Student, at_one: Scores, is_base: bool) -> dict[float, Scores]:
+    def _interpolated(self, tuned: ChatModel, at_one: Scores, is_base: bool) -> dict[float, Scores]:
         """Scores between base and tuned, by alpha; nothing where the tuned model is the base model."""
         config = self.config
         alphas = sorted(config.training.interpolate)
@@ -296,11 +296,11 @@ class _Run:
             return {}
         base = models.load(config.model, config.cache_dir)
         found = {}
-        with Meter(base.model) as meter:
+        with Meter(base.network) as meter:
             for alpha in alphas:
-                student = interpolate(base, tuned, alpha)
+                model = interpolate(base, tuned, alpha)
                 records = Records(self.dir / _between_file(alpha))
-                found[alpha] = at_one if alpha == 1 else self.scorer.tuned(student, records, f"alpha={alpha}")
+                found[alpha] = at_one if alpha == 1 else self.scorer.tuned(model, records, f"alpha={alpha}")
         self._write_cost("interpolation", meter)
         return found
 

@@ -23,8 +23,8 @@ from mixsd.core.draws import shuffled
 from mixsd.core.errors import SettingError, at_least, one_of, within
 from mixsd.core.store import read_json
 from mixsd.lm.batches import STUDENT, Batch, Example
-from mixsd.lm.chat_model import DTYPES, Student
-from mixsd.methods.contract import ChoosesExamples, Method, Remembers, Step
+from mixsd.lm.chat_model import DTYPES, ChatModel
+from mixsd.methods.contract import ChoosesExamples, HasState, Method, Step
 from mixsd.run.checkpoints import COMPLETE, complete, last_checkpoint, restore_method
 
 AVERAGES = ("token", "sequence")
@@ -172,7 +172,7 @@ def average_loss(losses: Tensor, batch: Batch, how: str, tokens: int, sequences:
 
 def train(
     method: Method,
-    student: Student,
+    model: ChatModel,
     examples: Sequence[Example],
     settings: TrainingSettings,
     *,
@@ -187,7 +187,7 @@ def train(
 
     Args:
         method: Gives the loss of each target token.
-        student: Its model is trained; the base model when this begins, also when going on.
+        model: Its model is trained; the base model when this begins, also when going on.
         examples: What to train on; with none, or with no steps, nothing happens.
         settings: Shared by all methods.
         seed: Draws the order, and LoRA's first weights.
@@ -217,13 +217,13 @@ def train(
         report.forward_passes = earlier + passes()
 
     if settings.lora:
-        _add_adapter(student, settings, seed)
+        _add_adapter(model, settings, seed)
     else:
-        student.model.requires_grad_(True)
+        model.network.requires_grad_(True)
     if method.reads_base:
-        student.remember_base(settings.dtype)
+        model.keep_base_copy(settings.dtype)
     if resume:
-        restore_method(resume, method, student)
+        restore_method(resume, method, model)
     arguments = TrainingArguments(
         output_dir=str(scratch),
         max_steps=settings.max_steps,
@@ -242,23 +242,23 @@ def train(
         save_steps=settings.checkpoint_every or 1,
         report_to=[],
         disable_tqdm=True,
-        use_cpu=student.device.type == "cpu",
+        use_cpu=model.device.type == "cpu",
     )
-    trainer = _Trainer(method, student, settings, arguments, examples, report)
+    trainer = _Trainer(method, model, settings, arguments, examples, report)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_Watch(trainer, settings, report, count, log, evaluate, on_step))
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if settings.lora:
-        student.model = student.model.merge_and_unload()
-    student.forget_base()
-    if isinstance(method, Remembers):
-        method.forget()
-    student.model.eval()
+        model.network = model.network.merge_and_unload()
+    model.drop_base_copy()
+    if isinstance(method, HasState):
+        method.release()
+    model.network.eval()
     count()
     return report
 
 
-def _add_adapter(student: Student, settings: TrainingSettings, seed: int) -> None:
+def _add_adapter(model: ChatModel, settings: TrainingSettings, seed: int) -> None:
     """Put LoRA adapters on the model, whose own weights stay as they are."""
     from peft import LoraConfig, get_peft_model  # heavy, and only needed here
 
@@ -270,7 +270,7 @@ def _add_adapter(student: Student, settings: TrainingSettings, seed: int) -> Non
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        student.model = get_peft_model(student.model, config)
+        model.network = get_peft_model(model.network, config)
 
 
 class _Plan(Dataset[list[Example]]):
@@ -292,15 +292,15 @@ class _Trainer(Trainer):
     def __init__(
         self,
         method: Method,
-        student: Student,
+        model: ChatModel,
         settings: TrainingSettings,
         arguments: TrainingArguments,
         examples: Sequence[Example],
         report: TrainingReport,
     ) -> None:
         plan = _Plan(schedule(examples, settings, arguments.seed), settings.batch_size)
-        super().__init__(model=student.model, args=arguments, train_dataset=plan)
-        self.method, self._student, self._settings, self._report = method, student, settings, report
+        super().__init__(model=model.network, args=arguments, train_dataset=plan)
+        self.method, self._student, self._settings, self._report = method, model, settings, report
         self._extras = [example for example in examples if example.extra]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -339,7 +339,7 @@ class _Trainer(Trainer):
         if not isinstance(self.method, ChoosesExamples):
             return list(scheduled)
         step = Step(self.state.global_step, scheduled, self._extras)
-        self._student.model.eval()
+        self._student.network.eval()
         with self._autocast():
             chosen = self.method.step_examples(step, self._student)
         written = (len(example.target_ids) for example in chosen if set(example.provenance) == {STUDENT})

@@ -118,27 +118,29 @@ def test_an_averaged_teacher_follows_the_student_by_its_decay(build, tiny):  # n
     """After each step the average is decay * average + (1 - decay) * student, from the base model on."""
     method = build("opsd", "method.teacher=ema", "method.ema_decay=0.75")
     facts = method.prepare(TASK, tiny, MemoryBench()).examples
-    weight = tiny.model.model.layers[0].mlp.down_proj.weight
+    weight = tiny.network.model.layers[0].mlp.down_proj.weight
     name = "model.layers.0.mlp.down_proj.weight"
     first = weight.detach().clone()
     method.step_examples(Step(0, facts, []), tiny)
-    assert torch.equal(method.memory()[name], first), "the base model at first"
+    assert torch.equal(method.state_dict()[name], first), "the base model at first"
     expected = first
     for number in (1, 2):
         with torch.no_grad():
             weight.add_(1.0)
         written = method.step_examples(Step(number, facts, []), tiny)
         expected = 0.75 * expected + 0.25 * weight
-        assert torch.allclose(method.memory()[name], expected, atol=1e-6)
-    assert not method.memory()[name].requires_grad
+        assert torch.allclose(method.state_dict()[name], expected, atol=1e-6)
+    assert not method.state_dict()[name].requires_grad
     batch = tiny.collate(written)
     method.loss(batch, tiny).sum().backward()
-    assert weight.grad is not None and method._average.model.model.layers[0].mlp.down_proj.weight.grad is None
+    assert (
+        weight.grad is not None and method._average.network.model.layers[0].mlp.down_proj.weight.grad is None
+    )
     other = build("opsd", "method.teacher=ema", "method.ema_decay=0.75")
-    other.remember(method.memory(), tiny)
+    other.remember(method.state_dict(), tiny)
     assert torch.equal(other.loss(batch, tiny), method.loss(batch, tiny))
-    method.forget()
-    assert method.memory() == {}
+    method.release()
+    assert method.state_dict() == {}
 
 
 def test_interpolation_at_its_ends_is_base_and_tuned_bit_for_bit(build, tmp_path):  # noqa: F811
@@ -149,7 +151,7 @@ def test_interpolation_at_its_ends_is_base_and_tuned_bit_for_bit(build, tmp_path
     half = weights(interpolate(base, tuned, 0.5))
     assert torch.allclose(half, (weights(base) + weights(tuned)) / 2, atol=1e-7)
     assert not torch.equal(weights(base), weights(tuned))
-    del tuned.model.model.layers[1]
+    del tuned.network.model.layers[1]
     with pytest.raises(StoreError, match="name by name"):
         interpolate(base, tuned, 0.5)
 
@@ -168,7 +170,7 @@ def test_in_context_shows_the_fact_when_it_is_asked_for(task, tiny):
 def test_a_checkpoint_is_loaded_as_it_was_saved(build, tmp_path):  # noqa: F811
     tuned, _, _ = fit(build("sft"), tmp_path, max_steps=2)
     folder = tmp_path / "saved"
-    tuned.model.save_pretrained(folder)
+    tuned.network.save_pretrained(folder)
     tuned.tokenizer.save_pretrained(folder)
     method = Checkpoint("checkpoint", str(folder))
     assert torch.equal(weights(method.edit(TASK, fresh(), MemoryBench())), weights(tuned))
@@ -176,7 +178,7 @@ def test_a_checkpoint_is_loaded_as_it_was_saved(build, tmp_path):  # noqa: F811
     (tmp_path / "run").mkdir()
     shutil.copytree(folder, tmp_path / "run" / "model")
     assert Checkpoint("checkpoint", str(tmp_path / "run")).identity == before, "a run that kept its model"
-    fit(build("sft"), tmp_path, max_steps=3)[0].model.save_pretrained(folder)
+    fit(build("sft"), tmp_path, max_steps=3)[0].network.save_pretrained(folder)
     assert Checkpoint("checkpoint", str(folder)).identity != before, "identified by content"
     with pytest.raises(ModelUnavailableError, match="method.path=.* is no model folder"):
         Checkpoint("checkpoint", str(tmp_path))

@@ -31,10 +31,10 @@ def test_collate_trains_on_targets_with_their_end_token_and_on_nothing_else():
 def test_target_logits_are_those_of_each_example_alone(tiny):
     batch = collate([example(5, 3), example(2, 6)], pad_id=END)
     together = tiny.target_logits(batch)
-    assert together.shape == (9, tiny.model.config.vocab_size)
+    assert together.shape == (9, tiny.network.config.vocab_size)
     alone = torch.cat([tiny.target_logits(collate([e], END)) for e in (example(5, 3), example(2, 6))])
     assert torch.allclose(together, alone, atol=1e-5)
-    full = tiny.model(batch.input_ids, attention_mask=batch.attention_mask).logits
+    full = tiny.network(batch.input_ids, attention_mask=batch.attention_mask).logits
     assert torch.allclose(together, full[batch.is_predictor], atol=1e-5)
 
 
@@ -46,18 +46,18 @@ def test_a_prompt_that_several_examples_share_is_read_once_to_the_same_end(tiny)
     batch = collate(rows, pad_id=END)
     results = []
     for shared in (True, False):
-        tiny.model.zero_grad()
-        passes = ForwardPasses(tiny.model)
+        tiny.network.zero_grad()
+        passes = ForwardPasses(tiny.network)
         if shared:
             with passes:
                 states = tiny.target_states(batch)
             assert passes.count == 2, "prompts, then targets"
         else:
-            output = tiny.model.get_decoder()(batch.input_ids, attention_mask=batch.attention_mask)
+            output = tiny.network.get_decoder()(batch.input_ids, attention_mask=batch.attention_mask)
             states = output.last_hidden_state[batch.is_predictor]
         assert torch.allclose(tiny.head(states), tiny.target_logits(batch), atol=1e-5)
         (states.sin() * torch.arange(len(states))[:, None]).sum().backward()
-        grads = [p.grad.clone() for p in tiny.model.parameters() if p.grad is not None]
+        grads = [p.grad.clone() for p in tiny.network.parameters() if p.grad is not None]
         results.append((states.detach(), torch.cat([grad.flatten() for grad in grads])))
     assert torch.allclose(results[0][0], results[1][0], atol=1e-5)
     assert torch.allclose(results[0][1], results[1][1], atol=1e-3)
@@ -65,8 +65,8 @@ def test_a_prompt_that_several_examples_share_is_read_once_to_the_same_end(tiny)
 
 def test_no_gradient_reaches_prompt_or_padding(tiny):
     batch = collate([example(4, 2), example(2, 1)], pad_id=END)
-    embedded = tiny.model.get_input_embeddings()(batch.input_ids).detach().requires_grad_(True)
-    logits = tiny.model(inputs_embeds=embedded, attention_mask=batch.attention_mask).logits
+    embedded = tiny.network.get_input_embeddings()(batch.input_ids).detach().requires_grad_(True)
+    logits = tiny.network(inputs_embeds=embedded, attention_mask=batch.attention_mask).logits
     scored = logits[batch.is_predictor]
     scored.sum().backward()
     touched = embedded.grad.abs().sum(dim=-1) > 0
@@ -91,9 +91,9 @@ def test_gold_example_round_trips(tiny):
 
 def test_in_dtype_copies_and_leaves_the_original(tiny):
     half = tiny.in_dtype("bfloat16")
-    assert half.model.dtype == torch.bfloat16 and tiny.model.dtype == torch.float32
+    assert half.network.dtype == torch.bfloat16 and tiny.network.dtype == torch.float32
     assert tiny.in_dtype("float32") is tiny
-    assert not any(parameter.requires_grad for parameter in half.model.parameters())
+    assert not any(parameter.requires_grad for parameter in half.network.parameters())
 
 
 def test_left_pad():

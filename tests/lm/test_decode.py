@@ -38,7 +38,7 @@ def decode_attempts(student, pairs, attempts, sampling=Sampling(), budget=BUDGET
         return seen[index] < attempts
 
     decode(
-        student.model,
+        student.network,
         pairs,
         sampling=sampling,
         max_new_tokens=budget,
@@ -57,7 +57,7 @@ def slow_reference(student, pair, sampling, budget=BUDGET, attempt=0) -> Reply:
     for position in range(budget):
         source = pair.source(attempt, position)
         prompt = pair.prompts[source]
-        logits = student.model(torch.tensor([[*prompt, *reply.ids]])).logits[:, -1]
+        logits = student.network(torch.tensor([[*prompt, *reply.ids]])).logits[:, -1]
         token = int(sampling.pick(logits, torch.tensor([pair.draw(attempt, position)]))[0])
         reply.ids.append(token)
         reply.provenance += "ne"[source]
@@ -83,7 +83,7 @@ def by_transformers(student, prompts):
     tokens, mask = left_pad(prompts, student.device)
     config = GenerationConfig(max_new_tokens=BUDGET, do_sample=False, eos_token_id=sorted(student.end_ids),
                               pad_token_id=student.end_id)  # fmt: skip
-    rows = student.model.generate(input_ids=tokens, attention_mask=mask, generation_config=config)
+    rows = student.network.generate(input_ids=tokens, attention_mask=mask, generation_config=config)
     replies = rows[:, tokens.shape[1] :].tolist()
     ends = [
         next((i + 1 for i, token in enumerate(row) if token in student.end_ids), BUDGET) for row in replies
@@ -155,10 +155,10 @@ def test_joining_leaving_and_retrying_change_no_token(tiny, batch_size):
 
 def test_a_reply_stops_where_the_context_ends(tiny):
     pair = make_requests(tiny, 0.5, count=1)[0]
-    tiny.model.config.max_position_embeddings = len(pair.prompts[1]) + 5
+    tiny.network.config.max_position_embeddings = len(pair.prompts[1]) + 5
     reply = decode_once(tiny, [pair])[0]
     assert len(reply.ids) == 5 and not reply.ended
-    tiny.model.config.max_position_embeddings = len(pair.prompts[1])
+    tiny.network.config.max_position_embeddings = len(pair.prompts[1])
     with pytest.raises(DataError, match="fills the model's context"):
         decode_once(tiny, [pair])
 

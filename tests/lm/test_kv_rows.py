@@ -29,7 +29,7 @@ def check(model, rows, logits):
 
 @pytest.fixture(scope="module")
 def model():
-    return models.load(model_settings("tiny_random"), Path("/nowhere")).model
+    return models.load(model_settings("tiny_random"), Path("/nowhere")).network
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from mixsd.core.questions import TaskView
 from mixsd.lm import load as models
-from mixsd.lm.chat_model import Student
+from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import ChoosesExamples, Method, Step
 from mixsd.run.config import read_config
 from mixsd.run.preparation import read_examples, report, write_examples
@@ -57,7 +57,7 @@ every_method = pytest.mark.parametrize("name", gradient_methods())
 full_and_lora = pytest.mark.parametrize("lora", [None, 4], ids=["full", "lora"])
 
 
-def fresh() -> Student:
+def fresh() -> ChatModel:
     return models.load(settings("tiny_random"), Path("/nowhere"))
 
 
@@ -96,7 +96,7 @@ def some_batch(method, student):
         step = Step(0, facts, [example for example in prepared if example.extra])
         prepared = method.step_examples(step, student)
     if method.reads_base:
-        student.remember_base("float32")
+        student.keep_base_copy("float32")
     return student.collate(prepared)
 
 
@@ -113,8 +113,8 @@ def test_a_finite_loss_per_trained_token_and_no_gradient_elsewhere(build, name):
             output.last_hidden_state.retain_grad()
             seen.append(output.last_hidden_state)
 
-    handle = student.model.get_decoder().register_forward_hook(watch)
-    student.model.requires_grad_(True)
+    handle = student.network.get_decoder().register_forward_hook(watch)
+    student.network.requires_grad_(True)
     losses = method.loss(batch, student)
     handle.remove()
     assert losses.shape == batch.target_ids.shape and losses.isfinite().all() and losses.numel() > 0
@@ -155,7 +155,7 @@ class SharpTeacher:
 
     def __init__(self, student):
         self.gold = {fact.id: student.target_ids(fact.gold_text) for fact in TASK.facts}
-        self.size = student.model.config.vocab_size
+        self.size = student.network.config.vocab_size
 
     def target_states(self, batch):
         wanted = [
@@ -179,7 +179,7 @@ def test_opsd_follows_a_sharp_teacher(build, tmp_path, monkeypatch, divergence, 
         with torch.no_grad():
             yield teacher
 
-    monkeypatch.setattr(Student, "as_base", as_base)
+    monkeypatch.setattr(ChatModel, "as_base", as_base)
     method = build("opsd", f"method.divergence={divergence}")
     _, report, curve = fit(method, tmp_path, student, max_steps=steps)
     first, last = curve[0]["loss"], sum(point["loss"] for point in curve[-10:]) / 10
@@ -228,7 +228,7 @@ def test_same_seed_same_weights_and_the_cost_is_reported(build, name, lora, tmp_
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         student = fresh()
-        with Meter(student.model) as meter:
+        with Meter(student.network) as meter:
             student, report, _ = fit(build(name), tmp_path / folder, student, max_steps=3, lora=lora)
         results.append(weights(student))
         assert meter.forward_passes >= 3 and meter.seconds > 0 and meter.peak_memory_bytes > 0
@@ -246,7 +246,7 @@ def test_with_an_adapter_the_base_model_is_the_same_weights(build, name, tmp_pat
     def loss(batch, student):
         with student.as_base() as frozen, torch.no_grad():
             seen.append(torch.equal(frozen.target_logits(batch), base.target_logits(batch)))
-            assert frozen.model is student.model
+            assert frozen.network is student.network
         return plain(batch, student)
 
     monkeypatch.setattr(method, "loss", loss)

@@ -44,7 +44,7 @@ def method(**changes):
 def student(tiny):
     """Random bytes, but ending often enough that replies end within the budget."""
     with torch.no_grad():
-        tiny.model.lm_head.weight[tiny.end_id] *= 14
+        tiny.network.lm_head.weight[tiny.end_id] *= 14
     return tiny
 
 
@@ -93,7 +93,7 @@ def test_resume_gives_the_same_targets_and_decodes_only_what_is_missing(student)
     half.records = dict(list(done.records.items())[:4])
     assert run(FakeTask(8, even), student, mix(), half) == whole
     assert half.records == done.records
-    student.model = None  # nothing is left to decode
+    student.network = None  # nothing is left to decode
     assert run(FakeTask(8, even), student, mix(), done) == whole
 
 

@@ -21,15 +21,17 @@ class Quadratic:
     """log p(example) = -1/2 sum a_i (w_i - x_i)^2: its gradient is a_i (x_i - w_i), known by hand."""
 
     def __init__(self, weights):
-        self.model = torch.nn.Linear(3, 1, bias=False)
-        self.model.weight.data = torch.tensor([weights])
+        self.network = torch.nn.Linear(3, 1, bias=False)
+        self.network.weight.data = torch.tensor([weights])
         self.curvature = torch.tensor([1.0, 10.0, 0.0])
 
     def collate(self, examples):
         return examples[0]
 
     def target_losses(self, example):
-        return (self.curvature * (self.model.weight[0] - torch.tensor(example)).square() / 2)[None].sum(dim=1)
+        return (self.curvature * (self.network.weight[0] - torch.tensor(example)).square() / 2)[None].sum(
+            dim=1
+        )
 
 
 def test_fisher_and_displacement_of_a_quadratic_by_hand():
@@ -41,7 +43,7 @@ def test_fisher_and_displacement_of_a_quadratic_by_hand():
     assert moved["raw"] == 9 + 1 + 4 and moved["fisher"] == 5 * 9 + 200 * 1
     assert moved["ratio"] == pytest.approx(245 / 14)
     assert displacement(base, base, found) == {"raw": 0.0, "fisher": 0.0, "ratio": 0.0}
-    assert base.model.weight.grad is None or not base.model.weight.grad.any()
+    assert base.network.weight.grad is None or not base.network.weight.grad.any()
 
 
 def test_a_model_is_at_no_distance_from_itself_and_at_some_from_a_trained_one(build, tmp_path):  # noqa: F811
@@ -70,7 +72,7 @@ def test_fisher_is_made_once(tmp_path, monkeypatch):
     monkeypatch.setattr("mixsd.run.drift.fisher", None)
     again = cached_fisher(path, base, answers)
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert set(first) == {name for name, _ in base.model.named_parameters()}
+    assert set(first) == {name for name, _ in base.network.named_parameters()}
 
 
 def test_drift_prompts_are_nobodys_else():

@@ -55,7 +55,7 @@ def fit(student, settings, tmp_path, examples=None, evaluate=lambda *_: Evaluati
 
 
 def weights(student):
-    return torch.cat([parameter.detach().flatten() for parameter in student.model.parameters()])
+    return torch.cat([parameter.detach().flatten() for parameter in student.network.parameters()])
 
 
 def test_schedule_covers_all_facts_and_keeps_the_shared_order(tiny):
@@ -107,7 +107,7 @@ def test_same_seed_same_weights_and_masters_stay_float32(tiny, tmp_path, dtype):
     for student in (tiny, other):
         fit(student, make(dtype=dtype), tmp_path)
     assert torch.equal(weights(tiny), weights(other))
-    assert tiny.model.dtype == torch.float32
+    assert tiny.network.dtype == torch.float32
 
 
 def test_a_bf16_learning_rate_is_not_rounded_away(tiny, tmp_path):
@@ -128,7 +128,7 @@ def test_evaluates_on_schedule_and_stops_at_the_goal(tiny, tmp_path):
     seen = []
 
     def evaluate(step, so_far):
-        assert not tiny.model.training
+        assert not tiny.network.training
         seen.append((step, so_far.trained_tokens))
         return Evaluation(step / 10, stop="until_recall" if step >= 6 else "")
 

@@ -28,15 +28,15 @@ def test_scores_every_task_and_counts_progress(tiny):
 
 
 def test_leaves_generators_mode_and_weights_alone(tiny):
-    tiny.model.train()
-    before = {name: value.clone() for name, value in tiny.model.state_dict().items()}
+    tiny.network.train()
+    before = {name: value.clone() for name, value in tiny.network.state_dict().items()}
     random.seed(5), np.random.seed(5), torch.manual_seed(5)
     suite().evaluate(tiny, POCKET, 8, lambda _: None)
     drawn = random.random(), np.random.random(), torch.rand(1).item()
     random.seed(5), np.random.seed(5), torch.manual_seed(5)
     assert drawn == (random.random(), np.random.random(), torch.rand(1).item())
-    assert tiny.model.training
-    assert all(torch.equal(before[name], value) for name, value in tiny.model.state_dict().items())
+    assert tiny.network.training
+    assert all(torch.equal(before[name], value) for name, value in tiny.network.state_dict().items())
 
 
 def test_training_is_the_same_with_and_without_an_evaluation_in_the_middle(tmp_path, monkeypatch):
@@ -51,7 +51,7 @@ def test_training_is_the_same_with_and_without_an_evaluation_in_the_middle(tmp_p
 
     def trained(dropout, watched):
         student = models.load(settings("tiny_random"), tmp_path)
-        for module in student.model.modules():
+        for module in student.network.modules():
             if hasattr(module, "attention_dropout"):
                 module.attention_dropout = dropout
 
@@ -72,7 +72,7 @@ def test_training_is_the_same_with_and_without_an_evaluation_in_the_middle(tmp_p
 def test_the_same_model_scores_the_same_twice_and_the_tied_head_stays_tied(tiny):
     first = suite().evaluate(tiny, POCKET, 8, lambda _: None)
     assert first == suite().evaluate(tiny, POCKET, 8, lambda _: None)
-    assert tiny.model.lm_head.weight is tiny.model.get_input_embeddings().weight
+    assert tiny.network.lm_head.weight is tiny.network.get_input_embeddings().weight
 
 
 def test_prompts_are_those_of_the_probes(smollm, monkeypatch):
