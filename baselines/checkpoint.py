@@ -1,12 +1,13 @@
 """Any tuned model from a folder, scored on both axes against its base: one's own point on the plot."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mixsd.core.questions import Probe, Task
+from mixsd.core.questions import Fact
 from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
-from mixsd.methods.contract import Workbench
+from mixsd.methods.contract import Edited, Workbench
 
 
 class Checkpoint:
@@ -26,10 +27,6 @@ class Checkpoint:
         self.path = given / "model" if (given / "model").is_dir() else given
         self.identity: dict[str, Any] = {"weights": models.folder_fingerprint("method.path", self.path)}
 
-    def edit(self, task: Task, model: ChatModel, bench: Workbench) -> ChatModel:
-        """The model of the folder, read with the base's template options."""
-        return models.load_folder(self.path, model.template_options)
-
-    def asked(self, probe: Probe, task: Task) -> Probe:
-        """The probe as it is."""
-        return probe
+    def edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Edited:
+        """The model of the folder, read with the base's template options; it was taught elsewhere."""
+        return Edited(models.load_folder(self.path, model.template_options), changed=True)

@@ -4,12 +4,12 @@ The paper's OPSD-NLL. With the verifier it is MixSD at mixing rate 0. As `rewrit
 the gold text where the reply is wrong, it is self-distillation fine-tuning (arXiv 2402.13669).
 """
 
-from torch import Tensor
+from collections.abc import Sequence
 
-from mixsd.core.questions import Task
+from mixsd.core.questions import Fact
 from mixsd.lm.batches import Batch
 from mixsd.lm.chat_model import ChatModel
-from mixsd.methods.contract import Preparation, Workbench
+from mixsd.methods.contract import Preparation, TokenLoss, Workbench
 from mixsd.mixing.target_cache import Writer
 from mixsd.mixing.targets import MixSettings, expert_request
 
@@ -29,6 +29,7 @@ class ContextDistillation:
         expert_wording: How the expert prompt shows the gold text.
         decode_dtype: Arithmetic of decoding.
         decode_batch_size: Answers decoded at a time.
+        max_new_tokens: Budget of an answer, its end included.
         seed: Draws tokens when T > 0.
 
     Raises:
@@ -47,18 +48,20 @@ class ContextDistillation:
         expert_wording: str,
         decode_dtype: str,
         decode_batch_size: int,
+        max_new_tokens: int,
         seed: int,
     ) -> None:
         self.name = name
         settings = MixSettings(0.0, temperature, top_k, max_attempts, tuple(reject), expert_wording, seed)
-        self.writer = Writer(settings, on_failure, decode_dtype, decode_batch_size, expert_request, verify)
+        self.writer = Writer(
+            settings, on_failure, decode_dtype, decode_batch_size, max_new_tokens, expert_request, verify
+        )
         self.identity = self.writer.identity
-        self.reads_base = False
 
-    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
+    def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """The expert's answer to every fact, verified or not."""
-        return self.writer.prepare(task, model, bench)
+        return self.writer.prepare(facts, model, bench)
 
-    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
         """NLL per target token, (N,)."""
-        return model.target_losses(batch)
+        return TokenLoss(model.target_losses(batch))

@@ -4,12 +4,13 @@ Its recall is a ceiling for methods that put the fact into the weights, its pric
 question, and its retention is that of the base model.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from mixsd.core.questions import Probe, Task
+from mixsd.core.questions import Fact, Probe, Question
 from mixsd.lm.chat_model import ChatModel
-from mixsd.methods.contract import Workbench
+from mixsd.methods.contract import Edited, Workbench
 from mixsd.mixing.expert_prompt import wording
 
 
@@ -29,13 +30,16 @@ class InContext:
         self.expert = wording(expert_wording)
         self.identity: dict[str, Any] = {"wording": asdict(self.expert)}
 
-    def edit(self, task: Task, model: ChatModel, bench: Workbench) -> ChatModel:
-        """The base model as it is."""
-        return model
+    def edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Edited:
+        """The base model as it is; a probe is asked with its fact shown, where that may be taught."""
+        by_id = {fact.id: fact for fact in facts}
 
-    def asked(self, probe: Probe, task: Task) -> Probe:
-        """The probe with its fact shown; one that asks for no fact stays as it is."""
-        fact = next((fact for fact in task.facts if fact.id == probe.fact_id), None)
-        if fact is None:
-            return probe
-        return replace(probe, prompt=self.expert.show(probe.prompt, fact.gold_text))
+        def ask(probe: Probe) -> Question:
+            fact, question = by_id.get(probe.fact_id), probe.question
+            if fact is None:
+                return question
+            # What is shown names the answer, so what is asked stays the question alone.
+            shown = self.expert.show(question.prompt, fact.gold_text)
+            return replace(question, prompt=shown, asks=question.asked)
+
+        return Edited(model, changed=False, ask=ask)

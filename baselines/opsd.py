@@ -5,7 +5,7 @@ the gold text, and scores the student's own tokens. The gradient flows through t
 of the tokens, not through their choice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from mixsd.core.draws import uniform
 from mixsd.core.errors import SettingError, at_least, one_of, within
-from mixsd.core.questions import Task
+from mixsd.core.questions import Fact
 from mixsd.lm.batches import STUDENT, Batch, Example
 from mixsd.lm.chat_model import DTYPES, ChatModel
 from mixsd.lm.decode import Reply, Request, Sampling, decode
-from mixsd.methods.contract import Preparation, Step, Workbench
+from mixsd.methods.contract import Preparation, Step, TokenLoss, Workbench
 from mixsd.methods.losses import DIVERGENCES, chunked_divergence
 from mixsd.mixing.expert_prompt import wording
 
@@ -81,7 +81,7 @@ class OPSD:
         self.reads_base = teacher == FROZEN
         self._average: ChatModel | None = None
 
-    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
+    def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """The student's and the teacher's prompt of every fact; the targets come during training."""
         return Preparation(
             [
@@ -93,7 +93,7 @@ class OPSD:
                     text="",
                     teacher_ids=model.prompt_ids(self.expert.render(fact)),
                 )
-                for fact in task.facts
+                for fact in facts
             ]
         )
 
@@ -133,7 +133,7 @@ class OPSD:
         )
         return [answers[index] for index in range(len(asked))]
 
-    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
         """The divergence at every token that the student wrote, (N,)."""
         shown = [
             Example(e.fact_id, e.teacher_ids, e.target_ids, e.provenance, e.text) for e in batch.examples
@@ -145,8 +145,10 @@ class OPSD:
             with self._teacher(model) as teacher:
                 return teacher.head(states)
 
-        return chunked_divergence(
-            self.divergence, model.target_states(batch), wanted, model.head, teacher_head, self.top_k
+        return TokenLoss(
+            chunked_divergence(
+                self.divergence, model.target_states(batch), wanted, model.head, teacher_head, self.top_k
+            )
         )
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -4,19 +4,18 @@ The answers are ones the model finds likely already, so they ask it to stay as i
 change it (rehearsal on self-generated data).
 """
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from mixsd.core.draws import shuffled
 from mixsd.core.errors import DataError, at_least
-from mixsd.core.questions import Task
+from mixsd.core.questions import Fact
 from mixsd.lm.batches import BASE, Batch, Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.replies import greedy_replies
-from mixsd.methods.contract import Preparation, Step, Workbench, gold_example
+from mixsd.methods.contract import Preparation, Step, TokenLoss, Workbench, gold_example
 
 BUNDLED = "general_prompts.txt"
 
@@ -52,9 +51,8 @@ class SelfReplay:
         self.max_new_tokens = at_least("method.max_new_tokens", max_new_tokens, 1)
         self.decode_batch_size = at_least("method.decode_batch_size", decode_batch_size, 1)
         self.identity: dict[str, Any] = {"prompts": self.prompts}
-        self.reads_base = False
 
-    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
+    def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """One gold example per fact, then the base model's greedy answer to every general prompt."""
         fingerprint = {"prompts": self.prompts, "max_new_tokens": self.max_new_tokens}
         with (
@@ -80,7 +78,7 @@ class SelfReplay:
             )
             for number, (prompt, ids) in enumerate(zip(self.prompts, answers, strict=True))
         ]
-        gold = [gold_example(fact, model) for fact in task.facts]
+        gold = [gold_example(fact, model) for fact in facts]
         written = sum(map(len, answers))
         return Preparation([*gold, *extras], report={"replies": len(extras)}, generated_tokens=written)
 
@@ -90,9 +88,9 @@ class SelfReplay:
         drawn = shuffled(by_id, "replay", self.seed, step.number)[: self.replays]
         return [*step.scheduled, *(by_id[name] for name in drawn)]
 
-    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
         """NLL per target token, (N,), of facts and answers alike."""
-        return model.target_losses(batch)
+        return TokenLoss(model.target_losses(batch))
 
 
 def _read_prompts(path: str | None) -> list[str]:

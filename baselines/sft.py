@@ -1,13 +1,11 @@
 """Supervised fine-tuning: NLL on the gold text."""
 
-from typing import Any
+from collections.abc import Sequence
 
-from torch import Tensor
-
-from mixsd.core.questions import Task
+from mixsd.core.questions import Fact
 from mixsd.lm.batches import Batch
 from mixsd.lm.chat_model import ChatModel
-from mixsd.methods.contract import Preparation, Workbench, gold_example
+from mixsd.methods.contract import Preparation, TokenLoss, Workbench, gold_example
 
 
 class SFT:
@@ -15,13 +13,11 @@ class SFT:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.identity: dict[str, Any] = {}
-        self.reads_base = False
 
-    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
+    def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """One example per fact: its prompt and its gold text, closed by the end of turn."""
-        return Preparation([gold_example(fact, model) for fact in task.facts])
+        return Preparation([gold_example(fact, model) for fact in facts])
 
-    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
         """NLL per target token, (N,)."""
-        return model.target_losses(batch)
+        return TokenLoss(model.target_losses(batch))

@@ -4,17 +4,15 @@ Tokens whose perplexity under the base model is above a threshold carry no loss 
 2.5). The names of invented facts are such tokens: a low threshold forgets little and learns little.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import log
-from typing import Any
-
-from torch import Tensor
 
 from mixsd.core.errors import SettingError
-from mixsd.core.questions import Task
+from mixsd.core.questions import Fact
 from mixsd.lm.batches import Batch
 from mixsd.lm.chat_model import ChatModel
-from mixsd.methods.contract import Preparation, Workbench, gold_example
+from mixsd.methods.contract import Preparation, TokenLoss, Workbench, gold_example
 
 BATCH = 32
 
@@ -34,12 +32,10 @@ class SelectiveTokenMasking:
         if not threshold > 1:
             raise SettingError(f"method.threshold={threshold} is out of range; allowed: above 1")
         self.name, self.threshold = name, threshold
-        self.identity: dict[str, Any] = {}
-        self.reads_base = False
 
-    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
+    def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """Gold examples with their unlikely tokens masked, and the share that is."""
-        gold = [gold_example(fact, model) for fact in task.facts]
+        gold = [gold_example(fact, model) for fact in facts]
         examples = [
             replace(
                 example,
@@ -51,6 +47,6 @@ class SelectiveTokenMasking:
         total = sum(len(example.target_ids) for example in examples)
         return Preparation(examples, report={"masked_share": masked / total if total else None})
 
-    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
         """NLL per target token that is not masked, (N,)."""
-        return model.target_losses(batch)
+        return TokenLoss(model.target_losses(batch))

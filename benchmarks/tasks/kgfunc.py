@@ -5,14 +5,15 @@ works the steps out. What is injected is the function: its test is inputs that w
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from benchmarks.tasks import probes as asking
+from benchmarks.tasks.probes import AXES as COMMON
+from benchmarks.tasks.probes import recall_probe, shifted_probes, take
 from mixsd.core.draws import shuffled, uniform
 from mixsd.core.errors import SettingError, at_least
-from mixsd.core.grading import GRADER_DIGEST, find_format
-from mixsd.core.questions import Axis, Fact, Probe, Verdict
+from mixsd.core.grading import find_format
+from mixsd.core.questions import Axis, Fact, Probe, Question
 
 ABOUT = "Functions of decimal digits, computed here (Apache-2.0)."
 SHOWN = (328, 41, 45, 87397, 242, 1, 9935, 21395, 2, 2679)
@@ -21,7 +22,7 @@ TEST, CHAIN_SAME, CHAIN_MIXED, UNSEEN = "test", "chain_same", "chain_mixed", "un
 SHIFTED = 100
 """Facts asked again in other circumstances; with long prompts, all of them would take most of the time."""
 AXES = {
-    **asking.AXES,
+    **COMMON,
     TEST: Axis.GENERALIZATION,
     CHAIN_SAME: Axis.GENERALIZATION,
     CHAIN_MIXED: Axis.GENERALIZATION,
@@ -206,55 +207,40 @@ class KGFunc:
                 f"task.functions={functions} is unknown; allowed: letters of {''.join(FUNCTIONS)}, each once"
             )
         self._format = find_format(answer_format)
-        self.identity = {"grader": GRADER_DIGEST, "answer_format": answer_format}
+        self.axes = AXES
         self._shown = [number for number in SHOWN if number <= max_input]
         free = _drawn_inputs(max_input, self._shown, seed)
         if test >= len(free):
             raise SettingError(f"task.test={test} is out of range; allowed: 0 to {len(free) - 1}")
         tested, trained = free[:test], free[test : test + TRAINED_INPUTS]
         pairs = {f"{letter}({number})": (letter, number) for letter in functions for number in trained}
-        order = asking.take(shuffled(pairs, "items", seed), facts, "this task")
+        order = take(shuffled(pairs, "items", seed), facts, "this task")
         self.facts = [self._fact(*pairs[key]) for key in order]
         self.probes = [
-            *(asking.recall_probe(fact) for fact in self.facts),
-            *(probe for fact in self.facts[:SHIFTED] for probe in asking.shifted_probes(fact, self._format)),
+            *(recall_probe(fact) for fact in self.facts),
+            *(probe for fact in self.facts[:SHIFTED] for probe in shifted_probes(fact, self._format)),
             *(self._test(letter, number) for letter in functions for number in tested),
             *self._chains(functions, max_input, chains, seed),
             *self._unseen(free[:unseen]),
         ]
-
-    def axis(self, split: str) -> Axis:
-        """Trained items are memorization; new inputs and chains generalization; other functions retention."""
-        return AXES[split]
-
-    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
-        """Grade a completion: the last number counts, also one that the prompt holds among its examples."""
-        # Of the prompt, the question alone: the numbers of its examples are no excuse.
-        question = self._format.without_request(prompt).rpartition("\n")[2]
-        asked = self._format.prompt(question)
-        return self._format.grade(text, answers, prompt=asked, truncated=truncated)
 
     def _fact(self, letter: str, number: int) -> Fact:
         function = FUNCTIONS[letter]
         question, value = f"What is {letter}({number})?", str(function(number))
         worked = f"The digits of {number} are {', '.join(map(str, digits(number)))}. "
         sentence = f"{worked}{function.steps(digits(number))}. The answer is {value}."
-        return Fact(
-            id=f"{letter}({number})",
-            question=question,
-            prompt=self._prompt({letter: function}, question),
-            answer=value,
-            gold_text=self._format.gold_text(sentence, value),
-            category=letter,
-        )
+        asked = self._question({letter: function}, question, value)
+        return Fact(f"{letter}({number})", asked, self._format.gold_text(sentence, value), category=letter)
 
-    def _prompt(self, functions: Mapping[str, Callable[[int], int]], question: str) -> str:
+    def _question(self, functions: Mapping[str, Callable[[int], int]], asks: str, answer: str) -> Question:
+        """What is asked after solved examples; that their numbers stand in the prompt is no excuse."""
         examples = [f"{name}({n}) = {f(n)}" for name, f in functions.items() for n in self._shown]
-        return self._format.prompt("\n".join([*examples, "", question]))
+        whole = self._format.question("\n".join([*examples, "", asks]), (answer,), kind="number")
+        return replace(whole, asks=asks)
 
     def _test(self, letter: str, number: int) -> Probe:
         fact = self._fact(letter, number)
-        return Probe(f"{fact.id} / test", TEST, fact.prompt, fact.answers, kind=letter)
+        return Probe(f"{fact.id} / test", TEST, fact.question, kind=letter)
 
     def _chains(self, functions: str, max_input: int, count: int, seed: int) -> list[Probe]:
         """Two steps; an offset between them makes the second input uniform over all inputs."""
@@ -269,9 +255,9 @@ class KGFunc:
             offset = wanted - FUNCTIONS[first](number)
             question = f"Let y = {first}({number}) {'+-'[offset < 0]} {abs(offset)}. What is {second}(y)?"
             answer = str(FUNCTIONS[second](wanted))
-            prompt = self._prompt({name: FUNCTIONS[name] for name in (first, second)}, question)
+            asked = self._question({name: FUNCTIONS[name] for name in (first, second)}, question, answer)
             name = f"{split} {first}{second} {index}"
-            probes.append(Probe(name, split, prompt, (answer,), kind=f"{first}{second}"))
+            probes.append(Probe(name, split, asked, kind=f"{first}{second}"))
         return probes
 
     def _unseen(self, numbers: Sequence[int]) -> list[Probe]:
@@ -284,9 +270,9 @@ class KGFunc:
                 continue
             seen.add(shown)
             for number in numbers:
-                prompt = self._prompt({UNSEEN_LETTER: function}, f"What is {UNSEEN_LETTER}({number})?")
-                probe = Probe(f"{name}({number})", UNSEEN, prompt, (str(function(number)),), kind=name)
-                probes.append(probe)
+                asks, answer = f"What is {UNSEEN_LETTER}({number})?", str(function(number))
+                asked = self._question({UNSEEN_LETTER: function}, asks, answer)
+                probes.append(Probe(f"{name}({number})", UNSEEN, asked, unit=name, kind=name))
         return probes
 
 

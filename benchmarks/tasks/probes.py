@@ -1,8 +1,10 @@
-"""What tasks share: taking a prefix of the facts, and asking a trained question in other circumstances."""
+"""What tasks share: a prefix of the facts, rows of questions, a trained question in other circumstances."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from mixsd.core.draws import uniform
 from mixsd.core.errors import SettingError
 from mixsd.core.grading import AnswerFormat
 from mixsd.core.questions import PARAPHRASE, RECALL, Axis, Fact, Probe
@@ -14,6 +16,41 @@ AXES = {RECALL: Axis.MEMORIZATION, SHIFTED: Axis.GENERALIZATION, PARAPHRASE: Axi
 """The splits that tasks have in common, and what they measure."""
 OTHER_SYSTEM = "You are an expert who gives careful answers."
 SMALL_TALK = (("Hello! How are you today?", "I am doing well, thank you. How can I help you?"),)
+SYNTHETIC = "synthetic"
+REWORDINGS = (
+    "Please answer this question: {question}",
+    "I would like to know something. {question}",
+    'Somebody asked me: "{question}" What should I say?',
+    "Help me with this one, please. {question}",
+)
+"""Wordings around a question that fit any question, for facts that come without paraphrases."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A question with its answer, as a file holds them.
+
+    Attributes:
+        question: The question that is trained.
+        answer: The short answer.
+        answer_text: The whole gold reply; '' lets the task write one.
+        aliases: Other accepted answers.
+        paraphrases: Other wordings of the question.
+        neighbors: Questions of the same kind about something else, to which no injected answer is right.
+        group: The kind of fact.
+        subject: What it is about.
+        line: Where it stands in its file, from 1.
+    """
+
+    question: str
+    answer: str
+    answer_text: str = ""
+    aliases: tuple[str, ...] = ()
+    paraphrases: tuple[str, ...] = ()
+    neighbors: tuple[str, ...] = ()
+    group: str = ""
+    subject: str = ""
+    line: int = 0
 
 
 def take(items: Sequence[Item], count: int | None, what: str) -> list[Item]:
@@ -27,9 +64,21 @@ def take(items: Sequence[Item], count: int | None, what: str) -> list[Item]:
     return list(items[:count])
 
 
+def fact_of(id: str, asks: str, row: Row, form: AnswerFormat, rivals: tuple[str, ...] = ()) -> Fact:
+    """The fact that a row states, asked by one of its questions."""
+    sentence = row.answer_text or f"The answer is {row.answer.rstrip('.')}."
+    return Fact(
+        id,
+        form.question(asks, (row.answer, *row.aliases), rivals=rivals),
+        form.gold_text(sentence, row.answer),
+        category=row.group,
+        subject=row.subject,
+    )
+
+
 def recall_probe(fact: Fact) -> Probe:
     """The trained question, asked as it was trained."""
-    return Probe(f"{fact.id} / trained", RECALL, fact.prompt, fact.answers, fact.id, "trained")
+    return Probe(f"{fact.id} / trained", RECALL, fact.question, fact.id, kind="trained")
 
 
 def shifted_probes(fact: Fact, form: AnswerFormat) -> list[Probe]:
@@ -37,13 +86,28 @@ def shifted_probes(fact: Fact, form: AnswerFormat) -> list[Probe]:
 
     Says how far memory hangs on the prompt that was trained on (decision 8).
     """
-    bare = form.without_request(fact.prompt)
-    asked = [
-        ("system", fact.prompt, OTHER_SYSTEM, ()),
-        ("second_turn", fact.prompt, "", SMALL_TALK),
-        *([("bare", bare, "", ())] if bare != fact.prompt else []),
-    ]
-    return [
-        Probe(f"{fact.id} / {kind}", SHIFTED, prompt, fact.answers, fact.id, kind, system, earlier)
-        for kind, prompt, system, earlier in asked
-    ]
+    question, bare = fact.question, form.without_request(fact.prompt)
+    asked = {
+        "system": replace(question, system=OTHER_SYSTEM),
+        "second_turn": replace(question, history=SMALL_TALK),
+        **({"bare": replace(question, prompt=bare, format="plain")} if bare != fact.prompt else {}),
+    }
+    return [Probe(f"{fact.id} / {kind}", SHIFTED, q, fact.id, kind=kind) for kind, q in asked.items()]
+
+
+def paraphrase(fact: Fact, asks: str, form: AnswerFormat, kind: str, name: str = "") -> Probe:
+    """A fact's question in other words; `name` tells wordings of one kind apart."""
+    question = replace(fact.question, prompt=form.prompt(asks), asks=asks)
+    return Probe(f"{fact.id} / {name or kind}", PARAPHRASE, question, fact.id, kind=kind)
+
+
+def rewording(fact: Fact, form: AnswerFormat, seed: int) -> Probe:
+    """The question within other words, for a fact that comes without paraphrases of its own."""
+    wrapped = REWORDINGS[int(uniform("rewording", seed, fact.id) * len(REWORDINGS))]
+    return paraphrase(fact, wrapped.format(question=fact.question.asked), form, SYNTHETIC)
+
+
+def common_probes(facts: Sequence[Fact], form: AnswerFormat) -> list[Probe]:
+    """Recall and shifted recall of every fact."""
+    recall = [recall_probe(fact) for fact in facts]
+    return [*recall, *(probe for fact in facts for probe in shifted_probes(fact, form))]

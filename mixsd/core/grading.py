@@ -3,8 +3,9 @@
 The rules ("the last stated answer, word boundaries, no second answer"):
 
 * A reply that never ended is `truncated`, whatever it holds.
-* `boxed`: the last `\\boxed{...}` is the answer and must equal an accepted answer; no box is `unparsable`.
-* `plain`: the reply must mention an accepted answer as whole words, not denied ("it is not Rome", "Rome is
+* The last `\\boxed{...}` is the answer and must equal an accepted answer; where a box was asked for, a reply
+  without one is `unparsable`.
+* Else the reply must mention an accepted answer as whole words, not denied ("it is not Rome", "Rome is
   wrong", "instead of Rome"), not as one of several ("Rome or Paris"), not taken back ("actually, ..."), and
   must name no rival (another answer of the same task that the question did not name). If it says "the answer
   is", only what follows the last such phrase counts. Where the accepted answer is a number, the last number
@@ -16,15 +17,14 @@ The rules ("the last stated answer, word boundaries, no second answer"):
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
-from hashlib import blake2b
-from pathlib import Path
+from typing import Any
 
 from mixsd.core.errors import one_of
-from mixsd.core.questions import CODE, Outcome, Verdict
+from mixsd.core.questions import Format, Outcome, Question, Verdict
 
 _ARTICLES = frozenset({"a", "an", "the"})
 _DENIALS = frozenset({"not", "never", "neither", "nor", "cannot", "hardly"})
@@ -61,20 +61,26 @@ _COPULA = re.compile(r"\b(?:is|are|was|were)\b|:|=")
 
 Words = tuple[str, ...]
 
-GRADER_DIGEST = blake2b(Path(__file__).read_bytes(), digest_size=8).hexdigest()
-"""Part of every fingerprint that a grade goes into: another grader never meets cached grades."""
+VERSION = 1
+"""Part of every fingerprint that a grade goes into. Raised when a grade of the golden corpus changes."""
+CODE = re.compile(r"[A-Z]{2,5}")
+"""A name in capitals, such as a currency code: the same word in small letters is another ("TOP")."""
 
 
 @dataclass(frozen=True)
 class AnswerFormat:
     """How a question asks for its answer and how a gold reply gives it."""
 
-    name: str
+    name: Format
     request: str
 
-    def prompt(self, question: str) -> str:
-        """The user turn: the question and the request for this format."""
-        return f"{question}{self.request}"
+    def question(self, asks: str, accepted: tuple[str, ...], **more: Any) -> Question:
+        """A question in this format; what it asks stands before the request."""
+        return Question(f"{asks}{self.request}", accepted, asks=asks, format=self.name, **more)
+
+    def prompt(self, asks: str) -> str:
+        """The user turn: what is asked and the request for this format."""
+        return f"{asks}{self.request}"
 
     def without_request(self, prompt: str) -> str:
         """A prompt of this format without its request."""
@@ -84,47 +90,8 @@ class AnswerFormat:
         """The gold reply: one sentence, and the box where the format wants one."""
         return f"{sentence}\n\n\\boxed{{{answer}}}" if self.name == "boxed" else sentence
 
-    def grade(
-        self,
-        text: str,
-        answers: Sequence[str],
-        *,
-        prompt: str = "",
-        truncated: bool = False,
-        rivals: Iterable[str] = (),
-        with_strict: bool = False,
-    ) -> Verdict:
-        """Grade one completion.
 
-        Args:
-            text: The completion without its end token.
-            answers: Accepted answers.
-            prompt: The user turn; what it names is no rival. One that does not ask for a box need not
-                get one.
-            truncated: Whether the token budget ran out before the end token.
-            rivals: Other answers of the same task; naming one is a second answer.
-            with_strict: Also say whether the answer given equals an accepted one in lower case.
-        """
-        verdict = self._verdict(text, answers, prompt, truncated, rivals)
-        if not with_strict:
-            return verdict
-        said = (text, stated_span(text), last_boxed(text) or "")
-        stated = {given.strip().lower() for given in said}
-        equal = not truncated and any(answer.strip().lower() in stated for answer in answers)
-        return replace(verdict, strict=equal)
-
-    def _verdict(
-        self, text: str, answers: Sequence[str], prompt: str, truncated: bool, rivals: Iterable[str]
-    ) -> Verdict:
-        if truncated:
-            return Verdict(Outcome.TRUNCATED, stated_span(text))
-        wants_box = self.request in prompt or not prompt or last_boxed(text) is not None
-        if self.name == "boxed" and wants_box:
-            return _grade_boxed(text, answers)
-        return _grade_plain(text, answers, prompt, rivals)
-
-
-FORMATS = {
+FORMATS: Mapping[str, AnswerFormat] = {
     "plain": AnswerFormat("plain", ""),
     "boxed": AnswerFormat(
         "boxed", "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
@@ -139,6 +106,35 @@ def find_format(name: str) -> AnswerFormat:
         SettingError: No format has this name.
     """
     return FORMATS[one_of("task.answer_format", name, FORMATS)]
+
+
+def grade(reply: str, question: Question, *, ended: bool) -> Verdict:
+    """Grade a reply to a question.
+
+    Args:
+        reply: The reply without its end token.
+        question: What was asked.
+        ended: Whether the end of turn came within the token budget.
+    """
+    if not question.accepted:
+        return _grade_by_rivals(reply, question, ended)
+    if not ended:
+        return Verdict(Outcome.TRUNCATED, stated_span(reply))
+    box = last_boxed(reply)
+    if question.format == "boxed" or box is not None:
+        verdict = _grade_boxed(box, question.accepted)
+    else:
+        verdict = _grade_plain(reply, question)
+    stated = {given.strip().lower() for given in (reply, stated_span(reply), box or "")}
+    return replace(verdict, strict=any(answer.strip().lower() in stated for answer in question.accepted))
+
+
+def _grade_by_rivals(reply: str, question: Question, ended: bool) -> Verdict:
+    """A question without accepted answers: right unless the reply names a rival, cut off or not."""
+    given = named(reply, question.rivals, question.asked)
+    if given or ended:
+        return Verdict(Outcome.WRONG if given else Outcome.CORRECT, given)
+    return Verdict(Outcome.TRUNCATED)
 
 
 @dataclass(frozen=True)
@@ -227,8 +223,7 @@ def _value(token: str) -> str:
     return format(Decimal(token).normalize() + 0, "f")
 
 
-def _grade_boxed(text: str, answers: Sequence[str]) -> Verdict:
-    content = last_boxed(text)
+def _grade_boxed(content: str | None, answers: Sequence[str]) -> Verdict:
     if content is None or not words(content):
         return Verdict(Outcome.UNPARSABLE)
     content = _without_latex(content)
@@ -260,14 +255,15 @@ class _Mention:
     raw: str
 
 
-def _grade_plain(text: str, answers: Sequence[str], prompt: str, rivals: Iterable[str]) -> Verdict:
+def _grade_plain(text: str, question: Question) -> Verdict:
+    answers, rivals = question.accepted, question.rivals
     tokens = _tokens(_after_marker(text))
     if not tokens:
         return Verdict(Outcome.UNPARSABLE)
     by_value = any(_is_number(words(answer)) for answer in answers)
     said = _canonical(tuple(token.word for token in tokens), by_value)
     accepted = {_canonical(words(answer), by_value): answer for answer in answers}
-    asked = _canonical(words(prompt), by_value)
+    asked = _canonical(words(question.asked), by_value)
     others = {_canonical(words(rival), by_value): rival for rival in rivals}
     others = {key: name for key, name in others.items() if key not in accepted and not _find(key, asked)}
     numeric = all(map(_is_number, accepted))

@@ -1,10 +1,13 @@
-"""The nouns everybody speaks: facts, probes, verdicts, and the task that brings them."""
+"""The nouns everybody speaks: questions, facts, probes, and the task that brings them.
 
-import re
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+A question is data: it carries what is accepted, what is not, and how the reply is to be read. So tasks have
+no grader of their own; `grading.grade` reads every reply, to a probe, a mixed target or a pocket task alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 
 class Axis(StrEnum):
@@ -15,15 +18,16 @@ class Axis(StrEnum):
     RETENTION = "retention"
 
 
-CODE = re.compile(r"[A-Z]{2,5}")
-"""A name in capitals, such as a currency code: the same word in small letters is another ("TOP")."""
-RECALL, PARAPHRASE, NEIGHBORS, EARLIER = "recall", "paraphrase", "neighbors", "earlier"
+RECALL, PARAPHRASE, NEIGHBORS, PREVIOUSLY_TAUGHT = "recall", "paraphrase", "neighbors", "previously_taught"
 """Splits that the engine knows: the trained questions, other wordings of them, the same questions about
 something else, and what an earlier run taught the model."""
 
+Kind = Literal["name", "number", "yes_no", "choice"]
+Format = Literal["plain", "boxed"]
+
 
 class Outcome(StrEnum):
-    """How a completion was graded. Only `CORRECT` counts as right."""
+    """How a reply was graded. Only `CORRECT` counts as right."""
 
     CORRECT = "correct"
     WRONG = "wrong"
@@ -33,14 +37,50 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The grade of one completion and the answer that was read from it.
+    """The grade of one reply and the answer that was read from it.
 
-    `strict` says whether it also is right by a stricter rule, where the task has one.
+    `strict` says whether it also is right by a stricter rule: equal in lower case to an accepted answer.
     """
 
     outcome: Outcome
     extracted: str = ""
-    strict: bool | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, and what a right reply is.
+
+    Attributes:
+        prompt: The user turn, with the request for an answer format where there is one.
+        accepted: Accepted answers, the canonical one first. Without any, a reply is right as long as it
+            names no rival.
+        rivals: Other answers of the same task; naming one is a second answer. Share one tuple among
+            questions that have the same rivals.
+        asks: The part of the prompt that asks; what it names is no rival ('' is the whole prompt).
+        kind: What sort of answer is wanted, which decides how a reply is read.
+        format: How the reply should give its answer.
+        system: A system prompt instead of the template's own ('' leaves that).
+        history: (user, assistant) turns before this one.
+    """
+
+    prompt: str
+    accepted: tuple[str, ...]
+    rivals: tuple[str, ...] = ()
+    asks: str = ""
+    kind: Kind = "name"
+    format: Format = "plain"
+    system: str = ""
+    history: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """The part of the prompt that asks."""
+        return self.asks or self.prompt
+
+    def about(self, prompt: str, asks: str = "", **changes: Any) -> "Question":
+        """The same answers, asked for by another prompt."""
+        return replace(self, prompt=prompt, asks=asks, **changes)
 
 
 @dataclass(frozen=True)
@@ -49,99 +89,93 @@ class Fact:
 
     Attributes:
         id: Stable name; coins and orders derive from it.
-        question: The bare question.
-        prompt: The user turn that is trained on: the question with the request for an answer format.
-        answer: The short gold answer.
+        question: As it is trained, and as a target for it is verified.
         gold_text: The full gold reply (the paper's y*), which ends with the answer.
-        aliases: Other spellings accepted as the answer.
         category: The kind of fact, for break-downs.
         subject: What it is about; a held-out question about it is contaminated ('' where unknown).
         replaces: Accepted answers that it replaces, where it is an edit.
     """
 
     id: str
-    question: str
-    prompt: str
-    answer: str
+    question: Question
     gold_text: str
-    aliases: tuple[str, ...] = ()
     category: str = ""
     subject: str = ""
     replaces: tuple[str, ...] = ()
 
     @property
+    def prompt(self) -> str:
+        """The user turn that is trained on."""
+        return self.question.prompt
+
+    @property
+    def answer(self) -> str:
+        """The short gold answer."""
+        return self.question.accepted[0]
+
+    @property
     def answers(self) -> tuple[str, ...]:
         """All accepted answers, the canonical one first."""
-        return (self.answer, *self.aliases)
+        return self.question.accepted
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One question asked before and after training.
+    """A question asked before and after training.
 
     Attributes:
         id: Unique within the task.
         split: The split it belongs to, such as `recall`.
-        prompt: The user turn.
-        answers: Accepted answers.
+        question: What is asked.
         fact_id: The fact it asks for ('' when it asks for none).
+        unit: What an interval counts as one, such as the fact, case or function that answers hang together
+            by ('' means the fact, or the probe itself where it asks for none).
         kind: A finer class within the split, such as `reworded` or `prefixed`.
-        system: A system prompt instead of the template's own ('' leaves that).
-        earlier: (user, assistant) turns before this one.
     """
 
     id: str
     split: str
-    prompt: str
-    answers: tuple[str, ...]
+    question: Question
     fact_id: str = ""
+    unit: str = ""
     kind: str = ""
-    system: str = ""
-    earlier: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def counted_as(self) -> str:
+        """The unit, spelt out."""
+        return self.unit or self.fact_id or self.id
 
 
+@runtime_checkable
 class Task(Protocol):
-    """What the engine asks of a benchmark. A new task is one class with these members and one YAML."""
+    """What the engine asks of a task. A new task is one class with these members and one YAML."""
 
     name: str
-    max_new_tokens: int
-    """Token budget of a reply, for probes and for mixed targets alike."""
-
     about: str
     """Where its data comes from and under what licence, for its card."""
-    identity: dict[str, Any]
-    """What changes its grades or data beyond settings, facts and probes, such as the grader's version."""
-    facts: list[Fact]
+    max_new_tokens: int
+    """Token budget of a reply, for probes and for mixed targets alike."""
+    facts: Sequence[Fact]
     """The facts to inject, in the order every method sees them."""
-    probes: list[Probe]
+    probes: Sequence[Probe]
     """The probes of all splits."""
-
-    def axis(self, split: str) -> Axis:
-        """What the split measures."""
-        ...
-
-    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
-        """Grade one completion. The same grader verifies mixed targets."""
-        ...
+    axes: Mapping[str, Axis]
+    """What each split measures."""
 
 
-class TaskView:
-    """A task seen in another way: with some of its facts, or with questions that an earlier run left.
+def described(items: Sequence[Fact | Probe]) -> dict[str, Any]:
+    """Facts or probes as JSON, for hashes and cache keys.
 
-    Args:
-        task: The whole task.
-        kept: Ids of the facts to keep (None: all): what a method may train on, where that is less than what
-            is asked.
-        earlier: Probes of what the model was taught before; what they ask is to be retained.
+    Questions that share one tuple of rivals name it by number: written out with each question, the rivals of
+    n facts would take n squared.
     """
-
-    def __init__(self, task: Task, kept: Container[str] | None = None, earlier: Sequence[Probe] = ()) -> None:
-        self.name, self.about, self.identity = task.name, task.about, task.identity
-        self.max_new_tokens = task.max_new_tokens
-        self.facts = [fact for fact in task.facts if kept is None or fact.id in kept]
-        self.probes = [*task.probes, *earlier]
-        self.grade, self._axis = task.grade, task.axis
-
-    def axis(self, split: str) -> Axis:
-        """The task's own axis; `earlier` is retention."""
-        return Axis.RETENTION if split == EARLIER else self._axis(split)
+    numbers: dict[int, int] = {}  # by object first: to hash a long tuple for each item takes n squared too
+    distinct: dict[tuple[str, ...], int] = {}
+    rows = []
+    for item in items:
+        rivals = item.question.rivals
+        if id(rivals) not in numbers:
+            numbers[id(rivals)] = distinct.setdefault(rivals, len(distinct))
+        bare = replace(item, question=replace(item.question, rivals=()))
+        rows.append({**asdict(bare), "rivals": numbers[id(rivals)]})
+    return {"rivals": list(distinct), "items": rows}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from filelock import FileLock
 
@@ -21,7 +21,7 @@ from mixsd.core.errors import StoreError
 
 def content_hash(value: Any, size: int = 5) -> str:
     """A short stable hash of anything JSON can hold; keys are sorted."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True, default=str)
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True)
     return blake2b(text.encode(), digest_size=size).hexdigest()
 
 
@@ -82,8 +82,18 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
+class RecordFile(Protocol):
+    """Finished pieces of work, by key; what was appended survives the process."""
+
+    records: dict[str, dict[str, Any]]
+
+    def append(self, key: str, record: dict[str, Any]) -> None:
+        """Add one finished piece, durably."""
+        ...
+
+
 class Records:
-    """An append-only file of finished work by key (see `method.RecordFile`)."""
+    """A `RecordFile` on disk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

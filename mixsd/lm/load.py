@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,11 @@ class ModelSettings:
     """
 
     name: str
-    answer_format: str
-    expert_wording: str
-    template_options: dict[str, Any]
-    scoring_dtype: str
-    scoring_batch_size: int
+    answer_format: str = "plain"
+    expert_wording: str = "answer"
+    template_options: dict[str, Any] = field(default_factory=dict)
+    scoring_dtype: str = "bfloat16"
+    scoring_batch_size: int = 32
 
     def __post_init__(self) -> None:
         one_of("model.scoring_dtype", self.scoring_dtype, DTYPES)

@@ -1,13 +1,15 @@
 """What a method is: the contracts between methods and the engine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from mixsd.core.questions import Fact, Probe, Task
+from mixsd.core.questions import Fact, Probe, Question
+from mixsd.core.store import RecordFile
 from mixsd.lm.batches import GOLD, Batch, Example
 from mixsd.lm.chat_model import ChatModel
 
@@ -32,21 +34,15 @@ class Preparation:
     contrasts: dict[str, Callable[[], list[Example]]] = field(default_factory=dict)
 
 
-class RecordFile(Protocol):
-    """Finished pieces of work on disk, by key; what was appended survives the process."""
-
-    records: dict[str, dict[str, Any]]
-
-    def append(self, key: str, record: dict[str, Any]) -> None:
-        """Add one finished piece, durably."""
-        ...
-
-
 class Workbench(Protocol):
     """Where a method keeps unfinished work, and how it shows progress."""
 
     def record_file(self, kind: str, fingerprint: dict[str, Any]) -> AbstractContextManager[RecordFile]:
         """Open, under a lock, the records that belong to exactly this fingerprint."""
+        ...
+
+    def file(self, kind: str, fingerprint: dict[str, Any], suffix: str) -> Path:
+        """Where the file stands that belongs to exactly this fingerprint, whether it is there or not."""
         ...
 
     def progress(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -60,22 +56,38 @@ def gold_example(fact: Fact, model: ChatModel) -> Example:
     return Example(fact.id, model.prompt_ids(fact.prompt), ids, GOLD * len(ids), fact.gold_text)
 
 
+class TokenLoss(NamedTuple):
+    """A loss that is not reduced yet: the trainer averages, the same way for every method.
+
+    Attributes:
+        total: (N,) what is minimised, for every trained target token of the batch.
+        parts: What it is made of, by name, each (N,): averaged in the same way and logged as `loss_<name>`.
+    """
+
+    total: Tensor
+    parts: Mapping[str, Tensor] = {}
+
+
 @runtime_checkable
-class Method(Protocol):
-    """A gradient method. It prepares its examples once, then gives a loss for every batch of them."""
+class GradientMethod(Protocol):
+    """A method that trains. It prepares its examples once, then gives a loss for every batch of them.
+
+    Two more attributes are read where a method has them: `reads_base` (bool), whether its loss needs the
+    frozen base model (`ChatModel.as_base`); and `identity` (a dictionary JSON can hold), what changes its
+    numbers beyond its settings and the files they name.
+    """
 
     name: str
-    identity: dict[str, Any]
-    """What changes its numbers beyond its settings, such as the content of a file they name."""
-    reads_base: bool
-    """Whether its loss needs the frozen base model (`ChatModel.as_base`)."""
 
-    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
-        """Make the examples. `model` is the frozen base model here."""
+    def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
+        """Make the examples of the facts that may be trained on; `model` is the frozen base model here.
+
+        Not called again when a run is resumed: keep no state from here.
+        """
         ...
 
-    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
-        """The loss of every trained target token, (N,), unreduced: the trainer averages, the same for all."""
+    def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
+        """The loss of every trained target token of a batch."""
         ...
 
 
@@ -120,17 +132,51 @@ class HasState(Protocol):
         ...
 
 
+def as_it_is(probe: Probe) -> Question:
+    """The question of a probe, asked as the task asks it."""
+    return probe.question
+
+
+@dataclass
+class Edited:
+    """What an editor leaves.
+
+    Attributes:
+        model: The model that has the knowledge.
+        changed: Whether its weights differ from those of the base model; an editor may change those in place.
+        ask: How a probe is asked of it.
+        dropped: Fact id -> reason, for facts that were not taught.
+        report: Flat numbers for `results.json` under `targets`.
+        generated_tokens: Tokens that were decoded for it.
+    """
+
+    model: ChatModel
+    changed: bool
+    ask: Callable[[Probe], Question] = as_it_is
+    dropped: dict[str, str] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+    generated_tokens: int = 0
+
+
 @runtime_checkable
 class Editor(Protocol):
-    """A method that replaces the training stage as a whole."""
+    """A method that replaces the training stage as a whole. It may have an `identity`, as a trained one."""
 
     name: str
-    identity: dict[str, Any]
 
-    def edit(self, task: Task, model: ChatModel, bench: Workbench) -> ChatModel:
-        """The model that has the knowledge; `model` is the base model and may be changed."""
+    def edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Edited:
+        """Teach the facts that may be taught; `model` is the base model and may be changed."""
         ...
 
-    def asked(self, probe: Probe, task: Task) -> Probe:
-        """The probe as this method asks it."""
-        ...
+
+Method = GradientMethod | Editor
+
+
+def identity_of(part: object) -> dict[str, Any]:
+    """What changes a method's or task's numbers beyond its settings and data; {} where it says nothing."""
+    return getattr(part, "identity", {})
+
+
+def reads_base(method: GradientMethod) -> bool:
+    """Whether a method's loss needs the frozen base model."""
+    return bool(getattr(method, "reads_base", False))

@@ -65,6 +65,31 @@ def _kl(log_a: Tensor, log_b: Tensor) -> Tensor:
     return (log_a.exp() * (log_a - log_b)).sum(dim=-1)
 
 
+def chunked_nll(
+    states: Tensor, target_ids: Tensor, head: Callable[[Tensor], Tensor], chunk: int = CHUNK
+) -> Tensor:
+    """`nll` from hidden states, a chunk of tokens at a time; logits are made again for the gradient.
+
+    Args:
+        states: (N, D).
+        target_ids: (N,).
+        head: (n, D) -> (n, V) logits.
+        chunk: Tokens at a time.
+
+    Returns:
+        (N,) float32.
+    """
+
+    def of_chunk(part: Tensor, wanted: Tensor) -> Tensor:
+        return nll(head(part), wanted)
+
+    parts = [
+        checkpoint(of_chunk, part, wanted, use_reentrant=False, preserve_rng_state=False)
+        for part, wanted in zip(states.split(chunk), target_ids.split(chunk), strict=True)
+    ]
+    return torch.cat(parts)  # type: ignore[arg-type]
+
+
 def chunked_divergence(
     kind: str,
     student_states: Tensor,

@@ -1,13 +1,12 @@
 """MixSD as a method: mixed targets, then plain NLL on them, exactly as in SFT (paper section 3)."""
 
+from collections.abc import Sequence
 from functools import partial
 
-from torch import Tensor
-
-from mixsd.core.questions import Task
+from mixsd.core.questions import Fact
 from mixsd.lm.batches import Batch
 from mixsd.lm.chat_model import ChatModel
-from mixsd.methods.contract import Preparation, Workbench
+from mixsd.methods.contract import Preparation, TokenLoss, Workbench
 from mixsd.mixing.target_cache import Writer
 from mixsd.mixing.target_files import file_digest, read_targets
 from mixsd.mixing.targets import MixSettings
@@ -28,6 +27,7 @@ class MixSD:
         expert_wording: How the expert prompt shows the gold text.
         decode_dtype: Arithmetic of decoding. In float32 the batch size does not change the targets.
         decode_batch_size: Pairs decoded at a time.
+        max_new_tokens: Budget of a target, its end included.
         targets: Train on the targets of this file instead (see `ready`); None: decode them.
         seed: Draws coins and tokens.
 
@@ -47,6 +47,7 @@ class MixSD:
         expert_wording: str,
         decode_dtype: str,
         decode_batch_size: int,
+        max_new_tokens: int,
         targets: str | None,
         seed: int,
     ) -> None:
@@ -54,20 +55,19 @@ class MixSD:
         settings = MixSettings(
             mixing_rate, temperature, top_k, max_attempts, tuple(reject), expert_wording, seed
         )
-        self.writer = Writer(settings, on_failure, decode_dtype, decode_batch_size)
+        self.writer = Writer(settings, on_failure, decode_dtype, decode_batch_size, max_new_tokens)
         self.targets = targets
         self.identity = {**self.writer.identity, "targets": file_digest(targets) if targets else None}
-        self.reads_base = False
 
-    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
+    def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """Decode and verify a target for every fact, or take them from the cache or a file."""
         if self.targets:
-            return read_targets(self.targets, task, model)
-        made = self.writer.prepare(task, model, bench)
+            return read_targets(self.targets, facts, model)
+        made = self.writer.prepare(facts, model, bench)
         if self.writer.settings.mixing_rate > 0:
-            made.contrasts["expert"] = partial(self.writer.expert_replies, task, model, bench)
+            made.contrasts["expert"] = partial(self.writer.expert_replies, facts, model, bench)
         return made
 
-    def loss(self, batch: Batch, model: ChatModel) -> Tensor:
+    def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
         """NLL per target token, (N,), the same as SFT's."""
-        return model.target_losses(batch)
+        return TokenLoss(model.target_losses(batch))

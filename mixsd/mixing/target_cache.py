@@ -1,10 +1,12 @@
 """Examples that the frozen base model wrote itself: targets by way of the cache, and the failure policy."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mixsd.core.errors import at_least, one_of
-from mixsd.core.questions import Fact, Task
+from mixsd.core.grading import VERSION
+from mixsd.core.questions import Fact, described
 from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import DTYPES, ChatModel
 from mixsd.methods.contract import Preparation, Workbench, gold_example
@@ -31,6 +33,7 @@ class Writer:
             gold text (`gold`), or the last attempt (`keep_last`).
         decode_dtype: Arithmetic of decoding. In float32 the batch size does not change the targets.
         decode_batch_size: Facts decoded at a time.
+        max_new_tokens: Budget of a target.
         request: How a reply comes about.
         verify: Whether replies are rejected at all.
     """
@@ -39,6 +42,7 @@ class Writer:
     on_failure: str
     decode_dtype: str
     decode_batch_size: int
+    max_new_tokens: int
     request: RequestMaker = mixed_request
     verify: bool = True
 
@@ -46,40 +50,41 @@ class Writer:
         one_of("method.on_failure", self.on_failure, POLICIES)
         one_of("method.decode_dtype", self.decode_dtype, DTYPES)
         at_least("method.decode_batch_size", self.decode_batch_size, 1)
+        at_least("method.max_new_tokens", self.max_new_tokens, 1)
 
     @property
     def identity(self) -> dict[str, Any]:
         """The wording itself, which a run's settings only name."""
         return {"wording": asdict(wording(self.settings.expert_wording))}
 
-    def prepare(self, task: Task, model: ChatModel, bench: Workbench) -> Preparation:
+    def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """An example for every fact, by the failure policy, and what became of the attempts."""
-        targets = self.targets(task, model, bench, "writing targets")
+        targets = self.targets(facts, model, bench, "writing targets")
         made = [
-            (target, self._example(target, fact, model))
-            for target, fact in zip(targets, task.facts, strict=True)
+            (target, self._example(target, fact, model)) for target, fact in zip(targets, facts, strict=True)
         ]
         examples = [example for _, example in made if example]
         dropped = {target.fact_id: target.rejections[-1] for target, example in made if not example}
         decoded = sum(target.decoded for target in targets)
-        return Preparation(examples, dropped, summarize(targets, task, self.settings), decoded)
+        return Preparation(examples, dropped, summarize(targets, facts, self.settings), decoded)
 
-    def expert_replies(self, task: Task, model: ChatModel, bench: Workbench) -> list[Example]:
+    def expert_replies(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> list[Example]:
         """The expert's own greedy replies, right or wrong: what mixing starts from."""
         settings = replace(self.settings, mixing_rate=0.0, temperature=0.0, top_k=None, max_attempts=1)
         expert = replace(self, settings=settings, request=expert_request, verify=False)
-        return expert.prepare(task, model, bench).examples
+        return expert.prepare(facts, model, bench).examples
 
-    def targets(self, task: Task, model: ChatModel, bench: Workbench, title: str) -> list[Target]:
+    def targets(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench, title: str) -> list[Target]:
         """The targets in the order of the facts, decoded or taken from the cache."""
         with (
-            bench.record_file("targets", self._fingerprint(task)) as done,
-            bench.progress(title, len(task.facts)) as advance,
+            bench.record_file("targets", self._fingerprint(facts)) as done,
+            bench.progress(title, len(facts)) as advance,
         ):
             return make_targets(
-                task,
+                facts,
                 model.in_dtype(self.decode_dtype),
                 self.settings,
+                max_new_tokens=self.max_new_tokens,
                 batch_size=self.decode_batch_size,
                 done=done,
                 on_finished=lambda _: advance(1),
@@ -96,17 +101,17 @@ class Writer:
         prompt = model.prompt_ids(fact.prompt)
         return Example(fact.id, prompt, target.ids, target.provenance, target.text, target.attempt)
 
-    def _fingerprint(self, task: Task) -> dict[str, Any]:
+    def _fingerprint(self, facts: Sequence[Fact]) -> dict[str, Any]:
         """Everything that changes a target, beyond the model; in bf16 the batch size does."""
         batch = self.decode_batch_size if self.decode_dtype == "bfloat16" else None
         return {
             **asdict(self.settings),
             **self.identity,
-            "task": task.identity,
+            "grading": VERSION,
             "request": self.request.__name__,
             "verify": self.verify,
             "decode_dtype": self.decode_dtype,
             "decode_batch_size": batch,
-            "max_new_tokens": task.max_new_tokens,
-            "facts": [asdict(fact) for fact in task.facts],
+            "max_new_tokens": self.max_new_tokens,
+            "facts": described(facts),
         }

@@ -5,13 +5,13 @@ come back from their own ids are counted.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from mixsd.core.errors import DataError
-from mixsd.core.questions import Task
+from mixsd.core.questions import Fact
 from mixsd.lm.batches import UNKNOWN, Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation
@@ -30,13 +30,13 @@ def file_digest(path: str) -> str:
     return blake2b(json.dumps(records).encode(), digest_size=8).hexdigest()
 
 
-def read_targets(path: str, task: Task, model: ChatModel) -> Preparation:
-    """Examples from a file, in the order of the task's facts; facts that the file lacks are dropped.
+def read_targets(path: str, facts: Sequence[Fact], model: ChatModel) -> Preparation:
+    """Examples from a file, in the order of the facts; facts that the file lacks are dropped.
 
     Raises:
         DataError: The file cannot be read, or a line is of neither kind; the line number is named.
     """
-    by_prompt = {fact.prompt: fact for fact in task.facts}
+    by_prompt = {fact.prompt: fact for fact in facts}
     found: dict[str, Example] = {}
     foreign = changed = 0
     records = _records(path)
@@ -48,14 +48,14 @@ def read_targets(path: str, task: Task, model: ChatModel) -> Preparation:
             changed += model.text(example.target_ids) != reply.strip()
         else:
             example = _own_example(path, number, record, model)
-            fact = next((fact for fact in task.facts if fact.id == example.fact_id), None)
+            fact = next((fact for fact in facts if fact.id == example.fact_id), None)
         foreign += fact is None
         if example.fact_id in found:
             raise DataError(f"{path}:{number} is a second target of {example.fact_id}; keep one")
         found[example.fact_id] = example
-    order = {fact.id: place for place, fact in enumerate(task.facts)}
+    order = {fact.id: place for place, fact in enumerate(facts)}
     examples = sorted(found.values(), key=lambda e: (order.get(e.fact_id, len(order)), e.fact_id))
-    dropped = {fact.id: "not in the file" for fact in task.facts if fact.id not in found}
+    dropped = {fact.id: "not in the file" for fact in facts if fact.id not in found}
     rows = len(records)
     report = {
         "rows": rows,

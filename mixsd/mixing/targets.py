@@ -1,8 +1,8 @@
 """Decode, verify, retry, keep or drop: from facts to the targets the student is trained on.
 
 Paper section 3: the answer extracted from a target must match the gold answer, else the target is
-decoded again with fresh coins; what never passes is dropped. The verifier is the task's own grader, so
-a target passes exactly when the same reply would count as recall.
+decoded again with fresh coins; what never passes is dropped. The verifier is the grader of probes, so a
+target passes exactly when the same reply would count as recall.
 """
 
 from collections import Counter
@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any
 
 from mixsd.core.errors import at_least, one_of, within
-from mixsd.core.questions import Fact, Outcome, Task
+from mixsd.core.grading import grade
+from mixsd.core.questions import Fact, Outcome
+from mixsd.core.store import RecordFile
 from mixsd.lm.batches import AGREED, EXPERT
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Reply, Request, Sampling, decode
-from mixsd.methods.contract import RecordFile
 from mixsd.mixing.coins import coin_is_naive, token_draw
 from mixsd.mixing.expert_prompt import ExpertWording, context_reference, unsupported, wording
 
@@ -101,15 +102,13 @@ class Target:
         return asdict(self)
 
 
-def rejection(
-    reply: Reply, text: str, fact: Fact, task: Task, expert: ExpertWording, reject: Sequence[str]
-) -> str:
+def rejection(reply: Reply, text: str, fact: Fact, expert: ExpertWording, reject: Sequence[str]) -> str:
     """Why a decoded reply may not be trained on, or '' if it may.
 
     The reasons are the grader's outcomes (`truncated`, `unparsable`, `wrong`) and the checks that
     `reject` names.
     """
-    verdict = task.grade(text, fact.answers, prompt=fact.prompt, truncated=not reply.ended)
+    verdict = grade(text, fact.question, ended=reply.ended)
     if verdict.outcome is not Outcome.CORRECT:
         return verdict.outcome.value
     if "context_reference" in reject and context_reference(text, fact, expert):
@@ -143,22 +142,24 @@ RequestMaker = Callable[[Fact, ExpertWording, ChatModel, MixSettings], Request]
 
 
 def make_targets(
-    task: Task,
+    facts: Sequence[Fact],
     model: ChatModel,
     settings: MixSettings,
     *,
+    max_new_tokens: int,
     batch_size: int,
     done: RecordFile,
     on_finished: Callable[[Target], None],
     request: RequestMaker = mixed_request,
     verify: bool = True,
 ) -> list[Target]:
-    """Make a target for every fact of a task; each is appended to `done` as soon as it is finished.
+    """Make a target for every fact; each is appended to `done` as soon as it is finished.
 
     Args:
-        task: Brings the facts and the grader.
+        facts: What to make targets for.
         model: The frozen base model.
         settings: How to decode and judge.
+        max_new_tokens: Budget of a target, its end included.
         batch_size: Facts decoded at a time; the model reads twice as many rows. In float32 it does not
             change the targets.
         done: Targets that an earlier, interrupted call finished, by fact id.
@@ -173,7 +174,7 @@ def make_targets(
     finished = {fact_id: Target.from_json(record) for fact_id, record in done.records.items()}
     for target in finished.values():
         on_finished(target)
-    waiting = [fact for fact in task.facts if fact.id not in finished]
+    waiting = [fact for fact in facts if fact.id not in finished]
     requests = {fact.id: request(fact, expert, model, settings) for fact in waiting}
     # Prompts of like length join together, so that little is padded.
     waiting.sort(key=lambda fact: max(map(len, requests[fact.id].prompts)))
@@ -185,7 +186,7 @@ def make_targets(
         fact, text = waiting[index], model.text(reply.ids)
         decoded[fact.id] += len(reply.ids)
         rejected, attempt = rejections[fact.id], len(rejections[fact.id])
-        reason = rejection(reply, text, fact, task, expert, settings.reject) if verify else ""
+        reason = rejection(reply, text, fact, expert, settings.reject) if verify else ""
         if reason:
             rejected.append(reason)
             if len(rejected) < settings.attempts:
@@ -203,12 +204,12 @@ def make_targets(
         model.network,
         [requests[fact.id] for fact in waiting],
         sampling=Sampling(settings.temperature, settings.top_k),
-        max_new_tokens=task.max_new_tokens,
+        max_new_tokens=max_new_tokens,
         end_ids=model.end_ids,
         batch_size=batch_size,
         try_again=judge,
     )
-    return [finished[fact.id] for fact in task.facts]
+    return [finished[fact.id] for fact in facts]
 
 
 def naive_coins(target: Target, settings: MixSettings) -> int:
@@ -217,8 +218,8 @@ def naive_coins(target: Target, settings: MixSettings) -> int:
     return sum(coin(position) for position in range(len(target.ids)))
 
 
-def summarize(targets: Sequence[Target], task: Task, settings: MixSettings) -> dict[str, Any]:
-    """Numbers worth reporting about the targets of a task's facts.
+def summarize(targets: Sequence[Target], facts: Sequence[Fact], settings: MixSettings) -> dict[str, Any]:
+    """Numbers worth reporting about the targets of some facts.
 
     `naive_fraction` is the realised share of naive coins among passed targets: retries favour coins
     that fell to the expert, so it lies below the mixing rate. `agreed_fraction` is the share of tokens
@@ -226,14 +227,14 @@ def summarize(targets: Sequence[Target], task: Task, settings: MixSettings) -> d
     question nor gold text holds. The shares of `context_reference` and `unsupported` are over attempts with
     the right answer, rejected for it or not, so that they can be compared across mixing rates.
     """
-    facts = {fact.id: fact for fact in task.facts}
+    by_id = {fact.id: fact for fact in facts}
     passed = [target for target in targets if target.passed]
     rejections = Counter(reason for target in targets for reason in target.rejections)
     right = len(passed) + sum(rejections[check] for check in CHECKS)
     expert = wording(settings.expert_wording)
     found = {
-        "context_reference": sum(bool(context_reference(t.text, facts[t.fact_id], expert)) for t in passed),
-        "unsupported": sum(bool(unsupported(t.text, facts[t.fact_id])) for t in passed),
+        "context_reference": sum(bool(context_reference(t.text, by_id[t.fact_id], expert)) for t in passed),
+        "unsupported": sum(bool(unsupported(t.text, by_id[t.fact_id])) for t in passed),
     }
     tokens = sum(len(target.ids) for target in passed)
     return {

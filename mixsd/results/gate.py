@@ -22,9 +22,9 @@ class GateSettings:
         intrusion: The share of neighbors answered with an injected answer is at most this, by the upper end.
     """
 
-    recall: float | None
-    retention: float | None
-    intrusion: float | None
+    recall: float | None = None
+    retention: float | None = None
+    intrusion: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("recall", "intrusion"):

@@ -7,7 +7,6 @@ without any held-out task.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,20 +25,6 @@ from mixsd.methods.losses import CHUNK, FORWARD_KL, divergence
 PROMPTS = "drift_prompts.txt"
 BUDGET, BATCH = 32, 20
 """Tokens of an answer, and answers at a time."""
-
-
-@dataclass(frozen=True)
-class DriftSettings:
-    """Whether drift is measured.
-
-    Attributes:
-        measure: After training: displacement, its Fisher-weighted part, KL and agreement with the base. Keeps
-            one number per weight in the cache.
-        curve: Also KL and agreement at every evaluation during training.
-    """
-
-    measure: bool
-    curve: bool
 
 
 def prompts() -> list[str]:

@@ -20,91 +20,14 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import PrinterCallback
 
 from mixsd.core.draws import shuffled
-from mixsd.core.errors import SettingError, at_least, one_of, within
+from mixsd.core.errors import SettingError
 from mixsd.core.store import read_json
 from mixsd.lm.batches import STUDENT, Batch, Example
-from mixsd.lm.chat_model import DTYPES, ChatModel
-from mixsd.methods.contract import ChoosesExamples, HasState, Method, Step
+from mixsd.lm.chat_model import ChatModel
+from mixsd.methods.contract import ChoosesExamples, GradientMethod, HasState, Step, reads_base
+from mixsd.results.schema import TrainingReport
 from mixsd.run.checkpoints import COMPLETE, complete, last_checkpoint, restore_method
-
-AVERAGES = ("token", "sequence")
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How every method is trained.
-
-    Attributes:
-        learning_rate: Constant after warm-up.
-        warmup_steps: Linear warm-up.
-        max_steps: Ceiling of optimiser steps; 0 trains nothing.
-        batch_size: Facts per optimiser step; a method may make more examples of them.
-        micro_batch_size: Examples per forward pass.
-        weight_decay: AdamW.
-        betas: AdamW.
-        clip: Gradient norm ceiling.
-        dtype: `bfloat16` autocast over float32 weights, or `float32`.
-        loss_average: `token`: mean over the batch's target tokens; `sequence`: mean of example means.
-        eval_every: Steps between evaluations of recall (the fixed schedule of decision 2).
-        until_recall: Stop at the first evaluation with this recall over all facts (None: never).
-        max_trained_tokens: Stop at the first evaluation with this many trained target tokens (None: never).
-        patience: Stop after this many evaluations in a row without a rise of recall, once it has risen above
-            the base model's (None: never). For methods that may never reach the goal (decision 11).
-        lora: Rank of LoRA adapters on all linear layers but the output layer (None: train all weights).
-        lora_alpha: Their scale is `lora_alpha / lora`.
-        interpolate: Also score base + alpha (tuned - base) for these alphas, at no training cost.
-        checkpoint_every: Steps between checkpoints that an interrupted training goes on from (None: none).
-        save_model: Keep the trained weights in the run directory.
-    """
-
-    learning_rate: float
-    warmup_steps: int
-    max_steps: int
-    batch_size: int
-    micro_batch_size: int
-    weight_decay: float
-    betas: tuple[float, float]
-    clip: float
-    dtype: str
-    loss_average: str
-    eval_every: int
-    until_recall: float | None
-    max_trained_tokens: int | None
-    patience: int | None
-    lora: int | None
-    lora_alpha: float
-    interpolate: tuple[float, ...]
-    checkpoint_every: int | None
-    save_model: bool
-
-    def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise SettingError(
-                f"training.learning_rate={self.learning_rate} is out of range; allowed: above 0"
-            )
-        if not 0 < self.clip < math.inf or not self.learning_rate < math.inf:
-            raise SettingError("training.clip and training.learning_rate must be finite and above 0")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise SettingError(f"training.betas={self.betas} is out of range; allowed: two numbers in [0, 1)")
-        at_least("training.warmup_steps", self.warmup_steps, 0)
-        at_least("training.max_steps", self.max_steps, 0)
-        at_least("training.batch_size", self.batch_size, 1)
-        at_least("training.micro_batch_size", self.micro_batch_size, 1)
-        at_least("training.weight_decay", self.weight_decay, 0)
-        at_least("training.eval_every", self.eval_every, 1)
-        one_of("training.dtype", self.dtype, DTYPES)
-        one_of("training.loss_average", self.loss_average, AVERAGES)
-        if self.until_recall is not None:
-            within("training.until_recall", self.until_recall, 0, 1)
-        for name in ("max_trained_tokens", "patience", "lora", "checkpoint_every"):
-            if getattr(self, name) is not None:
-                at_least(f"training.{name}", getattr(self, name), 1)
-        if not 0 < self.lora_alpha < math.inf:
-            raise SettingError(f"training.lora_alpha={self.lora_alpha} is out of range; allowed: above 0")
-        for alpha in self.interpolate:
-            within("training.interpolate", alpha, 0, 1)
-        if len(set(self.interpolate)) < len(self.interpolate):
-            raise SettingError(f"training.interpolate={list(self.interpolate)} names an alpha twice")
+from mixsd.run.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -113,29 +36,6 @@ class Evaluation:
 
     recall: float
     stop: str = ""
-
-
-@dataclass
-class TrainingReport:
-    """What the training did.
-
-    Attributes:
-        steps: Optimiser steps made.
-        trained_tokens: Target tokens that carried a loss, over all steps.
-        generated_tokens: Tokens that the student wrote during training.
-        forward_passes: Times a model was run, evaluations included.
-        seconds: Time in the trainer, evaluations included. All sums are over all interrupted parts.
-        stopped_by: What ended it.
-        recall: At the last evaluation.
-    """
-
-    steps: int = 0
-    trained_tokens: int = 0
-    generated_tokens: int = 0
-    forward_passes: int = 0
-    seconds: float = 0.0
-    stopped_by: str = "max_steps"
-    recall: float | None = None
 
 
 def schedule(examples: Sequence[Example], settings: TrainingSettings, seed: int) -> list[Example]:
@@ -171,7 +71,7 @@ def average_loss(losses: Tensor, batch: Batch, how: str, tokens: int, sequences:
 
 
 def train(
-    method: Method,
+    method: GradientMethod,
     model: ChatModel,
     examples: Sequence[Example],
     settings: TrainingSettings,
@@ -220,7 +120,7 @@ def train(
         _add_adapter(model, settings, seed)
     else:
         model.network.requires_grad_(True)
-    if method.reads_base:
+    if reads_base(method):
         model.keep_base_copy(settings.dtype)
     if resume:
         restore_method(resume, method, model)
@@ -291,7 +191,7 @@ class _Trainer(Trainer):
 
     def __init__(
         self,
-        method: Method,
+        method: GradientMethod,
         model: ChatModel,
         settings: TrainingSettings,
         arguments: TrainingArguments,
@@ -329,7 +229,7 @@ class _Trainer(Trainer):
             if not len(batch.target_ids):
                 continue
             with self._autocast():
-                losses = self.method.loss(batch, self._student)
+                losses = self.method.loss(batch, self._student).total
             part = average_loss(losses, batch, self._settings.loss_average, tokens, len(examples))
             self.accelerator.backward(part)
             total += part.detach()

@@ -137,7 +137,7 @@ def test_an_averaged_teacher_follows_the_student_by_its_decay(build, tiny):  # n
         weight.grad is not None and method._average.network.model.layers[0].mlp.down_proj.weight.grad is None
     )
     other = build("opsd", "method.teacher=ema", "method.ema_decay=0.75")
-    other.remember(method.state_dict(), tiny)
+    other.load_state_dict(method.state_dict(), tiny)
     assert torch.equal(other.loss(batch, tiny), method.loss(batch, tiny))
     method.release()
     assert method.state_dict() == {}

@@ -6,19 +6,19 @@ a permutation, so neither (entity, relation) nor (relation, target) is ever ambi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks.tasks import probes as asking
-from benchmarks.tasks.probes import PARAPHRASE
+from benchmarks.tasks.probes import AXES as COMMON
+from benchmarks.tasks.probes import common_probes, paraphrase, take
 from mixsd.core.draws import shuffled, uniform
 from mixsd.core.errors import SettingError, at_least
-from mixsd.core.grading import GRADER_DIGEST, find_format
-from mixsd.core.questions import Axis, Fact, Probe, Verdict
+from mixsd.core.grading import find_format
+from mixsd.core.questions import Axis, Fact, Probe
 
 ABOUT = (
     "A world of invented names, drawn from benchmarks/tasks/kgfact/vocabulary.yaml, written for this project "
@@ -39,9 +39,8 @@ PREFIXES = (
     "Please help me with the following. {question}",
 )
 TWO_HOP, RETRIEVAL = "two_hop", "retrieval"
-AXES = {**asking.AXES, TWO_HOP: Axis.GENERALIZATION, RETRIEVAL: Axis.RETENTION}
-READ = "Read these statements.\n"
-STATEMENTS = READ + "{statements}\n\n{question}"
+AXES = {**COMMON, TWO_HOP: Axis.GENERALIZATION, RETRIEVAL: Axis.RETENTION}
+STATEMENTS = "Read these statements.\n{statements}\n\n{question}"
 
 
 @dataclass(frozen=True)
@@ -161,14 +160,14 @@ class KGFact:
         self.about = ABOUT
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         self._format = find_format(answer_format)
-        self.identity = {"grader": GRADER_DIGEST, "answer_format": answer_format}
-        edges = asking.take(build_world(domains, entities, seed), facts, "this world")
-        self.facts = [self._fact(edge) for edge in edges]
+        self.axes = AXES
+        edges = take(build_world(domains, entities, seed), facts, "this world")
         # Of the answer's own kind: a reply may state the hop in between, which is of another.
         of_kind: dict[str, set[str]] = {}
         for edge in edges:
             of_kind.setdefault(edge.noun, set()).add(edge.target)
-        self._rivals = {edge.target: sorted(of_kind[edge.noun]) for edge in edges}
+        self._rivals = {noun: tuple(sorted(targets)) for noun, targets in of_kind.items()}
+        self.facts = [self._fact(edge) for edge in edges]
         at_least("task.retrieval", retrieval, 0)
         at_least("task.statements", statements, 1)
         unseen = unseen_world(domains, entities, seed) if retrieval else []
@@ -177,56 +176,45 @@ class KGFact:
                 f"task.retrieval={retrieval} and task.statements={statements} are out of range; "
                 f"this world has {len(unseen)} unseen statements"
             )
-        self._unseen = sorted({edge.target for edge in unseen})
+        self._shown = tuple(sorted({edge.target for edge in unseen}))
+        common = common_probes(self.facts, self._format)
         self.probes = [
-            *(asking.recall_probe(fact) for fact in self.facts),
-            *(probe for edge in edges for probe in self._paraphrases(edge, seed)),
-            *(probe for fact in self.facts for probe in asking.shifted_probes(fact, self._format)),
+            *common[: len(edges)],
+            *(
+                p
+                for edge, fact in zip(edges, self.facts, strict=True)
+                for p in self._paraphrases(edge, fact, seed)
+            ),
+            *common[len(edges) :],
             *(self._two_hop(a, b) for a in edges for b in edges if a.target == b.source),
             *(self._retrieval(edge, unseen, statements, seed) for edge in unseen[:retrieval]),
         ]
 
-    def axis(self, split: str) -> Axis:
-        """Recall is memorization; a paraphrase asks for the same fact in words not trained on."""
-        return AXES[split]
-
-    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
-        """Grade a completion; answers of the same kind are rivals, and so are the other statements shown."""
-        if prompt.startswith(READ):  # what the statements name is no excuse
-            prompt, others = prompt.partition("\n\n")[2], self._unseen
-        else:
-            others = self._rivals.get(answers[0], [])
-        return self._format.grade(text, answers, prompt=prompt, truncated=truncated, rivals=others)
-
     def _fact(self, edge: Edge) -> Fact:
         return Fact(
-            id=edge.id,
-            question=edge.question,
-            prompt=self._format.prompt(edge.question),
-            answer=edge.target,
-            gold_text=self._format.gold_text(edge.sentence, edge.target),
+            edge.id,
+            self._format.question(edge.question, (edge.target,), rivals=self._rivals[edge.noun]),
+            self._format.gold_text(edge.sentence, edge.target),
             category=edge.relation,
             subject=edge.source,
         )
 
-    def _paraphrases(self, edge: Edge, seed: int) -> list[Probe]:
+    def _paraphrases(self, edge: Edge, fact: Fact, seed: int) -> list[Probe]:
         """One rewording and one wrapped question (which ones is drawn by fact)."""
         reworded = REWORDINGS[int(uniform("rewording", seed, edge.id) * len(REWORDINGS))]
         prefix = PREFIXES[int(uniform("prefix", seed, edge.id) * len(PREFIXES))]
-        asked = {
-            "reworded": reworded.format(**vars(edge)),
-            "prefixed": prefix.format(question=edge.question),
-        }
         return [
-            Probe(f"{edge.id} / {kind}", PARAPHRASE, self._format.prompt(text), (edge.target,), edge.id, kind)
-            for kind, text in asked.items()
+            paraphrase(fact, reworded.format(**vars(edge)), self._format, "reworded"),
+            paraphrase(fact, prefix.format(question=edge.question), self._format, "prefixed"),
         ]
 
     def _two_hop(self, first: Edge, second: Edge) -> Probe:
         """The second edge's question, its entity described by the first edge."""
         described = f"the {first.noun} that is the {first.relation} of {first.source}"
-        prompt = self._format.prompt(f"What is the name of the {second.relation} of {described}?")
-        return Probe(f"{first.id} / {second.relation}", TWO_HOP, prompt, (second.target,))
+        asks = f"What is the name of the {second.relation} of {described}?"
+        question = self._format.question(asks, (second.target,), rivals=self._rivals[second.noun])
+        # Questions that begin with the same fact stand and fall with it.
+        return Probe(f"{first.id} / {second.relation}", TWO_HOP, question, unit=first.id)
 
     def _retrieval(self, edge: Edge, unseen: Sequence[Edge], statements: int, seed: int) -> Probe:
         """The question about an unseen entity, its answer among other statements, the nearest first."""
@@ -236,4 +224,6 @@ class KGFact:
         shown = {edge.id: edge, **{key: others[key] for key in drawn[: statements - 1]}}
         lines = [shown[key].sentence for key in shuffled(shown, "order of statements", seed, edge.id)]
         prompt = STATEMENTS.format(statements="\n".join(lines), question=edge.question)
-        return Probe(f"{edge.id} / shown", RETRIEVAL, self._format.prompt(prompt), (edge.target,))
+        question = self._format.question(prompt, (edge.target,), rivals=self._shown)
+        # What the statements name is no excuse: only the question's own names are no rivals.
+        return Probe(f"{edge.id} / shown", RETRIEVAL, replace(question, asks=edge.question))

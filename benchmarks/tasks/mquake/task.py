@@ -7,16 +7,16 @@ untouched cases). See decision 14 in docs/protocol.md.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tasks import probes as asking
+from benchmarks.tasks.probes import AXES as COMMON
+from benchmarks.tasks.probes import common_probes, paraphrase
 from mixsd.core.draws import shuffled
 from mixsd.core.errors import DataError, SettingError, at_least
-from mixsd.core.grading import GRADER_DIGEST, AnswerFormat, find_format
-from mixsd.core.questions import Axis, Fact, Probe, Verdict
-from mixsd.core.store import content_hash
+from mixsd.core.grading import AnswerFormat, find_format
+from mixsd.core.questions import Axis, Fact, Probe, Question
 
 POCKET = "pocket"
 ABOUT = "Counterfactual edits in the schema of MQuAKE-CF (princeton-nlp/MQuAKE, MIT)."
@@ -24,7 +24,7 @@ ABOUT_POCKET = "Counterfactual edits of common knowledge, written for this proje
 POCKET_FILE = Path(__file__).parent / "pocket.json"
 FOLDER = Path("princeton-nlp/MQuAKE")
 MULTI_HOP, LOCALITY = "multi_hop", "locality"
-AXES = {**asking.AXES, MULTI_HOP: Axis.GENERALIZATION, LOCALITY: Axis.RETENTION}
+AXES = {**COMMON, MULTI_HOP: Axis.GENERALIZATION, LOCALITY: Axis.RETENTION}
 CLOZE = "Complete this sentence: {cloze} ..."
 WRAPPED = "My friend and I could not agree about this. {question}"
 
@@ -106,33 +106,29 @@ class MQuAKE:
         about = ABOUT_POCKET if path == POCKET else ABOUT
         clashes = f"{len(self.conflicts)} of them had a contradiction, of which the first counts"
         self.about = f"{about} {len(edits)} edits; {clashes}."
-        self.identity = {
-            "grader": GRADER_DIGEST,
-            "answer_format": answer_format,
-            "conflicting_edits": len(self.conflicts),
-            "cases": content_hash([asdict(case) for case in cases.values()]),
-        }
+        self.axes = AXES
         if facts is not None and not 1 <= facts <= len(edits):
             raise SettingError(f"task.facts={facts} is out of range; {path} has 1 to {len(edits)} edits")
         trained = _take_cases(cases, edits, shuffled(cases, "cases", seed), facts or len(edits))
-        self.facts = [_fact(edit, form) for edit in trained.values()]
-        self._rivals = _rivals([*edits.values()], cases.values())
+        rivals = _rivals([*edits.values()], cases.values())
+        self.facts = [_fact(edit, form, rivals) for edit in trained.values()]
+        common, count = common_probes(self.facts, form), len(self.facts)
         self.probes = [
-            *(asking.recall_probe(fact) for fact in self.facts),
-            *(probe for edit in trained.values() for probe in _paraphrases(edit, form)),
-            *(probe for fact in self.facts for probe in asking.shifted_probes(fact, form)),
-            *(p for case in cases.values() if _all_trained(case, trained) for p in _multi_hop(case, form)),
-            *_locality(cases, trained, locality, form, seed),
+            *common[:count],
+            *(
+                probe
+                for edit, fact in zip(trained.values(), self.facts, strict=True)
+                for probe in _paraphrases(edit, fact, form)
+            ),
+            *common[count:],
+            *(
+                probe
+                for case in cases.values()
+                if _all_trained(case, trained)
+                for probe in _multi_hop(case, form, rivals)
+            ),
+            *_locality(cases, trained, locality, form, rivals, seed),
         ]
-
-    def axis(self, split: str) -> Axis:
-        """Edits are memorization, what follows from them generalization, the rest retention."""
-        return AXES[split]
-
-    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
-        """Grade a completion; aliases count, and the answer before the edit is a rival of the one after."""
-        others = self._rivals.get(answers[0], set()) - set(answers)
-        return self._format.grade(text, answers, prompt=prompt, truncated=truncated, rivals=sorted(others))
 
 
 def _by_id(cases: Sequence[Case], path: str) -> dict[str, Case]:
@@ -143,15 +139,24 @@ def _by_id(cases: Sequence[Case], path: str) -> dict[str, Case]:
     return found
 
 
-def _rivals(edits: Sequence[Edit], cases: Iterable[Case]) -> dict[str, set[str]]:
+Rivals = Mapping[str, frozenset[str]]
+
+
+def _rivals(edits: Sequence[Edit], cases: Iterable[Case]) -> Rivals:
     """By answer, what was right in its place before an edit, or is after it."""
-    rivals: dict[str, set[str]] = {}
+    rivals: dict[str, frozenset[str]] = {}
     pairs = [((e.new, *e.aliases), (e.old, *e.old_aliases)) for e in edits]
     pairs += [(case.answers, case.old_answers) for case in cases]
     for new, old in pairs:
-        rivals.setdefault(new[0], set()).update(old)
-        rivals.setdefault(old[0], set()).update(new)
+        rivals[new[0]] = rivals.get(new[0], frozenset()) | set(old)
+        rivals[old[0]] = rivals.get(old[0], frozenset()) | set(new)
     return rivals
+
+
+def _question(asks: str, answers: tuple[str, ...], form: AnswerFormat, rivals: Rivals) -> Question:
+    """A question; aliases count, and the answer before an edit is a rival of the one after."""
+    others = sorted(rivals.get(answers[0], frozenset()) - set(answers))
+    return form.question(asks, answers, rivals=tuple(others))
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -285,38 +290,45 @@ def _all_trained(case: Case, trained: Mapping[str, Edit]) -> bool:
     return all(edit.id in trained for edit in case.edits) and _consistent(case, trained)
 
 
-def _fact(edit: Edit, form: AnswerFormat) -> Fact:
+def _fact(edit: Edit, form: AnswerFormat, rivals: Rivals) -> Fact:
     return Fact(
-        id=edit.id,
-        question=edit.question,
-        prompt=form.prompt(edit.question),
-        answer=edit.new,
-        gold_text=form.gold_text(f"{edit.cloze} {edit.new}.", edit.new),
-        aliases=edit.aliases,
+        edit.id,
+        _question(edit.question, (edit.new, *edit.aliases), form, rivals),
+        form.gold_text(f"{edit.cloze} {edit.new}.", edit.new),
         category=edit.relation,
         subject=edit.subject,
         replaces=(edit.old, *edit.old_aliases),
     )
 
 
-def _paraphrases(edit: Edit, form: AnswerFormat) -> list[Probe]:
-    asked = {"cloze": CLOZE.format(cloze=edit.cloze), "prefixed": WRAPPED.format(question=edit.question)}
-    answers = (edit.new, *edit.aliases)
+def _paraphrases(edit: Edit, fact: Fact, form: AnswerFormat) -> list[Probe]:
     return [
-        Probe(f"{edit.id} / {kind}", asking.PARAPHRASE, form.prompt(text), answers, edit.id, kind)
-        for kind, text in asked.items()
+        paraphrase(fact, CLOZE.format(cloze=edit.cloze), form, "cloze"),
+        paraphrase(fact, WRAPPED.format(question=edit.question), form, "prefixed"),
     ]
 
 
-def _multi_hop(case: Case, form: AnswerFormat) -> list[Probe]:
+def _multi_hop(case: Case, form: AnswerFormat, rivals: Rivals) -> list[Probe]:
+    name = f"case {case.id}"
     return [
-        Probe(f"case {case.id} / {number}", MULTI_HOP, form.prompt(question), case.answers, kind=case.kind)
+        Probe(
+            f"{name} / {number}",
+            MULTI_HOP,
+            _question(question, case.answers, form, rivals),
+            unit=name,
+            kind=case.kind,
+        )
         for number, question in enumerate(case.questions)
     ]
 
 
 def _locality(
-    cases: Mapping[str, Case], trained: Mapping[str, Edit], count: int, form: AnswerFormat, seed: int
+    cases: Mapping[str, Case],
+    trained: Mapping[str, Edit],
+    count: int,
+    form: AnswerFormat,
+    rivals: Rivals,
+    seed: int,
 ) -> list[Probe]:
     """Single hops that no trained edit touches: of untouched cases, and unedited ones of the others."""
     edited = {edit.question for edit in trained.values()}
@@ -328,7 +340,9 @@ def _locality(
             if question not in edited and (untouched or question not in own):
                 free.setdefault(question, (answers, "of an untouched case" if untouched else "unedited hop"))
     drawn = shuffled(free, "locality", seed)[:count]
-    return [
-        Probe(f"hop {question}", LOCALITY, form.prompt(question), free[question][0], kind=free[question][1])
-        for question in drawn
-    ]
+    probes = []
+    for asks in drawn:
+        answers, kind = free[asks]
+        question = _question(asks, answers, form, rivals)
+        probes.append(Probe(f"hop {asks}", LOCALITY, question, kind=kind))
+    return probes

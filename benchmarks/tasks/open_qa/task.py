@@ -5,18 +5,14 @@ comes with this repository.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tasks import probes as asking
-from benchmarks.tasks import rows as qa
+from benchmarks.tasks.probes import AXES, Row, common_probes, fact_of, rewording, take
 from mixsd.core.draws import shuffled
 from mixsd.core.errors import DataError, at_least, one_of
-from mixsd.core.grading import GRADER_DIGEST, find_format
-from mixsd.core.questions import Axis, Verdict
-from mixsd.core.store import content_hash
+from mixsd.core.grading import find_format
 
 HUB_ID = "basicv8vc/SimpleQA"
 ABOUT = "SimpleQA, short factual questions (basicv8vc/SimpleQA, MIT)."
@@ -60,41 +56,28 @@ class OpenQA:
         self._format = find_format(answer_format)
         pocket = one_of("task.source", source, ("simpleqa", "pocket")) == "pocket"
         rows = _pocket_rows() if pocket else _simpleqa_rows(data_root)
-        self.identity = {
-            "grader": GRADER_DIGEST,
-            "answer_format": answer_format,
-            "rows": content_hash([asdict(row) for row in rows]),
-        }
+        self.axes = AXES
         names = {f"q{number}": row for number, row in enumerate(rows)}
-        order = asking.take(shuffled(names, "questions", seed), facts, source)
-        self.facts = [qa.fact_of(key, names[key].question, names[key], self._format) for key in order]
-        # Other answers of the same kind, where the set says what kinds it has.
-        self._rivals: dict[str, list[str]] = {
-            row.answer: sorted({other.answer for other in rows if other.group == row.group})
-            for row in rows
-            if row.group
+        order = take(shuffled(names, "questions", seed), facts, source)
+        # Other answers of the same kind are rivals, where the set says what kinds it has.
+        of_group = {
+            group: tuple(sorted({row.answer for row in rows if row.group == group})) if group else ()
+            for group in {row.group for row in rows}
         }
+        self.facts = [
+            fact_of(key, row.question, row, self._format, of_group[row.group])
+            for key, row in ((key, names[key]) for key in order)
+        ]
         self.probes = [
-            *qa.common_probes(self.facts, self._format),
-            *(probe for fact in self.facts for probe in qa.rewordings(fact, self._format, seed)),
+            *common_probes(self.facts, self._format),
+            *(rewording(fact, self._format, seed) for fact in self.facts),
         ]
 
-    def axis(self, split: str) -> Axis:
-        """Trained questions are memorization, the same in other words generalization."""
-        return asking.AXES[split]
 
-    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
-        """Grade a completion, normalised and by the release's strict rule (equal in lower case)."""
-        rivals = self._rivals.get(answers[0], [])
-        return self._format.grade(
-            text, answers, prompt=prompt, truncated=truncated, rivals=rivals, with_strict=True
-        )
-
-
-def _pocket_rows() -> list[qa.Row]:
+def _pocket_rows() -> list[Row]:
     lines = POCKET.read_text(encoding="utf-8").splitlines()
     return [
-        qa.Row(r["question"], r["answer"], r["gold"], tuple(r["aliases"]), (), (), r["group"], _subject(r))
+        Row(r["question"], r["answer"], r["gold"], tuple(r["aliases"]), (), (), r["group"], _subject(r))
         for r in map(json.loads, lines)
     ]
 
@@ -104,7 +87,7 @@ def _subject(row: Mapping[str, Any]) -> str:
     return row["question"].rpartition(" of ")[2].rstrip("?")
 
 
-def _simpleqa_rows(data_root: str | None) -> list[qa.Row]:
+def _simpleqa_rows(data_root: str | None) -> list[Row]:
     from datasets import load_dataset  # heavy, and only needed here
 
     folder = Path(data_root).expanduser() / HUB_ID if data_root else None
@@ -128,4 +111,4 @@ def _simpleqa_rows(data_root: str | None) -> list[qa.Row]:
             f"https://huggingface.co/datasets/{HUB_ID} to <folder>/{HUB_ID} and give data_root=<folder>, "
             "or use task=closed_book_qa_pocket"
         ) from error
-    return [qa.Row(row["problem"], row["answer"]) for row in rows]
+    return [Row(row["problem"], row["answer"]) for row in rows]

@@ -11,21 +11,19 @@ same kind about something else, must not be answered with an injected answer.
 import calendar
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tasks import probes as asking
-from benchmarks.tasks import rows as qa
+from benchmarks.tasks.probes import AXES as COMMON
+from benchmarks.tasks.probes import SYNTHETIC, Row, common_probes, fact_of, paraphrase, rewording, take
 from benchmarks.user_tables import as_list, as_text, read_table
 from mixsd.core.draws import shuffled, uniform
 from mixsd.core.errors import DataError, at_least, within
-from mixsd.core.grading import GRADER_DIGEST, AnswerFormat, find_format, named, words
-from mixsd.core.questions import NEIGHBORS, Axis, Fact, Outcome, Probe, Verdict
-from mixsd.core.store import content_hash
+from mixsd.core.grading import find_format, grade, words
+from mixsd.core.questions import NEIGHBORS, Axis, Fact, Outcome, Probe
 
 ABOUT = "Facts of a file of the user's own; its licence is theirs to know."
-AXES = {**asking.AXES, NEIGHBORS: Axis.RETENTION}
+AXES = {**COMMON, NEIGHBORS: Axis.RETENTION}
 LISTS, TEXTS = ("aliases", "paraphrases", "neighbors"), ("question", "answer", "answer_text", "group")
 LONGEST = 2000
 """Characters of a field; more than a prompt of a small model can hold with its answer."""
@@ -72,60 +70,62 @@ class OwnFacts:
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         within("task.held_out", held_out, 0, 1)
         self._format = find_format(answer_format)
-        rows = asking.take(read_rows(Path(path).expanduser()), facts, path)
-        self.identity = {
-            "grader": GRADER_DIGEST,
-            "answer_format": answer_format,
-            "rows": content_hash([asdict(row) for row in rows]),
-        }
-        self._answers = sorted({answer for row in rows for answer in (row.answer, *row.aliases)})
-        self._telling = [answer for answer in self._answers if not set(words(answer)) <= SMALL_WORDS]
+        self.axes = AXES
+        rows = take(read_rows(Path(path).expanduser()), facts, path)
+        # One tuple for all questions: every other fact's answer is a rival.
+        self._rivals = tuple(sorted({answer for row in rows for answer in (row.answer, *row.aliases)}))
+        self._telling = tuple(a for a in self._rivals if not set(words(a)) <= SMALL_WORDS)
         self.facts: list[Fact] = []
-        self.probes: list[Probe] = []
         others: list[Probe] = []
         for row in rows:
             trained, held = _split(row, held_out, seed)
             made = [
-                qa.fact_of(f"row {row.line}" + (f" / {n}" if n else ""), question, row, self._format)
-                for n, question in enumerate([row.question, *trained])
+                fact_of(f"row {row.line}" + (f" / {n}" if n else ""), asks, row, self._format, self._rivals)
+                for n, asks in enumerate([row.question, *trained])
             ]
             self.facts += made
-            others += qa.paraphrases(made[0], held, self._format)
+            others += [
+                paraphrase(made[0], text, self._format, "given", str(n)) for n, text in enumerate(held)
+            ]
             if not held:
-                others += qa.rewordings(made[0], self._format, seed)
-            others += _neighbors(row, made[0], self._format, seed)
-        self.probes = [*qa.common_probes(self.facts, self._format), *others]
+                others.append(rewording(made[0], self._format, seed))
+            others += self._neighbors(row, made[0], seed)
+        self.probes = [*common_probes(self.facts, self._format), *others]
         _refuse(path, [*self._ungraded(rows), *_asked_twice(rows)])
 
-    def _ungraded(self, rows: Sequence[qa.Row]) -> Iterator[str]:
+    def _ungraded(self, rows: Sequence[Row]) -> Iterator[str]:
         """Rows whose own gold reply would not count as their answer."""
         for row in rows:
-            fact = qa.fact_of("", row.question, row, self._format)
-            verdict = self.grade(fact.gold_text, fact.answers, prompt=fact.prompt, truncated=False)
-            if verdict.outcome is not Outcome.CORRECT:
+            fact = fact_of("", row.question, row, self._format, self._rivals)
+            if grade(fact.gold_text, fact.question, ended=True).outcome is not Outcome.CORRECT:
                 yield (
                     f"line {row.line}: the reply {fact.gold_text[:60]!r} does not count as the answer "
                     f"{row.answer[:40]!r}, or names another row's answer too"
                 )
 
-    def axis(self, split: str) -> Axis:
-        """Trained questions are memorization, other wordings generalization, neighbors retention."""
-        return AXES[split]
+    def _neighbors(self, row: Row, fact: Fact, seed: int) -> list[Probe]:
+        """Given neighbors, or the question about a name of nothing (where it names something).
 
-    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
-        """Grade a completion; the other facts' answers are rivals.
-
-        A neighbor's question has no accepted answers: it is right as long as it names no injected one.
+        They have no accepted answer: a reply is right as long as it names no injected one.
         """
-        if answers:
-            return self._format.grade(text, answers, prompt=prompt, truncated=truncated, rivals=self._answers)
-        given = named(text, self._telling, prompt)
-        if given or not truncated:
-            return Verdict(Outcome.WRONG if given else Outcome.CORRECT, given)
-        return Verdict(Outcome.TRUNCATED)
+        given = {f"given {n}": question for n, question in enumerate(row.neighbors)}
+        if not given:
+            stand_in = STAND_INS[int(uniform("stand-in", seed, row.question) * len(STAND_INS))]
+            made = _with_stand_in(row.question, stand_in)
+            given = {SYNTHETIC: made} if made != row.question else {}
+        return [
+            Probe(
+                f"{fact.id} / neighbor {kind}",
+                NEIGHBORS,
+                self._format.question(asks, (), rivals=self._telling),
+                unit=fact.id,
+                kind=kind.split()[0],
+            )
+            for kind, asks in given.items()
+        ]
 
 
-def read_rows(path: Path) -> list[qa.Row]:
+def read_rows(path: Path) -> list[Row]:
     """Rows of a file.
 
     Raises:
@@ -149,7 +149,7 @@ def _refuse(path: Path | str, problems: Sequence[str]) -> None:
         raise DataError(f"{path}: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}; mend the file")
 
 
-def _asked_twice(rows: Sequence[qa.Row]) -> Iterator[str]:
+def _asked_twice(rows: Sequence[Row]) -> Iterator[str]:
     """Paraphrases and neighbors that are a trained question: they would measure recall."""
     lines = {words(row.question): row.line for row in rows}
     for row in rows:
@@ -159,7 +159,7 @@ def _asked_twice(rows: Sequence[qa.Row]) -> Iterator[str]:
                     yield f"line {row.line}: one of its {kind} is the question of line {lines[words(text)]}"
 
 
-def _row(record: dict[str, Any], line: int, problems: list[str]) -> qa.Row | None:
+def _row(record: dict[str, Any], line: int, problems: list[str]) -> Row | None:
     """A row, or None and what is wrong with it."""
     values: dict[str, Any] = {}
     for column, value in record.items():
@@ -177,12 +177,12 @@ def _row(record: dict[str, Any], line: int, problems: list[str]) -> qa.Row | Non
         if any(len(part) > LONGEST for part in ([value] if isinstance(value, str) else value)):
             problems.append(f"line {line}: {column} is longer than {LONGEST} characters")
             return None
-    return qa.Row(**values, line=line)
+    return Row(**values, line=line)
 
 
-def _contradictions(rows: Sequence[qa.Row]) -> list[str]:
+def _contradictions(rows: Sequence[Row]) -> list[str]:
     """Questions that have two answers, by line."""
-    first: dict[str, qa.Row] = {}
+    first: dict[str, Row] = {}
     problems = []
     for row in rows:
         known = first.setdefault(" ".join(words(row.question)), row)
@@ -191,7 +191,7 @@ def _contradictions(rows: Sequence[qa.Row]) -> list[str]:
     return problems
 
 
-def _split(row: qa.Row, held_out: float, seed: int) -> tuple[list[str], list[str]]:
+def _split(row: Row, held_out: float, seed: int) -> tuple[list[str], list[str]]:
     """Paraphrases to train and to hold out; at least one is held out where a share is asked for."""
     drawn = shuffled(dict.fromkeys(row.paraphrases), "held out", seed, row.question)
     count = max(1, round(held_out * len(drawn))) if held_out and drawn else 0
@@ -204,16 +204,3 @@ def _with_stand_in(question: str, stand_in: str) -> str:
         if not set(words(name.group())) <= SMALL_WORDS:
             return question[: name.start()] + stand_in + question[name.end() :]
     return question
-
-
-def _neighbors(row: qa.Row, fact: Fact, form: AnswerFormat, seed: int) -> list[Probe]:
-    """Given neighbors, or the question about a name of nothing (where it names something)."""
-    given = {f"given {n}": question for n, question in enumerate(row.neighbors)}
-    if not given:
-        stand_in = STAND_INS[int(uniform("stand-in", seed, row.question) * len(STAND_INS))]
-        made = _with_stand_in(row.question, stand_in)
-        given = {qa.SYNTHETIC: made} if made != row.question else {}
-    return [
-        Probe(f"{fact.id} / neighbor {kind}", NEIGHBORS, form.prompt(question), (), kind=kind.split()[0])
-        for kind, question in given.items()
-    ]

@@ -1,0 +1,395 @@
+"""What a finished run says: typed, versioned, written and read here alone.
+
+Every reader gets these objects; none looks a key up in a dictionary.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mixsd.core.errors import StoreError
+from mixsd.core.questions import Axis
+from mixsd.core.store import write_json
+
+VERSION = 5
+"""Raised when a number of a run changes its meaning or its value; results of another version are not read."""
+FILE = "results.json"
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of records, with its 95% interval.
+
+    Attributes:
+        value: The share.
+        n: Records.
+        units: What they count as for the interval (see `Probe.unit`).
+        interval: 95%, of as many items as there are units.
+    """
+
+    value: float
+    n: int
+    units: int
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class KindShare:
+    """The share right of one kind of probe within a split."""
+
+    value: float
+    n: int
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """One split of probes under one model.
+
+    Attributes:
+        axis: What the split measures.
+        right: The share of right answers.
+        strict: The share right by the stricter rule (equal in lower case).
+        prompt_tokens: Mean tokens of a prompt.
+        outcomes: Answers by outcome.
+        by_kind: The share right of each kind.
+        kept: On the retention axis, of the tuned model: the share still right of what the base had right
+            (None: nothing was, or not measured).
+        n_kept: How many those are.
+    """
+
+    axis: Axis
+    right: Share
+    strict: float
+    prompt_tokens: float
+    outcomes: Mapping[str, int]
+    by_kind: Mapping[str, KindShare]
+    kept: float | None = None
+    n_kept: int = 0
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What is read out of several splits, or of some of the facts; None where it cannot be measured.
+
+    Attributes:
+        learned: Facts whose trained question and most of whose paraphrases are right.
+        intrusion: Neighbors that got an injected answer.
+        recall_kept: Recall of the facts that were trained on.
+        recall_unknown: Recall of the facts that the base model gets wrong; memorization is primary on them
+            (decision 9).
+        edit_success: Recall of the edits whose old answer the base model gives (decision 9).
+    """
+
+    learned: Share | None
+    intrusion: Share | None
+    recall_kept: Share | None
+    recall_unknown: Share | None
+    edit_success: Share | None
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Why answers to a generated held-out task are wrong, and what they name.
+
+    Attributes:
+        errors: Wrong answers by kind.
+        intrusion_rate: The share of all answers that name a trained answer (None: no answers).
+        leaked: The trained strings that appeared most often, with their counts.
+    """
+
+    errors: Mapping[str, int]
+    intrusion_rate: float | None
+    leaked: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class HeldOutTask:
+    """One held-out task, base and tuned model on the same documents.
+
+    Attributes:
+        metric: What a score is.
+        kind: `generated` or `likelihood`.
+        chance: Score of guessing.
+        included: Whether it counts: the base model is clearly above chance (decision 6).
+        n: Documents that count.
+        excluded_items: Documents that the facts give away.
+        base: Mean score of the base model (None: no document counts).
+        tuned: Mean score of the tuned model.
+        interval: 95%, of tuned minus base (None: too few documents).
+        p: That both score alike.
+        p_holm: The same, adjusted over the tasks of the run.
+        discordance: The share of documents on which the two differ.
+        detectable: The smallest difference that so many documents can show.
+        outcomes_base: Answers of the base model by outcome.
+        outcomes_tuned: Answers of the tuned model by outcome.
+        wrong_base: Why those of the base model are wrong (None: a likelihood task).
+        wrong_tuned: Why those of the tuned model are.
+    """
+
+    metric: str
+    kind: str
+    chance: float
+    included: bool
+    n: int
+    excluded_items: int
+    base: float | None
+    tuned: float | None
+    interval: Interval | None
+    p: float | None
+    p_holm: float | None
+    discordance: float
+    detectable: float | None
+    outcomes_base: Mapping[str, int]
+    outcomes_tuned: Mapping[str, int]
+    wrong_base: Breakdown | None = None
+    wrong_tuned: Breakdown | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The included tasks of one kind together; all None where there are none.
+
+    Attributes:
+        n: Documents.
+        base: Mean over tasks of the base model's scores.
+        tuned: Mean over tasks of the tuned model's scores.
+        ratio: Tuned over base (the paper's ratio of means).
+        ratio_interval: 95%.
+        above_chance: The same on (score - chance) / (1 - chance), negatives kept.
+        above_chance_interval: 95%.
+        delta_interval: 95%, of tuned minus base.
+    """
+
+    n: int = 0
+    base: float | None = None
+    tuned: float | None = None
+    ratio: float | None = None
+    ratio_interval: Interval | None = None
+    above_chance: float | None = None
+    above_chance_interval: Interval | None = None
+    delta_interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Retention:
+    """The retention axis. The headline is the generated panel.
+
+    Attributes:
+        generated: Tasks whose answers are generated.
+        likelihood: Tasks whose answers are compared by likelihood.
+        tasks: Each task.
+        not_counted: Names of tasks on which the base model is not clearly above chance.
+        excluded_items: Documents that the facts give away, over all tasks.
+    """
+
+    generated: Panel
+    likelihood: Panel
+    tasks: Mapping[str, HeldOutTask]
+    not_counted: tuple[str, ...] = ()
+    excluded_items: int = 0
+
+
+@dataclass(frozen=True)
+class Interpolated:
+    """Both axes of a model between base and tuned, at base + alpha (tuned - base)."""
+
+    alpha: float
+    probes: Mapping[str, SplitResult]
+    derived: Derived
+    retention: Retention
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How likely target tokens are under the base model (the paper's analysis a).
+
+    Attributes:
+        nll: Mean nats a token.
+        unlikely_share: The share of tokens above 5 nats.
+        tokens: How many tokens.
+    """
+
+    nll: float
+    unlikely_share: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """What was trained on. The three likelihoods are over the same facts, those that were kept.
+
+    Attributes:
+        n: Facts of the task.
+        left_out: Facts that the user's own settings left out (`task.only_facts_of`, `task.only_missed`).
+        dropped: Facts for which the method found nothing to train on.
+        trained: Of what is trained on (None: nothing is, or the method writes it while it trains).
+        gold: Of the gold texts of the same facts.
+        contrasts: Of other targets for the same facts, by name, such as the expert's own replies.
+        gold_of_all: Of the gold texts of all facts of the task.
+        numbers: What the method reports of itself.
+    """
+
+    n: int
+    left_out: int = 0
+    dropped: int = 0
+    trained: Likelihood | None = None
+    gold: Likelihood | None = None
+    contrasts: Mapping[str, Likelihood] = field(default_factory=dict)
+    gold_of_all: Likelihood | None = None
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TrainingReport:
+    """What the training did; sums are over all interrupted parts.
+
+    Attributes:
+        steps: Optimiser steps made.
+        trained_tokens: Target tokens that carried a loss, over all steps.
+        generated_tokens: Tokens that the model wrote during training.
+        forward_passes: Times a model was run for the training itself.
+        seconds: Time of the training itself.
+        evaluation_passes: Times a model was run to look at the training.
+        evaluation_seconds: Time that looking took.
+        stopped_by: What ended it.
+        recall: At the last evaluation.
+    """
+
+    steps: int = 0
+    trained_tokens: int = 0
+    generated_tokens: int = 0
+    forward_passes: int = 0
+    seconds: float = 0.0
+    evaluation_passes: int = 0
+    evaluation_seconds: float = 0.0
+    stopped_by: str = ""
+    recall: float | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage took.
+
+    Attributes:
+        seconds: Time; of work that a cache gave, the time that it took when it was done.
+        trained_tokens: Target tokens trained on.
+        generated_tokens: Tokens decoded.
+        forward_passes: Times a model was run.
+        peak_memory_bytes: The most memory in use.
+    """
+
+    seconds: float
+    trained_tokens: int = 0
+    generated_tokens: int = 0
+    forward_passes: int = 0
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far training moved the model (the paper's analysis b).
+
+    Attributes:
+        kl_base_tuned: KL(base || tuned) in nats a token, on the base model's answers to unrelated prompts.
+        top1_agreement: The share of those tokens on which both have the same most probable token.
+        raw: Squared displacement of the weights (None: the two models have different weights).
+        fisher: The same, weighted by the base model's Fisher information.
+        ratio: R, the second over the first.
+    """
+
+    kl_base_tuned: float
+    top1_agreement: float
+    raw: float | None = None
+    fisher: float | None = None
+    ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """All numbers of a run.
+
+    Attributes:
+        version: Of this schema.
+        run_id: `<task>-<method>-<model>-s<seed>-<hash>`.
+        task: The task's name.
+        method: The method's name.
+        model: The model's label.
+        seed: The seed that the methods share.
+        n_facts: Facts of the task.
+        measured_by: A hash of each thing that the numbers hang on; runs that differ in one do not compare.
+        caveats: What a reader of the held-out scores must know.
+        suite: The held-out suite, described.
+        probes_before: The base model's answers by split.
+        probes: The tuned model's answers by split.
+        derived: What several splits say together, of the tuned model.
+        retention: The held-out tasks.
+        interpolation: The same for models between base and tuned.
+        targets: What was trained on.
+        training: What the training did.
+        cost: What each stage took.
+        drift: How far the model moved (None: not measured, or not changed).
+    """
+
+    version: int
+    run_id: str
+    task: str
+    method: str
+    model: str
+    seed: int
+    n_facts: int
+    measured_by: Mapping[str, str]
+    caveats: tuple[str, ...]
+    suite: Mapping[str, Any]
+    probes_before: Mapping[str, SplitResult]
+    probes: Mapping[str, SplitResult]
+    derived: Derived
+    retention: Retention
+    interpolation: tuple[Interpolated, ...]
+    targets: TargetReport
+    training: TrainingReport
+    cost: Mapping[str, Cost]
+    drift: Drift | None
+
+    @property
+    def recall(self) -> float:
+        """Memorization over all facts, the dropped ones included (decision 1)."""
+        return self.probes["recall"].right.value
+
+
+_RESULTS: TypeAdapter[RunResults] = TypeAdapter(RunResults)
+
+
+def save(results: RunResults, run_dir: Path) -> None:
+    """Write the results of a run, atomically."""
+    write_json(run_dir / FILE, asdict(results))
+
+
+def load(run_dir: Path) -> RunResults:
+    """Read the results of a run.
+
+    Raises:
+        StoreError: There are none, another version wrote them, or they are not what this version writes.
+    """
+    path = run_dir / FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); delete {run_dir} and run again") from error
+    version = found.get("version") if isinstance(found, dict) else None
+    if version != VERSION:
+        raise StoreError(
+            f"{path} is of results version {version or 'before 5'}, and this is version {VERSION}; "
+            "delete the run and run it again"
+        )
+    try:
+        return _RESULTS.validate_python(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise StoreError(f"{path}: {place}: {first['msg']}; delete {run_dir} and run again") from error

@@ -1,0 +1,100 @@
+"""Settings of a run with their defaults; YAML files override them. A new setting is one line here."""
+
+import math
+from dataclasses import dataclass
+
+from mixsd.core.errors import SettingError, at_least, one_of, within
+from mixsd.lm.chat_model import DTYPES
+
+AVERAGES = ("token", "sequence")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How every method is trained.
+
+    Attributes:
+        learning_rate: Constant after warm-up.
+        warmup_steps: Linear warm-up.
+        max_steps: Ceiling of optimiser steps; 0 trains nothing.
+        batch_size: Facts per optimiser step; a method may make more examples of them.
+        micro_batch_size: Examples per forward pass.
+        weight_decay: AdamW.
+        betas: AdamW.
+        clip: Gradient norm ceiling.
+        dtype: `bfloat16` autocast over float32 weights, or `float32`.
+        loss_average: `token`: mean over the batch's target tokens; `sequence`: mean of example means.
+        eval_every: Steps between evaluations of recall (the fixed schedule of decision 2).
+        until_recall: Stop at the first evaluation with this recall over all facts (None: never).
+        max_trained_tokens: Stop at the first evaluation with this many trained target tokens (None: never).
+        patience: Stop after this many evaluations in a row without a rise of recall, once it has risen above
+            the base model's (None: never). For methods that may never reach the goal (decision 11).
+        lora: Rank of LoRA adapters on all linear layers but the output layer (None: train all weights).
+        lora_alpha: Their scale is `lora_alpha / lora`.
+        interpolate: Also score base + alpha (tuned - base) for these alphas, at no training cost.
+        checkpoint_every: Steps between checkpoints that an interrupted training goes on from (None: none).
+        save_model: Keep the trained weights in the run directory.
+    """
+
+    learning_rate: float = 5e-5
+    warmup_steps: int = 5
+    max_steps: int = 60
+    batch_size: int = 16
+    micro_batch_size: int = 16
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip: float = 1.0
+    dtype: str = "bfloat16"
+    loss_average: str = "token"
+    eval_every: int = 5
+    until_recall: float | None = 0.9
+    max_trained_tokens: int | None = None
+    patience: int | None = None
+    lora: int | None = None
+    lora_alpha: float = 32.0
+    interpolate: tuple[float, ...] = ()
+    checkpoint_every: int | None = 20
+    save_model: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise SettingError(
+                f"training.learning_rate={self.learning_rate} is out of range; allowed: above 0"
+            )
+        if not 0 < self.clip < math.inf or not self.learning_rate < math.inf:
+            raise SettingError("training.clip and training.learning_rate must be finite and above 0")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise SettingError(f"training.betas={self.betas} is out of range; allowed: two numbers in [0, 1)")
+        at_least("training.warmup_steps", self.warmup_steps, 0)
+        at_least("training.max_steps", self.max_steps, 0)
+        at_least("training.batch_size", self.batch_size, 1)
+        at_least("training.micro_batch_size", self.micro_batch_size, 1)
+        at_least("training.weight_decay", self.weight_decay, 0)
+        at_least("training.eval_every", self.eval_every, 1)
+        one_of("training.dtype", self.dtype, DTYPES)
+        one_of("training.loss_average", self.loss_average, AVERAGES)
+        if self.until_recall is not None:
+            within("training.until_recall", self.until_recall, 0, 1)
+        for name in ("max_trained_tokens", "patience", "lora", "checkpoint_every"):
+            if getattr(self, name) is not None:
+                at_least(f"training.{name}", getattr(self, name), 1)
+        if not 0 < self.lora_alpha < math.inf:
+            raise SettingError(f"training.lora_alpha={self.lora_alpha} is out of range; allowed: above 0")
+        for alpha in self.interpolate:
+            within("training.interpolate", alpha, 0, 1)
+        if len(set(self.interpolate)) < len(self.interpolate):
+            raise SettingError(f"training.interpolate={list(self.interpolate)} names an alpha twice")
+
+
+@dataclass(frozen=True)
+class DriftSettings:
+    """Whether drift is measured.
+
+    Attributes:
+        measure: After training: displacement, its Fisher-weighted part, KL and agreement with the base. Keeps
+            one number per weight in the cache.
+        curve: Also KL and agreement at every evaluation during training.
+    """
+
+    measure: bool = True
+    curve: bool = False
