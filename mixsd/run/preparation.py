@@ -1,40 +1,76 @@
 """What is trained on: the examples as a file, and how likely their tokens are under the base model."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mixsd.core.questions import Task
+from mixsd.core.questions import Fact
 from mixsd.core.store import read_jsonl, write_jsonl
 from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation, gold_example
+from mixsd.results.schema import Likelihood, TargetReport
 
 UNLIKELY = 5.0
-"""Nats: a token the base model gives less than 0.7%."""
+"""Nats: a token that the base model gives less than 0.7%."""
 
 
-def report(made: Preparation, task: Task, model: ChatModel, batch_size: int) -> dict[str, Any]:
-    """The numbers of `results.json` under `targets`.
+def target_report(
+    made: Preparation,
+    facts: Sequence[Fact],
+    left_out: Collection[str],
+    model: ChatModel,
+    batch_size: int,
+) -> TargetReport:
+    """Report what is trained on, and how likely the base model finds it (the paper's analysis a).
 
-    NLL is under the base model, over target tokens: `nll` of what is trained on, `gold_nll` of the gold
-    texts of all facts, `<name>_nll` of each contrast; shares count tokens above 5 nats (paper, analysis a).
+    The likelihoods of the targets, of the gold texts and of each contrast are over the same facts, those
+    that were kept: a method drops the hard facts, so any other comparison would flatter it.
+
+    Args:
+        made: What the method prepared.
+        facts: All facts of the task.
+        left_out: Ids of the facts that the user's settings left out; the method did not see them.
+        model: The frozen base model.
+        batch_size: Examples at a time.
     """
-    gold = [gold_example(fact, model) for fact in task.facts]
-    contrasts: dict[str, Any] = {}
-    for name, make in made.contrasts.items():
-        contrasts |= likelihood(f"{name}_", make(), model, batch_size)
-    return {
-        "n": len(task.facts),
-        "dropped": len(made.dropped),
-        **made.report,
-        **likelihood("", made.examples, model, batch_size),
-        **likelihood("gold_", gold, model, batch_size),
-        **contrasts,
+    kept = {example.fact_id for example in made.examples if not example.extra}
+    gold = {fact.id: gold_example(fact, model) for fact in facts}
+    # One pass over all gold texts serves both of their likelihoods.
+    losses = dict(zip(gold, model.target_nll(list(gold.values()), batch_size), strict=True))
+    contrasts = {
+        name: likelihood([example for example in make() if example.fact_id in kept], model, batch_size)
+        for name, make in made.contrasts.items()
     }
+    return TargetReport(
+        n=len(facts),
+        left_out=len(left_out),
+        dropped=len(made.dropped.keys() - set(left_out)),
+        trained=likelihood(made.examples, model, batch_size),
+        gold=_summed_up([loss for fact_id, loss in losses.items() if fact_id in kept]),
+        contrasts={name: found for name, found in contrasts.items() if found is not None},
+        gold_of_all=_summed_up(list(losses.values())),
+        numbers=made.report,
+    )
+
+
+def likelihood(examples: Sequence[Example], model: ChatModel, batch_size: int) -> Likelihood | None:
+    """How likely the trained tokens are under the model; None where there are none."""
+    written = [example for example in examples if example.trained_tokens]
+    return _summed_up(model.target_nll(written, batch_size))
+
+
+def _summed_up(losses: Sequence[torch.Tensor]) -> Likelihood | None:
+    """The numbers of some NLLs, one tensor of nats per example."""
+    if not losses:
+        return None
+    flat = torch.cat(list(losses))
+    return Likelihood(
+        nll=float(flat.mean()), unlikely_share=float((flat > UNLIKELY).float().mean()), tokens=len(flat)
+    )
 
 
 def write_examples(path: Path, examples: Sequence[Example], model: ChatModel) -> None:
@@ -54,16 +90,3 @@ def read_examples(path: Path) -> list[Example]:
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def likelihood(prefix: str, examples: Sequence[Example], model: ChatModel, batch_size: int) -> dict[str, Any]:
-    """Mean NLL per target token under the model, the share above 5 nats, and how many there are."""
-    examples = [example for example in examples if example.trained_tokens]
-    if not examples:
-        return {f"{prefix}nll": None, f"{prefix}unlikely_share": None, f"{prefix}tokens": 0}
-    losses = torch.cat(model.target_nll(examples, batch_size))
-    return {
-        f"{prefix}nll": float(losses.mean()),
-        f"{prefix}unlikely_share": float((losses > UNLIKELY).float().mean()),
-        f"{prefix}tokens": len(losses),
-    }
