@@ -1,210 +1,256 @@
-"""`results.json` and the per-item files of a run, from base and tuned scores."""
+"""`results.json` of a run, from the scores of its base and tuned model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from mixsd.core.questions import NEIGHBORS, PARAPHRASE, RECALL, Axis, Outcome
-from mixsd.core.store import content_hash
-from mixsd.results.aggregate import GENERATED
-from mixsd.results.aggregate import summarize as summarize_retention
+from mixsd.core.grading import grade
+from mixsd.core.questions import NEIGHBORS, PARAPHRASE, RECALL, Axis, Fact, Outcome
+from mixsd.core.scores import GENERATED, ProbeAnswer, Scores, TaskScores, accuracy
+from mixsd.results import aggregate
 from mixsd.results.contamination import contaminated
+from mixsd.results.items import write_pairs
+from mixsd.results.schema import (
+    VERSION,
+    Breakdown,
+    Cost,
+    Derived,
+    Drift,
+    Interpolated,
+    KindShare,
+    Retention,
+    RunResults,
+    Share,
+    SplitResult,
+    TargetReport,
+    TrainingReport,
+)
+from mixsd.results.stats import proportion_interval
 from mixsd.results.wrong_answers import Trained, breakdown
-from mixsd.run.config import OUTSIDE_HASH, RESULTS_VERSION, RunConfig
-from mixsd.run.measure import Scores
-from mixsd.run.probing import Record, accuracy, is_correct, share, summarize
-from mixsd.run.workbench import device_name, software
 
-ANSWER = ("text", "extracted", "outcome", "strict", "tokens", "prompt_tokens")
-SCORE = ("text", "extracted", "outcome", "score")
+
+@dataclass(frozen=True)
+class Subject:
+    """What a run is about, as far as its results say so.
+
+    Attributes:
+        run_id: `<task>-<method>-<model>-s<seed>-<hash>`.
+        task: The task's name.
+        method: The method's name.
+        model: The model's label.
+        seed: The seed that the methods share.
+        facts: The task's facts, whether trained on or not.
+        axes: What each split measures.
+        measured_by: A hash of each thing that the numbers hang on.
+        caveats: What a reader of the held-out scores must know.
+        suite: The held-out suite, described.
+    """
+
+    run_id: str
+    task: str
+    method: str
+    model: str
+    seed: int
+    facts: Sequence[Fact]
+    axes: Mapping[str, Axis]
+    measured_by: Mapping[str, str]
+    caveats: Sequence[str]
+    suite: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Reports:
+    """What the stages of a run reported.
+
+    Attributes:
+        targets: What was trained on.
+        trained_facts: Ids of the facts that were trained on or edited.
+        training: What the training did.
+        cost: What each stage took.
+        drift: How far the model moved (None: not measured, or not changed).
+    """
+
+    targets: TargetReport
+    trained_facts: frozenset[str]
+    training: TrainingReport
+    cost: Mapping[str, Cost]
+    drift: Drift | None
 
 
 def build_results(
-    config: RunConfig,
-    base: Scores,
-    tuned: Scores,
-    between: Mapping[float, Scores],
-    reports: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The whole of `results.json`.
+    subject: Subject, base: Scores, tuned: Scores, between: Mapping[float, Scores], reports: Reports
+) -> RunResults:
+    """All numbers of a run.
 
     Args:
-        config: The run.
+        subject: What the run is about.
         base: Scores of the base model.
         tuned: Scores of the tuned model, on the same probes and documents.
         between: Scores of models between base and tuned, by alpha.
-        reports: What the stages reported: `targets`, `dropped` facts, `training`, `cost`, `drift`.
+        reports: What the stages reported.
+
+    Raises:
+        StoreError: Base and tuned model were asked different documents.
     """
-    skipped = overlap(config, base)
-    before = _breakdowns(config, base, skipped)
-    measured = _measured(config, base, tuned, skipped, before)
-    recall = tuned.probes[RECALL]
-    of_some = {
-        "recall_kept": {fact.id for fact in config.task.facts} - set(reports["dropped"]),
-        "recall_missed": missed(base),
-        "edit_success": _known_before(config, base),
-    }
-    return {
-        "run_id": config.run_id,
-        "task": config.task.name,
-        "method": config.method.name,
-        "model": config.model.name,
-        "seed": config.seed,
-        "n_facts": len(config.task.facts),
-        "comparable": content_hash(measured_by(config)),
-        "measured_by": measured_by(config),
-        "caveats": list(config.retention.caveats),
-        "held_out_suite": {"name": config.retention.name, **config.retention.fingerprint()},
-        "probes": measured["probes"],
-        "probes_before": _probe_summary(config, base),
-        "retention": measured["retention"],
-        "memorization": {
-            **_learned(config, tuned),
-            **{name: share([r for r in recall if r["fact_id"] in ids]) for name, ids in of_some.items()},
-        },
-        "interpolation": [
-            {"alpha": alpha, **_measured(config, base, scores, skipped, before)}
+    measure = _Measure(subject, base, reports.trained_facts)
+    return RunResults(
+        version=VERSION,
+        run_id=subject.run_id,
+        task=subject.task,
+        method=subject.method,
+        model=subject.model,
+        seed=subject.seed,
+        n_facts=len(subject.facts),
+        measured_by=subject.measured_by,
+        caveats=tuple(subject.caveats),
+        suite=subject.suite,
+        probes_before={split: measure.split(split, a) for split, a in base.probes.items()},
+        probes=measure.probes(tuned),
+        derived=measure.derived(tuned),
+        retention=measure.retention(tuned),
+        interpolation=tuple(
+            Interpolated(alpha, measure.probes(scores), measure.derived(scores), measure.retention(scores))
             for alpha, scores in between.items()
-        ],
-        **{name: reports[name] for name in ("targets", "training", "cost", "drift")},
-    }
+        ),
+        targets=reports.targets,
+        training=reports.training,
+        cost=reports.cost,
+        drift=reports.drift,
+    )
 
 
-def missed(base: Scores) -> set[str]:
+def write_items(folder: Path, base: Scores, tuned: Scores, facts: Sequence[Fact]) -> None:
+    """Write every item of a model beside the base model's; those that the facts give away are marked."""
+    write_pairs(folder, base, tuned, _overlap(facts, base))
+
+
+def unknown_to_base(base: Scores) -> set[str]:
     """Ids of the facts that the base model gets wrong; memorization is primary on them (decision 9)."""
-    return {record["fact_id"] for record in base.probes[RECALL] if not is_correct(record)}
+    return {answer.fact_id for answer in base.probes[RECALL] if not answer.correct}
 
 
-def _learned(config: RunConfig, tuned: Scores) -> dict[str, Any]:
-    """The share right of every split that asks for what was taught, of facts learned, and of neighbors that
-    got an injected answer, with 95% intervals over items.
-
-    A fact is learned where its trained question is right and more than half of its paraphrases are; the
-    trained question alone, also under another system prompt, says nothing. Facts without paraphrases are not
-    judged.
-    """
-    by_fact: dict[str, list[bool]] = {}
-    for record in tuned.probes.get(PARAPHRASE, []):
-        by_fact.setdefault(record["fact_id"], []).append(is_correct(record))
-    recalled = {record["fact_id"] for record in tuned.probes[RECALL] if is_correct(record)}
-    judged = {f.id: by_fact[f.id] for f in config.task.facts if f.id in by_fact}
-    learned = {id for id, right in judged.items() if id in recalled and 2 * sum(right) > len(right)}
-    asked = [record for record in tuned.probes[RECALL] if record["fact_id"] in judged]
-    neighbors = tuned.probes.get(NEIGHBORS, [])
-    return {
-        **{split: share(r) for split, r in tuned.probes.items() if _is_injected(config, split)},
-        "learned": share(asked, lambda record: record["fact_id"] in learned),
-        "intrusion": share(neighbors, lambda record: record["outcome"] == Outcome.WRONG),
-    }
-
-
-def _is_injected(config: RunConfig, split: str) -> bool:
-    """Whether a split asks for what was taught, the trained question or what follows from it."""
-    return config.task.axis(split) is not Axis.RETENTION
-
-
-def _known_before(config: RunConfig, base: Scores) -> set[str]:
+def edits_known_before(facts: Iterable[Fact], base: Scores) -> set[str]:
     """Ids of the edits whose old answer the base model gives: only these count as edits (decision 9)."""
-    old = {fact.id: fact.replaces for fact in config.task.facts if fact.replaces}
+    edits = {fact.id: fact for fact in facts if fact.replaces}
     known = set()
-    for record in base.probes[RECALL]:
-        if record["fact_id"] in old:
-            cut = record["outcome"] == Outcome.TRUNCATED
-            answers = old[record["fact_id"]]
-            verdict = config.task.grade(record["text"], answers, prompt=record["prompt"], truncated=cut)
-            if verdict.outcome is Outcome.CORRECT:
-                known.add(record["fact_id"])
+    for answer in base.probes[RECALL]:
+        if fact := edits.get(answer.fact_id):
+            # Asked the other way round: the old answer is right, and the injected one a second answer.
+            before = replace(fact.question, accepted=fact.replaces, rivals=fact.answers)
+            ended = answer.outcome is not Outcome.TRUNCATED
+            if grade(answer.text, before, ended=ended).outcome is Outcome.CORRECT:
+                known.add(fact.id)
     return known
 
 
-def _measured(
-    config: RunConfig,
-    base: Scores,
-    tuned: Scores,
-    skipped: Mapping[str, set[int]],
-    before: Mapping[str, dict[str, Any]],
-) -> dict[str, Any]:
-    """Both axes of one model; `kept`: the share still right of what the base had right.
+def learned_facts(answers: Mapping[str, Sequence[ProbeAnswer]]) -> tuple[set[str], set[str]]:
+    """Ids of the facts that are learned, and of those that can be judged at all.
 
-    `before` holds the breakdowns of the base model's answers, to stand beside those of this one's.
+    A fact is learned where its trained question is right and more than half of its paraphrases are. The
+    trained question alone, also under another system prompt, says nothing. Without paraphrases there is no
+    judgement.
     """
-    probes = _probe_summary(config, tuned)
-    for split, summary in probes.items():
-        if summary["axis"] == Axis.RETENTION:
-            right = {record["id"] for record in base.probes[split] if is_correct(record)}
-            still = [r for r in tuned.probes[split] if r["id"] in right]
-            summary |= {"kept": accuracy(still) if still else None, "n_kept": len(still)}
-    retention = summarize_retention(base.retention, tuned.retention, skipped)
-    for name, after in _breakdowns(config, tuned, skipped).items():
-        retention["tasks"][name] |= {"breakdown": after, "breakdown_base": before[name]}
-    return {"probes": probes, "retention": retention}
+    reworded: dict[str, list[bool]] = {}
+    for answer in answers.get(PARAPHRASE, []):
+        reworded.setdefault(answer.fact_id, []).append(answer.correct)
+    recalled = {answer.fact_id for answer in answers[RECALL] if answer.correct}
+    most = {id for id, right in reworded.items() if 2 * sum(right) > len(right)}
+    return recalled & most, set(reworded)
 
 
-def _breakdowns(
-    config: RunConfig, scores: Scores, skipped: Mapping[str, set[int]]
-) -> dict[str, dict[str, Any]]:
-    """Why answers are wrong and what they name, for each generated task."""
-    trained = Trained(config.task.facts)
-    return {
-        name: breakdown([item for item in task.items if item["doc_id"] not in skipped[name]], trained)
-        for name, task in scores.retention.items()
-        if task.kind == GENERATED
-    }
+def share(
+    answers: Sequence[ProbeAnswer], counted: Callable[[ProbeAnswer], bool] = lambda answer: answer.correct
+) -> Share | None:
+    """The share of answers that count, with its 95% Wilson interval; None of no answers.
 
-
-def item_records(
-    base: Scores, tuned: Scores, skipped: Mapping[str, set[int]]
-) -> Iterator[tuple[str, list[Record]]]:
-    """(path in the run directory, records) of every item, before and after side by side.
-
-    Args:
-        base: Scores of the base model.
-        tuned: Scores of the tuned model.
-        skipped: Documents by held-out task that do not count, marked as `contaminated`.
+    Answers of one unit hang together, so the interval is that of as many items as there are units.
     """
-    for split, before in base.probes.items():
-        yield f"probes/{split}.jsonl", _side_by_side(before, tuned.probes[split], ANSWER, "before", "after")
-    for task, scores in base.retention.items():
-        after = tuned.retention[task].items
-        records = _side_by_side(scores.items, after, SCORE, "base", "tuned")
-        marked = [{**row, "contaminated": row["doc_id"] in skipped[task]} for row in records]
-        yield f"retention/{task}.jsonl", marked
+    if not answers:
+        return None
+    found = sum(map(counted, answers)) / len(answers)
+    units = len({answer.unit for answer in answers})
+    return Share(found, len(answers), units, proportion_interval(found * units, units))
 
 
-def measured_by(config: RunConfig) -> dict[str, str]:
-    """All that both axes are measured by, hashed part by part: where two runs differ, they do not compare."""
-    unread = ("seed", *OUTSIDE_HASH["task"])  # of a file, the task's identity holds the content
-    task = {key: value for key, value in config.resolved["task"].items() if key not in unread}
-    parts = {
-        "task": [task, config.task.identity],
-        "model": config.model_fingerprint,
-        "model settings": {k: v for k, v in config.resolved["model"].items() if k != "name"},
-        "held-out suite": config.retention.fingerprint(),
-        "software": [software(), RESULTS_VERSION],
-        "device": device_name(),
-        "recall goal": config.training.until_recall,
-    }
-    return {name: content_hash(part) for name, part in parts.items()}
+class _Measure:
+    """Both axes of a model beside the same base model; what the base model alone decides is found once."""
 
+    def __init__(self, subject: Subject, base: Scores, trained_facts: frozenset[str]) -> None:
+        self._subject, self._base, self._trained_facts = subject, base, trained_facts
+        self._skipped = _overlap(subject.facts, base)
+        self._trained = Trained(subject.facts)
+        self._unknown = unknown_to_base(base)
+        self._edits = edits_known_before(subject.facts, base)
+        self._wrong_base = self._wrong(base.retention)
 
-def _side_by_side(
-    first: Sequence[Record], second: Sequence[Record], keys: Sequence[str], name: str, other: str
-) -> list[Record]:
-    return [
-        {
-            **{key: value for key, value in a.items() if key not in keys},
-            name: {key: a[key] for key in keys if key in a},
-            other: {key: b[key] for key in keys if key in b},
+    def split(self, split: str, answers: Sequence[ProbeAnswer]) -> SplitResult:
+        """One split under one model."""
+        right = share(answers)
+        assert right is not None, "a split has probes"
+        by_kind: dict[str, list[ProbeAnswer]] = {}
+        for answer in sorted(answers, key=lambda answer: answer.kind):
+            by_kind.setdefault(answer.kind, []).append(answer)
+        outcomes = Counter(answer.outcome for answer in answers)
+        return SplitResult(
+            axis=self._subject.axes[split],
+            right=right,
+            strict=sum(answer.strict for answer in answers) / len(answers),
+            prompt_tokens=sum(answer.prompt_tokens for answer in answers) / len(answers),
+            outcomes={outcome.value: outcomes[outcome] for outcome in Outcome},
+            by_kind={kind: KindShare(accuracy(rows), len(rows)) for kind, rows in by_kind.items()},
+        )
+
+    def probes(self, tuned: Scores) -> dict[str, SplitResult]:
+        """All splits under a tuned model; on the retention axis with what was kept."""
+        found = {}
+        for split, answers in tuned.probes.items():
+            result = self.split(split, answers)
+            if result.axis is Axis.RETENTION:
+                right = {answer.id for answer in self._base.probes[split] if answer.correct}
+                asked = [answer for answer in answers if answer.id in right]
+                kept = accuracy(asked) if asked else None
+                result = replace(result, kept=kept, n_kept=len(asked))
+            found[split] = result
+        return found
+
+    def derived(self, tuned: Scores) -> Derived:
+        """What several splits say together, and recall of some of the facts."""
+        recall = tuned.probes[RECALL]
+        learned, judged = learned_facts(tuned.probes)
+
+        def of(ids: Iterable[str]) -> list[ProbeAnswer]:
+            wanted = set(ids)
+            return [answer for answer in recall if answer.fact_id in wanted]
+
+        return Derived(
+            learned=share(of(judged), lambda answer: answer.fact_id in learned),
+            # A neighbor's accepted answers are none of the injected ones: wrong means it got one of those.
+            intrusion=share(tuned.probes.get(NEIGHBORS, []), lambda answer: answer.outcome is Outcome.WRONG),
+            recall_kept=share(of(self._trained_facts)),
+            recall_unknown=share(of(self._unknown)),
+            edit_success=share(of(self._edits)),
+        )
+
+    def retention(self, tuned: Scores) -> Retention:
+        """The held-out tasks, and why answers to the generated ones are wrong."""
+        found = aggregate.retention(self._base.retention, tuned.retention, self._skipped)
+        wrong = self._wrong(tuned.retention)
+        tasks = {
+            name: replace(task, wrong_base=self._wrong_base.get(name), wrong_tuned=wrong.get(name))
+            for name, task in found.tasks.items()
         }
-        for a, b in zip(first, second, strict=True)
-    ]
+        return replace(found, tasks=tasks)
+
+    def _wrong(self, tasks: Mapping[str, TaskScores]) -> dict[str, Breakdown]:
+        return {
+            name: breakdown([i for i in task.items if i.doc_id not in self._skipped[name]], self._trained)
+            for name, task in tasks.items()
+            if task.kind == GENERATED
+        }
 
 
-def _probe_summary(config: RunConfig, scores: Scores) -> dict[str, Any]:
-    return {
-        split: summarize(records, config.task.axis(split).value) for split, records in scores.probes.items()
-    }
-
-
-def overlap(config: RunConfig, base: Scores) -> dict[str, set[int]]:
-    """Held-out documents, by task, that this run's facts give away; they leave its score (decision 9)."""
-    return contaminated(config.task.facts, {task: scores.items for task, scores in base.retention.items()})
+def _overlap(facts: Sequence[Fact], base: Scores) -> dict[str, set[int]]:
+    """Held-out documents, by task, that the facts give away; they leave the score (decision 9)."""
+    return contaminated(facts, {task: scores.items for task, scores in base.retention.items()})
