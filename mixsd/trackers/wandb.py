@@ -1,43 +1,53 @@
-"""The W&B mirror of runs and experiments. Local files are the truth; it can be rebuilt from them."""
+"""Weights & Biases: a run while it goes on, or again from its files."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from mixsd.core.errors import SettingError, TrackingError, one_of
-from mixsd.core.store import read_json, read_jsonl
-from mixsd.methods.losses import DIVERGENCES
+from mixsd.trackers.tracker import Chart, RunInfo, Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MODES = ("offline", "online", "disabled")
-METRICS = "metrics.jsonl"
-TRAJECTORY = "trajectory.jsonl"
-SHOWN_ANSWERS = 20
 LONGEST_ID = 128
+"""Characters of a W&B id."""
 
 
-@dataclass(frozen=True)
-class TrackingSettings:
-    """Where runs are mirrored to.
+@dataclass
+class WandB:
+    """Shows runs in Weights & Biases.
+
+    W&B gets settings, numbers and, where `log_text` is on, answers. It gets no path, no command line and no
+    console output, because these name files.
+
+    W&B cannot replace a run: a second run of one id appends to the first, or mixes with its old points
+    (wandb issues 3424 and 6216). So every start takes a fresh id, `<id>-<time>`. Offline, the files of an earlier
+    start are removed first; online, what an earlier start sent stays on the server under its own id.
 
     Attributes:
         mode: `offline` (files under the run directory), `online`, or `disabled`.
         project: W&B project.
         entity: W&B user or team (None: the default one).
-        log_text: Whether questions and answers are mirrored too; else numbers and hashes only.
+        log_text: Whether questions and answers are shown too; else numbers and settings only.
 
     Raises:
         SettingError: The mode is unknown, or is `online` where W&B has no login.
     """
 
-    mode: str
-    project: str
-    entity: str | None
-    log_text: bool
+    mode: str = "offline"
+    project: str = "mixsd-bench"
+    entity: str | None = None
+    log_text: bool = True
+    _run: Any = field(default=None, init=False, repr=False, compare=False)
+    _info: RunInfo | None = field(default=None, init=False, repr=False, compare=False)
+    _exit_code: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         one_of("tracking.mode", self.mode, MODES)
@@ -47,10 +57,111 @@ class TrackingSettings:
                 "run `wandb login`, or choose offline"
             )
 
+    def start(self, run: RunInfo) -> None:
+        """Open a W&B run.
+
+        Raises:
+            TrackingError: W&B does not open it.
+        """
+        if self.mode == "disabled":
+            return
+        # Until `finish` says otherwise the run failed: an interrupt reaches `close` alone.
+        self._info, self._exit_code = run, 1
+        short = run.id[-(LONGEST_ID - len("-20260101T000000000000")) :]
+        with self._errors_in_one_line():
+            import wandb  # heavy, and needed only here
+
+            _remove_earlier_files(run.folder, short)
+            self._run = wandb.init(
+                project=self.project,
+                entity=self.entity,
+                mode=self.mode,  # type: ignore[arg-type]
+                dir=run.folder,
+                id=f"{short}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}",
+                name=run.name,
+                group=run.group,
+                job_type=run.job_type,
+                config=dict(run.config),
+                reinit="finish_previous",
+                settings=wandb.Settings(
+                    silent=True,
+                    console="off",  # the console names files
+                    x_disable_meta=True,  # so do the arguments of the command
+                    x_disable_stats=not run.live,  # of this process, not of the one that trained
+                ),
+            )
+            # Steps are those of the optimiser: two kinds of records share them, in any order.
+            self._run.define_metric("step")
+            self._run.define_metric("*", step_metric="step")
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a point to the run's history.
+
+        Raises:
+            TrackingError: W&B does not take it.
+        """
+        if self._run is not None:
+            with self._errors_in_one_line():
+                self._run.log({"step": step, **values})
+
+    def table(self, name: str, frame: "pd.DataFrame", chart: Chart | None = None) -> None:
+        """Add a table, and a scatter plot of it.
+
+        Raises:
+            TrackingError: W&B does not take it.
+        """
+        if self._run is None:
+            return
+        with self._errors_in_one_line():
+            import wandb
+
+            shown = wandb.Table(dataframe=frame)
+            self._run.log({name: shown})
+            if chart:
+                drawn = wandb.plot.scatter(shown, chart.x, chart.y, title=chart.name)
+                self._run.log({chart.name: drawn})
+
+    def finish(self, results: Summary | None, error: str = "") -> None:
+        """Write the summary, or that the run failed; the error itself stays here, for it may name files.
+
+        Raises:
+            TrackingError: W&B does not take it.
+        """
+        if self._run is None:
+            return
+        self._exit_code = 0 if results is not None else 1
+        with self._errors_in_one_line():
+            self._run.summary.update(dict(results or {"failed": 1}))
+
+    def close(self) -> None:
+        """Close the W&B run, so that the next one does not merge with it.
+
+        Raises:
+            TrackingError: W&B does not take what is left.
+        """
+        run, self._run = self._run, None
+        if run is not None:
+            with self._errors_in_one_line():
+                run.finish(exit_code=self._exit_code)
+
+    @contextmanager
+    def _errors_in_one_line(self) -> Iterator[None]:
+        from wandb.errors import Error
+
+        try:
+            yield
+        except (Error, OSError) as error:  # OSError: a folder that cannot be written, or a dead W&B service
+            said = " ".join(str(error).split())[:200]
+            assert self._info is not None
+            raise TrackingError(
+                f"W&B did not take {self._info.name} ({said}); the local files are whole: "
+                f"`python -m mixsd track {self._info.folder} --mode {self.mode}` shows them later"
+            ) from error
+
 
 def _logged_in() -> bool:
     """Whether W&B finds a key here; nothing is sent."""
-    import wandb  # heavy, and only needed here
+    import wandb  # heavy, and needed only here
     from wandb.errors import Error
 
     try:
@@ -60,173 +171,7 @@ def _logged_in() -> bool:
         raise SettingError(f"tracking.mode=online: W&B refuses this machine's key ({said})") from error
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | int | str]]:
-    """Nested results as flat keys with slashes; lists and missing values are left out."""
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{name}/")
-        elif isinstance(value, int | float | str):
-            yield name, value
-
-
-def summary(results: Mapping[str, Any]) -> dict[str, float | int | str]:
-    """The summary of a run: `probes/recall`, `retention/ratio`, `targets/nll` ..., flat and fixed."""
-    flat: dict[str, float | int | str] = {}
-    for group in ("probes", "probes_before"):
-        for split, values in results[group].items():
-            flat[f"{group}/{split}"] = values["accuracy"]
-            flat |= dict(flatten({"outcomes": values["outcomes"]}, f"{group}/{split}/"))
-    for group in ("targets", "cost", "training", "memorization", "drift"):
-        flat |= dict(flatten(results[group], f"{group}/"))
-    retention = results["retention"]
-    scalars = {key: value for key, value in retention.items() if not isinstance(value, Mapping)}
-    flat |= dict(flatten(scalars, "retention/"))
-    for task, values in retention.get("tasks", {}).items():
-        flat[f"retention/{task}/base"] = values["base"]
-        flat[f"retention/{task}/tuned"] = values["tuned"]
-    for point in results["interpolation"]:
-        name = f"interpolation/{point['alpha']}"
-        flat[f"{name}/recall"] = point["probes"]["recall"]["accuracy"]
-        if point["retention"]["ratio"] is not None:
-            flat[f"{name}/retention"] = point["retention"]["ratio"]
-    return flat
-
-
-def _answers(run_dir: Path) -> pd.DataFrame:
-    """The first questions of each split, with the answers before and after."""
-    rows = [
-        (path.stem, r["prompt"], r["before"]["text"], r["after"]["text"], r["after"]["outcome"])
-        for path in sorted((run_dir / "probes").glob("*.jsonl"))
-        for r in read_jsonl(path)[:SHOWN_ANSWERS]
-    ]
-    return pd.DataFrame(rows, columns=["split", "prompt", "before", "after", "outcome"])
-
-
-def mirror(run_dir: Path, settings: TrackingSettings) -> None:
-    """Write a finished run to W&B: config, training curve, summary.
-
-    Args:
-        run_dir: A run directory with `results.json`.
-        settings: Where to; nothing happens when disabled.
-
-    Raises:
-        TrackingError: W&B does not take it.
-    """
-    if settings.mode == "disabled":
-        return
-    results = read_json(run_dir / "results.json")
-    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    divergence = config["method"].get("divergence")
-    if divergence:
-        config["method"]["divergence_is"] = DIVERGENCES[divergence]
-    with _wandb_run(
-        settings,
-        dir=run_dir,
-        id=f"{config['experiment_name']}-{results['run_id']}"[-LONGEST_ID:],
-        name=results["run_id"],
-        group=config["experiment_name"],
-        job_type=results["method"],
-        config=config,
-    ) as run:
-        run.define_metric("step")
-        for group in ("train", "trajectory"):
-            run.define_metric(f"{group}/*", step_metric="step")
-        for group, file in (("train", METRICS), ("trajectory", TRAJECTORY)):
-            for record in read_jsonl(run_dir / file):
-                step = record.pop("step")
-                values = {key: value for key, value in record.items() if value is not None}
-                run.log({"step": step, **{f"{group}/{key}": value for key, value in values.items()}})
-        run.summary.update(summary(results))
-        if settings.log_text:
-            import wandb
-
-            run.log({"answers": wandb.Table(dataframe=_answers(run_dir))})
-
-
-def mirror_sweep(folder: Path, settings: TrackingSettings) -> None:
-    """Write one W&B run for a whole experiment: a row per run, and memorization against retention.
-
-    Numbers only, whatever `log_text` says.
-
-    Args:
-        folder: Holds finished runs.
-        settings: Where to; nothing happens when disabled.
-
-    Raises:
-        TrackingError: W&B does not take it.
-    """
-    if settings.mode == "disabled":
-        return
-    import wandb
-
-    from mixsd.results.runs import load_runs, to_frame
-
-    runs = to_frame(load_runs(folder))
-    name = folder.resolve().name
-    with _wandb_run(settings, dir=folder, name=f"{name} (all runs)", group=name, job_type="sweep") as run:
-        table = wandb.Table(dataframe=runs.astype({"label": str}))
-        run.log(
-            {
-                "runs": table,
-                "tradeoff": wandb.plot.scatter(
-                    table, "recall", "retention", title="Memorization against retention"
-                ),
-            }
-        )
-
-
-def rebuild(folder: Path, **changes: Any) -> int:
-    """Mirror every finished run below a folder again, and each experiment as a whole, from the local files.
-
-    Args:
-        folder: Holds finished runs, at any depth.
-        changes: Tracking settings that differ from those of the runs, such as `mode`.
-
-    Returns:
-        How many runs were mirrored; those with `tracking.mode=disabled` are not, unless `mode` changes it.
-
-    Raises:
-        StoreError: There is no finished run.
-        TrackingError: W&B does not take one of them.
-    """
-    from mixsd.results.runs import load_runs
-
-    experiments: dict[Path, TrackingSettings] = {}
-    mirrored = 0
-    for run in load_runs(folder):
-        settings = TrackingSettings(**{**run.config["tracking"], **changes})
-        mirror(run.path, settings)
-        mirrored += settings.mode != "disabled"
-        experiments.setdefault(run.path.parent, settings)
-    for experiment, settings in experiments.items():
-        mirror_sweep(experiment, settings)
-    return mirrored
-
-
-@contextmanager
-def _wandb_run(settings: TrackingSettings, **about: Any) -> Iterator[Any]:
-    """A W&B run that is finished whatever happens, so that the next one does not merge with it."""
-    import wandb  # heavy, and only needed here
-    from wandb.errors import Error
-
-    try:
-        run = wandb.init(
-            project=settings.project,
-            entity=settings.entity,
-            mode=settings.mode,  # type: ignore[arg-type]
-            reinit="finish_previous",
-            resume="allow" if settings.mode == "online" else None,  # a rebuilt run takes the old one's place
-            settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
-            **about,
-        )
-        try:
-            yield run
-        finally:
-            run.finish()
-    except Error as error:
-        said = " ".join(str(error).split())[:200]
-        raise TrackingError(
-            f"W&B did not take {about['name']} ({said}); the local files are whole: "
-            f"`python -m mixsd track {about['dir']} --mode {settings.mode}` mirrors them later"
-        ) from error
+def _remove_earlier_files(folder: Path, run_id: str) -> None:
+    """Remove offline files of earlier starts of a run; `wandb sync` would send them beside the new ones."""
+    for earlier in (folder / "wandb").glob(f"offline-run-*-{escape(run_id)}-*"):
+        shutil.rmtree(earlier)
