@@ -14,6 +14,7 @@ import yaml
 from mixsd.core.errors import SettingError
 from mixsd.core.store import read_jsonl
 from mixsd.results import schema
+from mixsd.results.items import PROBES, read_probe_pairs
 from mixsd.results.runs import load_runs, to_frame
 from mixsd.trackers.none import NoTracker
 from mixsd.trackers.tracker import Chart, RunInfo, ShowsTables, Tracker
@@ -219,8 +220,8 @@ def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 def _answers(run_dir: Path) -> pd.DataFrame:
     """The first questions of each split, with the answers before and after."""
     rows = [
-        (path.stem, r["prompt"], r["before"]["text"], r["after"]["text"], r["after"]["outcome"])
-        for path in sorted((run_dir / "probes").glob("*.jsonl"))
-        for r in read_jsonl(path)[:SHOWN_ANSWERS]
+        (path.stem, pair.before.prompt, pair.before.text, pair.after.text, pair.after.outcome.value)
+        for path in sorted((run_dir / PROBES).glob("*.jsonl"))
+        for pair in read_probe_pairs(run_dir, path.stem)[:SHOWN_ANSWERS]
     ]
     return pd.DataFrame(rows, columns=["split", "prompt", "before", "after", "outcome"])

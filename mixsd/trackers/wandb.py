@@ -28,8 +28,8 @@ class WandB:
     console output, because these name files.
 
     W&B cannot replace a run: a second run of one id appends to the first, or mixes with its old points
-    (wandb issues 3424 and 6216). So every start takes a fresh id, `<id>-<time>`. Offline, the files of an earlier
-    start are removed first; online, what an earlier start sent stays on the server under its own id.
+    (wandb issues 3424 and 6216). So every start takes a fresh id, `<id>-<time>`. Offline, the files of an
+    earlier start are removed first; online, what it sent stays on the server under its own id.
 
     Attributes:
         mode: `offline` (files under the run directory), `online`, or `disabled`.
