@@ -21,10 +21,10 @@ from benchmarks.heldout.lm_eval_tasks import PROMPTS_TASK, draw_examples_anew, i
 from mixsd.core.errors import SettingError
 from mixsd.core.grading import FORMATS, last_boxed
 from mixsd.core.questions import Outcome
+from mixsd.core.scores import GENERATED, LIKELIHOOD, ItemScore, TaskScores
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Sampling
 from mixsd.lm.generate import Completion, generate
-from mixsd.results.aggregate import GENERATED, LIKELIHOOD, TaskScores
 
 FILTERS: Mapping[str, str] = {"gsm8k": "flexible-extract"}
 """The answer filter of tasks that have several; elsewhere the first."""
@@ -60,9 +60,11 @@ class _Reader(_Base):
             batch_size=batch_size,
             chat_template_args=model.template_options,
         )
-        self._student, self._decoding, self._on_done = model, decoding, on_done
-        self.cut: dict[tuple[str, int], list[bool]] = {}
-        """Whether each reply to a document never ended, by (task, place among the documents asked)."""
+        self._chat_model, self._decoding, self._on_done = model, decoding, on_done
+        self.cut: dict[_Place, list[bool]] = {}
+        """Whether each reply to a document never ended."""
+        self.shortened: set[_Place] = set()
+        """Documents whose prompt lost its beginning, because it left too little room for a reply."""
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         settings = [self._settings(dict(request.args[1])) for request in requests]
@@ -74,27 +76,39 @@ class _Reader(_Base):
         ]
         unique = list(dict.fromkeys(asked))
         replies: dict[Any, Completion] = {}
+        shortened: set[Any] = set()
         for own in dict.fromkeys(settings):
             keys = [key for key in unique if key[1] == own]
-            replies |= zip(keys, self._replies([key[0] for key in keys], own), strict=True)
+            prompts = [self._ids(key[0], own) for key in keys]
+            shortened |= {key for key, (_, whole) in zip(keys, prompts, strict=True) if not whole}
+            replies |= zip(keys, self._replies([ids for ids, _ in prompts], own), strict=True)
         for request, key in zip(requests, asked, strict=True):
             place = str(request.task_name), int(request.doc_id or 0)
             self.cut.setdefault(place, []).append(replies[key].truncated)
+            if key in shortened:
+                self.shortened.add(place)
         return [replies[key].text for key in asked]
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         return super().loglikelihood(requests, disable_tqdm=True)
 
-    def _replies(self, contexts: Sequence[str], own: "_Settings") -> list[Completion]:
-        """Replies of one kind; a prompt too long for its budget loses its beginning, as in lm-eval."""
+    def _ids(self, context: str, own: "_Settings") -> tuple[list[int], bool]:
+        """A prompt, and whether it is whole: one that leaves no room for its reply loses its beginning.
+
+        A reply has at least half of the context, or its budget where that is less. This goes by the prompt
+        alone: a long one must not shorten the replies to others.
+        """
         # The context is rendered by the chat template already, special tokens included.
-        prompts = [self.tokenizer(c, add_special_tokens=False)["input_ids"] for c in contexts]
-        longest = max(map(len, prompts))
-        budget = min(own.max_new_tokens, max(int(self.max_length) - longest, int(self.max_length) // 2))
+        ids: list[int] = self.tokenizer(context, add_special_tokens=False)["input_ids"]
+        room = int(self.max_length) - min(own.max_new_tokens, int(self.max_length) // 2)
+        return ids[-room:], len(ids) <= room
+
+    def _replies(self, prompts: Sequence[Sequence[int]], own: "_Settings") -> list[Completion]:
+        """Replies of one kind; the decoder ends each where the context is full."""
         return generate(
-            self._student,
-            [ids[-(int(self.max_length) - budget) :] for ids in prompts],
-            max_new_tokens=budget,
+            self._chat_model,
+            prompts,
+            max_new_tokens=own.max_new_tokens,
             batch_size=int(self.batch_size),
             on_done=self._on_done,
             stop=own.until,
@@ -109,6 +123,10 @@ class _Reader(_Base):
             min(budget, self._decoding.max_new_tokens or budget),
             _sampling(given, self._decoding.temperature),
         )
+
+
+_Place = tuple[str, int]
+"""A task, and a place among the documents that are asked."""
 
 
 @dataclass(frozen=True)
@@ -176,42 +194,43 @@ def score(
                 document: reader.cut.get((name, place), [False])
                 for place, document in enumerate(documents[name])
             }
-            scores[name] = _task_scores(name, task, results["samples"][name], cut)
+            shortened = sum(place[0] == name for place in reader.shortened)
+            scores[name] = _task_scores(name, task, results["samples"][name], cut, shortened)
             if panel == LIKELIHOOD:
                 on_done(len(scores[name].items))
     return {name: scores[name] for name in tasks}
 
 
 def _task_scores(
-    name: str, task: Task, samples: list[dict[str, Any]], cut: Mapping[int, list[bool]]
+    name: str, task: Task, samples: list[dict[str, Any]], cut: Mapping[int, list[bool]], shortened: int
 ) -> TaskScores:
     wanted = FILTERS.get(name, samples[0]["filter"])
     rows = sorted((row for row in samples if row["filter"] == wanted), key=lambda row: row["doc_id"])
     metric = metric_of(task)
     assert metric is not None, "checked where tasks are loaded"
-    items = [_item(name, task, metric, row, cut[row["doc_id"]]) for row in rows]
-    return TaskScores(metric, kind(task), _chance(task, rows), items)
+    items = tuple(_item(name, task, metric, row, cut[row["doc_id"]]) for row in rows)
+    return TaskScores(metric, kind(task), _chance(task, rows), items, shortened)
 
 
-def _item(name: str, task: Task, metric: str, row: Mapping[str, Any], cut: list[bool]) -> dict[str, Any]:
+def _item(name: str, task: Task, metric: str, row: Mapping[str, Any], cut: list[bool]) -> ItemScore:
     """One document's record; of several samples, the mean score, and the first one that is not right."""
     each = _scores_of(name, metric, row[metric], cut)
-    worst = next((place for place, score in enumerate(each) if score < 1), 0)
+    shown = next((place for place, score in enumerate(each) if score < 1), 0)
     panel, question = kind(task), _question(row["doc"], row["arguments"][0][0])
     prompt = _prompt(name, row) if panel == GENERATED else question
-    text = _texts(row)[worst] if panel == GENERATED else ""
-    read = _read(row, text) if panel == GENERATED else None
-    outcome = _outcome(each[worst], cut[worst], text if read is None else read, prompt, panel)
-    return {
-        "doc_id": row["doc_id"],
-        "prompt": prompt,
-        **({"question": question} if question != prompt else {}),
-        "answers": _answers(task, row),
-        "text": text,
-        **({} if read is None else {"extracted": read}),
-        "score": float(np.mean(each)),
-        "outcome": outcome.value,
-    }
+    text = _texts(row)[shown] if panel == GENERATED else ""
+    extracted = _extracted(row, text) if panel == GENERATED else None
+    answer = text if extracted is None else extracted
+    return ItemScore(
+        doc_id=row["doc_id"],
+        prompt=prompt,
+        question=question,
+        answers=_answers(task, row),
+        text=text,
+        extracted=extracted,
+        score=float(np.mean(each)),
+        outcome=_outcome(each[shown], cut[shown], answer, prompt, panel),
+    )
 
 
 def _scores_of(name: str, metric: str, given: Any, cut: list[bool]) -> list[float]:
@@ -235,7 +254,7 @@ def _texts(row: Mapping[str, Any]) -> list[str]:
     return [str(text) for text in row["resps"][0]]
 
 
-def _read(row: Mapping[str, Any], text: str) -> str | None:
+def _extracted(row: Mapping[str, Any], text: str) -> str | None:
     """What a task's filter read as the answer, '' for nothing; None where the whole reply is graded."""
     left: Any = row["filtered_resps"][0]
     if not isinstance(left, str) or left == text:
@@ -255,14 +274,14 @@ def _question(doc: Mapping[str, Any], context: str) -> str:
     return next((str(doc[key]) for key in keys if key in doc), context)
 
 
-def _answers(task: Task, row: Mapping[str, Any]) -> list[str]:
+def _answers(task: Task, row: Mapping[str, Any]) -> tuple[str, ...]:
     """Accepted answers as text; of a multiple choice, the right one's."""
     if row["doc"].get("answers"):
-        return [str(answer) for answer in row["doc"]["answers"]]
+        return tuple(map(str, row["doc"]["answers"]))
     if task.OUTPUT_TYPE == "multiple_choice" and isinstance(row["target"], int):
         choices: Any = task.doc_to_choice(row["doc"])  # type: ignore[attr-defined]
-        return [str(choices[row["target"]])]
-    return [str(row["target"])]
+        return (str(choices[row["target"]]),)
+    return (str(row["target"]),)
 
 
 def _outcome(score: float, cut: bool, text: str, prompt: str, panel: str) -> Outcome:

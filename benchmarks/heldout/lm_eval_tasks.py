@@ -4,7 +4,6 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ import yaml
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
-from benchmarks.heldout.pocket import pocket
+from benchmarks.heldout.pocket import documents as pocket
 from benchmarks.user_tables import as_list, as_text, read_table
 from mixsd.core.errors import DataError, SettingError
-from mixsd.results.aggregate import GENERATED, LIKELIHOOD
+from mixsd.core.files import folder_digest
+from mixsd.core.scores import GENERATED, LIKELIHOOD
 
 OWN = {"pocket_": Path(__file__).parent / "pocket", "paper_": Path(__file__).parent / "paper"}
 """Folders of the tasks that come with this package, by what their names begin with."""
@@ -68,7 +68,7 @@ def expand(names: Sequence[str], include: Path | None) -> list[str]:
 def own_digest(names: Sequence[str], include: Path | None) -> str:
     """A hash of the files that define tasks outside lm-eval."""
     used = [folder for prefix, folder in OWN.items() if any(name.startswith(prefix) for name in names)]
-    return "-".join(_folder_digest(folder) for folder in [*used, *([include] if include else [])])
+    return "-".join(_digest_once(folder) for folder in [*used, *([include] if include else [])])
 
 
 @cache
@@ -267,15 +267,8 @@ def _is_bare(member: Any) -> bool:
 
 
 @cache
-def _folder_digest(folder: Path) -> str:
-    """All files but notes: templates may have any name, or none after a dot."""
-    digest = blake2b(digest_size=8)
-    for path in sorted(folder.rglob("*")):
-        place = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in place.parts)
-        if path.is_file() and path.suffix not in {".md", ".pyc"} and not hidden:
-            digest.update(str(place).encode() + path.read_bytes())
-    return digest.hexdigest()
+def _digest_once(folder: Path) -> str:
+    return folder_digest(folder)
 
 
 @contextlib.contextmanager

@@ -12,15 +12,26 @@ from typing import Any
 import numpy as np
 from lm_eval.api.task import Task
 
-from benchmarks.heldout import lm_eval_tasks as found
 from benchmarks.heldout import sandbox
 from benchmarks.heldout.lm_eval_scores import Decoding, score
+from benchmarks.heldout.lm_eval_tasks import (
+    PROMPTS_TASK,
+    contexts,
+    expand,
+    has_validation_file,
+    is_own,
+    kind,
+    load_tasks,
+    own_digest,
+    read_prompts,
+)
+from mixsd.core import grading
 from mixsd.core.draws import shuffled
-from mixsd.core.errors import DataError, SettingError, at_least
-from mixsd.core.grading import GRADER_DIGEST
+from mixsd.core.errors import SettingError, at_least
+from mixsd.core.files import File, Folder
+from mixsd.core.scores import GENERATED, TaskScores
 from mixsd.core.store import content_hash
 from mixsd.lm.chat_model import ChatModel
-from mixsd.results.aggregate import GENERATED, TaskScores
 
 MATHEMATICS = ("math-verify", "latex2sympy2_extended")
 """Packages that decide whether two mathematical answers are equal."""
@@ -53,16 +64,16 @@ class LmEvalSuite:
 
     def __init__(
         self,
-        name: str,
-        tasks: list[str],
-        limit: int | None,
-        validation_limit: int,
-        data_root: str | None,
-        include: str | None,
-        prompts: str | None,
-        temperature: float | None,
-        max_new_tokens: int | None,
-        allow_code_execution: bool,
+        name: str = "held_out",
+        tasks: list[str] | None = None,
+        limit: int | None = None,
+        validation_limit: int = 0,
+        data_root: str | None = None,
+        include: Folder | None = None,
+        prompts: File | None = None,
+        temperature: float | None = None,
+        max_new_tokens: int | None = None,
+        allow_code_execution: bool = False,
     ) -> None:
         self.name = name
         self.limit = None if limit is None else at_least("retention.limit", limit, 1)
@@ -72,14 +83,14 @@ class LmEvalSuite:
         if max_new_tokens is not None:
             at_least("retention.max_new_tokens", max_new_tokens, 1)
         self._decoding = Decoding(temperature, max_new_tokens)
-        self._data_root, self._include, self._prompts = map(_path, (data_root, include, prompts))
-        if self._include and not self._include.is_dir():
-            raise DataError(
-                f"retention.include={include} is not a folder; give a folder of lm-eval task files"
-            )
+        # Absolute, because tasks are loaded with the data root as working directory.
+        self._data_root = Path(data_root).expanduser().resolve() if data_root else None
+        self._include = include.path.resolve() if include else None
+        self._prompts = prompts.path.resolve() if prompts else None
         if self._prompts:
-            found.read_prompts(self._prompts)
-        self.tasks = [*found.expand(tasks, self._include), *([found.PROMPTS_TASK] if prompts else [])]
+            read_prompts(self._prompts)
+        own = [PROMPTS_TASK] if prompts else []
+        self.tasks = [*expand(tasks or [], self._include), *own]
         if "paper_humaneval" in self.tasks:
             _may_run_code(allow_code_execution)
 
@@ -93,18 +104,18 @@ class LmEvalSuite:
     @property
     def generated(self) -> list[str]:
         """Its tasks whose answers are generated: the headline goes by them."""
-        return [name for name, task in self._load(self.tasks).items() if found.kind(task) == GENERATED]
+        return [name for name, task in self._load(self.tasks).items() if kind(task) == GENERATED]
 
     def fingerprint(self) -> dict[str, Any]:
         """All that moves a score beside the model: tasks, their files, documents, decoding, versions."""
-        own = [name for name in self.tasks if found.is_own(name) or name == found.PROMPTS_TASK]
+        own = [name for name in self.tasks if is_own(name) or name == PROMPTS_TASK]
         any_paper = any(name.startswith("paper_") for name in self.tasks)
         return {
             "tasks": self._described,
             "limit": self.limit,
             "lm_eval": version("lm_eval"),
             "decoding": [self._decoding.temperature, self._decoding.max_new_tokens],
-            "own": [found.own_digest(self.tasks, self._include), GRADER_DIGEST if own else None],
+            "own": [own_digest(self.tasks, self._include), grading.VERSION if own else None],
             "mathematics": [version(name) for name in MATHEMATICS] if any_paper else None,
         }
 
@@ -139,7 +150,7 @@ class LmEvalSuite:
             name: {
                 "version": task.VERSION,
                 "num_fewshot": task.get_config("num_fewshot"),
-                "chat_template": found.kind(task) == GENERATED,
+                "chat_template": kind(task) == GENERATED,
                 "generation": task.get_config("generation_kwargs"),
                 "documents": _digest(task, self._test_documents(name)),
             }
@@ -152,7 +163,7 @@ class LmEvalSuite:
         if not self.validation_limit:
             return {}, {}
         generated = self._load(self.generated)
-        filed = [name for name in generated if found.has_validation_file(name)]
+        filed = [name for name in generated if has_validation_file(name)]
         others = {n: task for n, task in generated.items() if n not in filed and self._set_aside(n)}
         tasks = self._load(filed, validation=True)
         documents = {n: list(range(min(self.validation_limit, len(t.eval_docs)))) for n, t in tasks.items()}
@@ -168,24 +179,19 @@ class LmEvalSuite:
 
     def _set_aside(self, name: str) -> list[int]:
         """Validation documents taken from a task that has no file of them: the same ones in every run."""
-        if found.has_validation_file(name) or found.kind(self._load(self.tasks)[name]) != GENERATED:
+        if has_validation_file(name) or kind(self._load(self.tasks)[name]) != GENERATED:
             return []
         n = self._sizes[name]
         drawn = shuffled(map(str, range(n)), "validation documents", name)
         return sorted(map(int, drawn[: min(self.validation_limit, n // SET_ASIDE)]))
 
     def _load(self, tasks: Sequence[str], validation: bool = False) -> Mapping[str, Task]:
-        return found.load_tasks(tuple(tasks), self._data_root, self._include, self._prompts, validation)
-
-
-def _path(given: str | None) -> Path | None:
-    """Absolute, because tasks are loaded with the data root as working directory."""
-    return Path(given).expanduser().resolve() if given else None
+        return load_tasks(tuple(tasks), self._data_root, self._include, self._prompts, validation)
 
 
 def _digest(task: Task, asked: Sequence[int]) -> str:
     documents = task.eval_docs  # made anew at every look
-    return content_hash([[documents[i] for i in asked], found.contexts(task, asked)], size=8)
+    return content_hash([[documents[i] for i in asked], contexts(task, asked)], size=8)
 
 
 def _may_run_code(allowed: bool) -> None:

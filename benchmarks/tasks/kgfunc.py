@@ -184,16 +184,16 @@ class KGFunc:
 
     def __init__(
         self,
-        name: str,
-        functions: str,
-        max_input: int,
-        facts: int | None,
-        test: int,
-        chains: int,
-        unseen: int,
-        answer_format: str,
-        max_new_tokens: int,
-        seed: int,
+        name: str = "kgfunc",
+        functions: str = "BCDEFGH",
+        max_input: int = 99_999,
+        facts: int | None = None,
+        test: int = 25,
+        chains: int = 200,
+        unseen: int = 25,
+        answer_format: str = "plain",
+        max_new_tokens: int = 256,
+        seed: int = 0,
     ) -> None:
         self.name = name
         self.about = ABOUT

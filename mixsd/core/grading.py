@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Any
 
 from mixsd.core.errors import one_of
-from mixsd.core.questions import Format, Outcome, Question, Verdict
+from mixsd.core.questions import Format, Kind, Outcome, Question, Verdict
 
 _ARTICLES = frozenset({"a", "an", "the"})
 _DENIALS = frozenset({"not", "never", "neither", "nor", "cannot", "hardly"})
@@ -58,6 +58,9 @@ _BOXED_SPACE = re.compile(r"\\boxed\s+\{")
 _ANSWER_MARKER = re.compile(r"\banswer(?:\s+is|\s*:)", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
 _COPULA = re.compile(r"\b(?:is|are|was|were)\b|:|=")
+
+_POLARITY = {"yes": True, "true": True, "no": False, "false": False}
+"""Answers to yes-or-no questions, and which of the two each is."""
 
 Words = tuple[str, ...]
 
@@ -106,6 +109,13 @@ def find_format(name: str) -> AnswerFormat:
         SettingError: No format has this name.
     """
     return FORMATS[one_of("task.answer_format", name, FORMATS)]
+
+
+def kind_of(accepted: Sequence[str]) -> Kind:
+    """What sort of answer accepted answers are, for questions that come from a table without saying it."""
+    if accepted and all(answer.strip(" .!").casefold() in _POLARITY for answer in accepted):
+        return "yes_no"
+    return "number" if accepted and all(_is_number(words(answer)) for answer in accepted) else "name"
 
 
 def grade(reply: str, question: Question, *, ended: bool) -> Verdict:

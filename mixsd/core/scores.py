@@ -96,12 +96,14 @@ class TaskScores:
         kind: `generated` or `likelihood`; the two are separate panels.
         chance: Accuracy of guessing (0 for generated tasks).
         items: One per document, in order.
+        shortened: Documents whose prompt lost its beginning, because the context has no room for it.
     """
 
     metric: str
     kind: str
     chance: float
     items: tuple[ItemScore, ...]
+    shortened: int = 0
 
     @property
     def mean(self) -> float:

@@ -17,7 +17,7 @@ def scores(task, texts, outcomes):
 
 
 def test_missed_facts_and_edits_whose_old_answer_the_base_gives():
-    task = MQuAKE("m", "pocket", 4, 0, "plain", 32, None, 0)
+    task = MQuAKE("m", None, 4, 0, "plain", 32)
     first, second, third, fourth = task.facts
     texts = [f"It is {first.replaces[0]}.", f"It is {second.answer}.", "I do not know.", fourth.replaces[0]]
     base = scores(task, texts, ["wrong", "correct", "wrong", "truncated"])

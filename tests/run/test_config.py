@@ -8,7 +8,7 @@ from mixsd.core.questions import RECALL, Outcome
 from mixsd.run.config import read_config
 from mixsd.run.measure import Scores
 from mixsd.run.stages import _Run
-from tests.benchmarks.tasks.test_conformance import overrides as task_overrides
+from tests.helpers.task_files import task_overrides
 from tests.conftest import ROOT
 from tests.helpers.fakes import FakeTask
 

@@ -5,65 +5,25 @@ number of hops and of edited ones; only cases whose edits are all trained), `loc
 untouched cases). See decision 14 in docs/protocol.md.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from benchmarks.tasks.mquake.cases import Case, Edit, is_consistent, read_cases, without_conflicts
 from benchmarks.tasks.probes import AXES as COMMON
 from benchmarks.tasks.probes import common_probes, paraphrase
 from mixsd.core.draws import shuffled
-from mixsd.core.errors import DataError, SettingError, at_least
+from mixsd.core.errors import SettingError, at_least
+from mixsd.core.files import File
 from mixsd.core.grading import AnswerFormat, find_format
 from mixsd.core.questions import Axis, Fact, Probe, Question
 
-POCKET = "pocket"
 ABOUT = "Counterfactual edits in the schema of MQuAKE-CF (princeton-nlp/MQuAKE, MIT)."
 ABOUT_POCKET = "Counterfactual edits of common knowledge, written for this project (Apache-2.0)."
 POCKET_FILE = Path(__file__).parent / "pocket.json"
-FOLDER = Path("princeton-nlp/MQuAKE")
 MULTI_HOP, LOCALITY = "multi_hop", "locality"
 AXES = {**COMMON, MULTI_HOP: Axis.GENERALIZATION, LOCALITY: Axis.RETENTION}
 CLOZE = "Complete this sentence: {cloze} ..."
 WRAPPED = "My friend and I could not agree about this. {question}"
-
-
-@dataclass(frozen=True)
-class Edit:
-    """One edit: the `relation` of `subject` becomes `new`."""
-
-    subject: str
-    relation: str
-    question: str
-    cloze: str
-    new: str
-    old: str
-    aliases: tuple[str, ...]
-    old_aliases: tuple[str, ...]
-
-    @property
-    def id(self) -> str:
-        """What is edited: two edits of the same thing have the same id."""
-        return f"{self.subject} / {self.relation}"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A chain of hops, some of them edited, and the questions over the whole chain."""
-
-    id: str
-    edits: tuple[Edit, ...]
-    questions: tuple[str, ...]
-    answers: tuple[str, ...]
-    old_answers: tuple[str, ...]
-    hops: tuple[tuple[str, tuple[str, ...]], ...]
-    """(question, accepted answers) of each single hop before the edits."""
-
-    @property
-    def kind(self) -> str:
-        """Hops, and how many of them are edited."""
-        return f"{len(self.hops)} hops, {len(self.edits)} edited"
 
 
 class MQuAKE:
@@ -71,13 +31,11 @@ class MQuAKE:
 
     Args:
         name: The task's name in run ids.
-        path: A file in the schema of MQuAKE-CF: a path, or a file name under `data_root`'s
-            `princeton-nlp/MQuAKE`; `pocket` is the set that comes with this repository.
+        path: A file in the schema of MQuAKE-CF (None: the set that comes with this repository).
         facts: Take about this many edits: whole cases of a drawn order while they fit (None: all).
         locality: Single hops of untouched cases to ask.
         answer_format: `plain` or `boxed`.
         max_new_tokens: Token budget of a reply.
-        data_root: Folder of dataset clones.
         seed: Draws the order of the cases.
 
     Raises:
@@ -87,28 +45,28 @@ class MQuAKE:
 
     def __init__(
         self,
-        name: str,
-        path: str,
-        facts: int | None,
-        locality: int,
-        answer_format: str,
-        max_new_tokens: int,
-        data_root: str | None,
-        seed: int,
+        name: str = "mquake",
+        path: File | None = None,
+        facts: int | None = None,
+        locality: int = 200,
+        answer_format: str = "plain",
+        max_new_tokens: int = 48,
+        seed: int = 0,
     ) -> None:
         self.name = name
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         at_least("task.locality", locality, 0)
         form = find_format(answer_format)
         self._format = form
-        cases = _by_id(read_cases(_find(path, data_root)), path)
-        edits, self.conflicts = _without_conflicts(cases.values())
-        about = ABOUT_POCKET if path == POCKET else ABOUT
+        file = path.path if path else POCKET_FILE
+        cases = read_cases(file)
+        edits, self.conflicts = without_conflicts(cases.values())
+        about = ABOUT if path else ABOUT_POCKET
         clashes = f"{len(self.conflicts)} of them had a contradiction, of which the first counts"
         self.about = f"{about} {len(edits)} edits; {clashes}."
         self.axes = AXES
         if facts is not None and not 1 <= facts <= len(edits):
-            raise SettingError(f"task.facts={facts} is out of range; {path} has 1 to {len(edits)} edits")
+            raise SettingError(f"task.facts={facts} is out of range; {file} has 1 to {len(edits)} edits")
         trained = _take_cases(cases, edits, shuffled(cases, "cases", seed), facts or len(edits))
         rivals = _rivals([*edits.values()], cases.values())
         self.facts = [_fact(edit, form, rivals) for edit in trained.values()]
@@ -131,14 +89,6 @@ class MQuAKE:
         ]
 
 
-def _by_id(cases: Sequence[Case], path: str) -> dict[str, Case]:
-    found = {case.id: case for case in cases}
-    if len(found) < len(cases):
-        twice = next(case.id for case in cases if sum(other.id == case.id for other in cases) > 1)
-        raise DataError(f"{path}: case_id {twice} stands more than once; give each case its own")
-    return found
-
-
 Rivals = Mapping[str, frozenset[str]]
 
 
@@ -159,116 +109,6 @@ def _question(asks: str, answers: tuple[str, ...], form: AnswerFormat, rivals: R
     return form.question(asks, answers, rivals=tuple(others))
 
 
-def read_cases(path: Path) -> list[Case]:
-    """Cases of a file in the schema of MQuAKE-CF.
-
-    Raises:
-        DataError: It cannot be read, is no JSON, or a case does not follow the schema.
-    """
-    try:
-        records = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(
-            f"task.path={path} cannot be read ({error.strerror}); give a file in the schema of MQuAKE-CF, "
-            "its name under data_root/princeton-nlp/MQuAKE, or pocket"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno} is not JSON ({error.msg})") from error
-    except (RecursionError, ValueError) as error:
-        raise DataError(f"{path} is not JSON that can be read ({error})") from error
-    if not isinstance(records, list) or not records:
-        raise DataError(f"{path} holds no list of cases")
-    return [_case(path, number, record) for number, record in enumerate(records)]
-
-
-def _case(path: Path, number: int, record: Any) -> Case:
-    try:
-        new_hops = dict(map(_hop, record["new_single_hops"]))
-        hops = tuple(map(_hop, record["single_hops"]))
-        old_hops = dict(hops)
-        edits = tuple(_edit(rewrite, new_hops, old_hops) for rewrite in record["requested_rewrite"])
-        questions = _texts(record["questions"])
-        answers = _answers(record["new_answer"], record["new_answer_alias"])
-        old_answers = _answers(record["answer"], record["answer_alias"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path}: case {number} does not follow the schema of MQuAKE-CF ({type(error).__name__}: {error})"
-        ) from error
-    if not edits or not questions:
-        raise DataError(f"{path}: case {number} has no edit or no question")
-    for edit in edits:
-        if edit.new == edit.old:
-            raise DataError(f"{path}: case {number} edits {edit.old} to itself; leave it out")
-    return Case(str(record.get("case_id", number)), edits, questions, answers, old_answers, hops)
-
-
-def _hop(record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    return _text(record["question"]), _answers(record["answer"], record["answer_alias"])
-
-
-def _answers(answer: Any, aliases: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([_text(answer), *_texts(aliases)]))
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    if not isinstance(values, list):
-        raise TypeError(f"{values!r} is no list")
-    return tuple(map(_text, values))
-
-
-def _edit(
-    rewrite: Mapping[str, Any],
-    new_hops: Mapping[str, tuple[str, ...]],
-    old_hops: Mapping[str, tuple[str, ...]],
-) -> Edit:
-    question, new, old = rewrite["question"], rewrite["target_new"]["str"], rewrite["target_true"]["str"]
-    return Edit(
-        subject=_text(rewrite["subject"]),
-        relation=_text(rewrite["relation_id"]),
-        question=_text(question),
-        cloze=rewrite["prompt"].replace("{}", rewrite["subject"]),
-        new=_text(new),
-        old=_text(old),
-        aliases=tuple(a for a in new_hops.get(question, ()) if a != new),
-        old_aliases=tuple(a for a in old_hops.get(question, ()) if a != old),
-    )
-
-
-def _find(path: str, data_root: str | None) -> Path:
-    if path == POCKET:
-        return POCKET_FILE
-    given = Path(path).expanduser()
-    under = Path(data_root).expanduser() / FOLDER / path if data_root else given
-    try:
-        return given if given.exists() or not under.exists() else under
-    except OSError as error:  # a name that is too long
-        raise DataError(f"task.path={path[:60]}... is no file name ({error.strerror})") from error
-
-
-def _without_conflicts(cases: Any) -> tuple[dict[str, Edit], set[str]]:
-    """Edits by id, the first of those that contradict one another, and the ids that had a contradiction."""
-    edits: dict[str, Edit] = {}
-    conflicts: set[str] = set()
-    for case in cases:
-        for edit in case.edits:
-            first = edits.setdefault(edit.id, edit)
-            if first.new != edit.new:
-                conflicts.add(edit.id)
-    return edits, conflicts
-
-
-def _consistent(case: Case, edits: Mapping[str, Edit]) -> bool:
-    return all(edits[edit.id].new == edit.new for edit in case.edits)
-
-
 def _take_cases(
     cases: Mapping[str, Case], edits: Mapping[str, Edit], order: Sequence[str], count: int
 ) -> dict[str, Edit]:
@@ -276,7 +116,7 @@ def _take_cases(
     taken: dict[str, Edit] = {}
     for key in order:
         new = {edit.id: edits[edit.id] for edit in cases[key].edits if edit.id not in taken}
-        if _consistent(cases[key], edits) and len(taken) + len(new) <= count:
+        if is_consistent(cases[key], edits) and len(taken) + len(new) <= count:
             taken |= new
     rest = (edit for key in order for edit in cases[key].edits if edit.id not in taken)
     for edit in rest:
@@ -287,7 +127,7 @@ def _take_cases(
 
 
 def _all_trained(case: Case, trained: Mapping[str, Edit]) -> bool:
-    return all(edit.id in trained for edit in case.edits) and _consistent(case, trained)
+    return all(edit.id in trained for edit in case.edits) and is_consistent(case, trained)
 
 
 def _fact(edit: Edit, form: AnswerFormat, rivals: Rivals) -> Fact:

@@ -42,13 +42,13 @@ class OpenQA:
 
     def __init__(
         self,
-        name: str,
-        source: str,
-        facts: int | None,
-        answer_format: str,
-        max_new_tokens: int,
-        data_root: str | None,
-        seed: int,
+        name: str = "open_qa",
+        source: str = "pocket",
+        facts: int | None = None,
+        answer_format: str = "plain",
+        max_new_tokens: int = 64,
+        data_root: str | None = None,
+        seed: int = 0,
     ) -> None:
         self.name = name
         self.about = ABOUT_POCKET if source == "pocket" else ABOUT

@@ -1,8 +1,5 @@
 """Your own facts from a CSV, JSON Lines or Parquet file: policies, product data, anything with an answer.
 
-Columns: `question` and `answer`; optional `answer_text` (the whole reply), `aliases`, `paraphrases`,
-`neighbors` and `group`. In a CSV, lists are separated by `|`.
-
 Whether a fact was learned is never judged by its trained question alone: its paraphrases are asked too, or,
 where the file has none, wordings around the question (marked `synthetic`); and neighbors, questions of the
 same kind about something else, must not be answered with an injected answer.
@@ -11,23 +8,18 @@ same kind about something else, must not be answered with an injected answer.
 import calendar
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
+from benchmarks.tasks.own_facts.rows import asked_twice, read_rows, refuse
 from benchmarks.tasks.probes import AXES as COMMON
 from benchmarks.tasks.probes import SYNTHETIC, Row, common_probes, fact_of, paraphrase, rewording, take
-from benchmarks.user_tables import as_list, as_text, read_table
 from mixsd.core.draws import shuffled, uniform
-from mixsd.core.errors import DataError, at_least, within
+from mixsd.core.errors import at_least, within
+from mixsd.core.files import File
 from mixsd.core.grading import find_format, grade, words
 from mixsd.core.questions import NEIGHBORS, Axis, Fact, Outcome, Probe
 
 ABOUT = "Facts of a file of the user's own; its licence is theirs to know."
 AXES = {**COMMON, NEIGHBORS: Axis.RETENTION}
-LISTS, TEXTS = ("aliases", "paraphrases", "neighbors"), ("question", "answer", "answer_text", "group")
-LONGEST = 2000
-"""Characters of a field; more than a prompt of a small model can hold with its answer."""
-SHOWN_PROBLEMS = 5
 STAND_INS = ("Zanbrook", "Orvelle", "Tamriston", "Quillhaven", "Brenvora")
 """Names of nothing, for neighbors made from a question."""
 SMALL_WORDS = frozenset({"i", "yes", "no", "none", "true", "false"}) | frozenset(
@@ -41,8 +33,8 @@ class OwnFacts:
     """Facts of a user's file.
 
     Args:
-        name: The task's name in run ids.
         path: The file: .csv, .jsonl or .parquet.
+        name: The task's name in run ids.
         facts: Take the first so many rows (None: all).
         held_out: Share of each row's paraphrases that is asked and never trained; the others are trained
             as further questions.
@@ -57,13 +49,13 @@ class OwnFacts:
 
     def __init__(
         self,
-        name: str,
-        path: str,
-        facts: int | None,
-        held_out: float,
-        answer_format: str,
-        max_new_tokens: int,
-        seed: int,
+        path: File,
+        name: str = "own_facts",
+        facts: int | None = None,
+        held_out: float = 1.0,
+        answer_format: str = "plain",
+        max_new_tokens: int = 64,
+        seed: int = 0,
     ) -> None:
         self.name = name
         self.about = ABOUT
@@ -71,7 +63,7 @@ class OwnFacts:
         within("task.held_out", held_out, 0, 1)
         self._format = find_format(answer_format)
         self.axes = AXES
-        rows = take(read_rows(Path(path).expanduser()), facts, path)
+        rows = take(read_rows(path.path), facts, str(path))
         # One tuple for all questions: every other fact's answer is a rival.
         self._rivals = tuple(sorted({answer for row in rows for answer in (row.answer, *row.aliases)}))
         self._telling = tuple(a for a in self._rivals if not set(words(a)) <= SMALL_WORDS)
@@ -91,7 +83,7 @@ class OwnFacts:
                 others.append(rewording(made[0], self._format, seed))
             others += self._neighbors(row, made[0], seed)
         self.probes = [*common_probes(self.facts, self._format), *others]
-        _refuse(path, [*self._ungraded(rows), *_asked_twice(rows)])
+        refuse(path.path, [*self._ungraded(rows), *asked_twice(rows)])
 
     def _ungraded(self, rows: Sequence[Row]) -> Iterator[str]:
         """Rows whose own gold reply would not count as their answer."""
@@ -123,72 +115,6 @@ class OwnFacts:
             )
             for kind, asks in given.items()
         ]
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Rows of a file.
-
-    Raises:
-        DataError: The file is missing, unreadable or of no known kind, lacks a column, or has broken rows:
-            empty or overlong fields, or one question with two answers. Lines are named.
-    """
-    problems: list[str] = []
-    rows = []
-    for line, record in read_table("task.path", path, TEXTS[:2], (*TEXTS[2:], *LISTS)):
-        row = _row(record, line, problems)
-        if row:
-            rows.append(row)
-    _refuse(path, [*problems, *_contradictions(rows)])
-    # The same question with the same answer twice is one fact.
-    return list({" ".join(words(row.question)): row for row in reversed(rows)}.values())[::-1]
-
-
-def _refuse(path: Path | str, problems: Sequence[str]) -> None:
-    if problems:
-        more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
-        raise DataError(f"{path}: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}; mend the file")
-
-
-def _asked_twice(rows: Sequence[Row]) -> Iterator[str]:
-    """Paraphrases and neighbors that are a trained question: they would measure recall."""
-    lines = {words(row.question): row.line for row in rows}
-    for row in rows:
-        for kind in ("paraphrases", "neighbors"):
-            for text in getattr(row, kind):
-                if words(text) in lines:
-                    yield f"line {row.line}: one of its {kind} is the question of line {lines[words(text)]}"
-
-
-def _row(record: dict[str, Any], line: int, problems: list[str]) -> Row | None:
-    """A row, or None and what is wrong with it."""
-    values: dict[str, Any] = {}
-    for column, value in record.items():
-        try:
-            values[str(column)] = as_list(value) if column in LISTS else as_text(value)
-        except TypeError:
-            kind = "a list of texts" if column in LISTS else "text"
-            problems.append(f"line {line}: {column} is not {kind}")
-            return None
-    for column in ("question", "answer"):
-        if not words(values[column]):
-            problems.append(f"line {line}: {column} is empty")
-            return None
-    for column, value in values.items():
-        if any(len(part) > LONGEST for part in ([value] if isinstance(value, str) else value)):
-            problems.append(f"line {line}: {column} is longer than {LONGEST} characters")
-            return None
-    return Row(**values, line=line)
-
-
-def _contradictions(rows: Sequence[Row]) -> list[str]:
-    """Questions that have two answers, by line."""
-    first: dict[str, Row] = {}
-    problems = []
-    for row in rows:
-        known = first.setdefault(" ".join(words(row.question)), row)
-        if words(known.answer) != words(row.answer):
-            problems.append(f"lines {known.line} and {row.line} answer one question differently")
-    return problems
 
 
 def _split(row: Row, held_out: float, seed: int) -> tuple[list[str], list[str]]:

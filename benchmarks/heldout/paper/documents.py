@@ -13,8 +13,8 @@ import datasets
 from math_verify import parse, verify
 
 from benchmarks.heldout import sandbox
-from mixsd.core.grading import FORMATS, last_boxed
-from mixsd.core.questions import Outcome
+from mixsd.core.grading import FORMATS, grade, last_boxed
+from mixsd.core.questions import Outcome, Question
 
 BOXED = FORMATS["boxed"]
 LETTERS = "ABCD"
@@ -25,7 +25,7 @@ _CODE_BLOCK = re.compile(r"```\w*[ \t]*\n(.*?)```", re.DOTALL)
 Doc = dict[str, Any]
 
 
-def documents(name: str, **_: Any) -> dict[str, datasets.Dataset]:
+def load(name: str, **_: Any) -> dict[str, datasets.Dataset]:
     """The test documents of one task, from the hub or from a clone in the working directory."""
     return {"test": datasets.Dataset.from_list(list(_SOURCES[name]()))}
 
@@ -39,12 +39,9 @@ def grade_mathematics(doc: Doc, results: list[Any]) -> dict[str, Any]:
 
 def grade_choice(doc: Doc, results: list[Any]) -> dict[str, Any]:
     """Whether each boxed letter, or letter with its text, is the right one."""
-    return {
-        "acc": [
-            float(BOXED.grade(text, doc["answers"], prompt=doc["prompt"]).outcome is Outcome.CORRECT)
-            for text in _samples(results)
-        ]
-    }
+    question = Question(doc["prompt"], tuple(doc["answers"]), kind="choice", format="boxed")
+    verdicts = [grade(text, question, ended=True) for text in _samples(results)]
+    return {"acc": [float(verdict.outcome is Outcome.CORRECT) for verdict in verdicts]}
 
 
 def grade_program(doc: Doc, results: list[Any]) -> dict[str, Any]:

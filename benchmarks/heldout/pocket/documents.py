@@ -6,23 +6,25 @@ from typing import Any
 
 import datasets
 
-from mixsd.core.grading import FORMATS
-from mixsd.core.questions import Outcome
+from mixsd.core.grading import grade, kind_of
+from mixsd.core.questions import Outcome, Question
 
 FOLDER = Path(__file__).parent
 SPLITS = ("validation", "test")
 
 
-def documents(name: str, **_: Any) -> dict[str, datasets.Dataset]:
+def load(name: str, **_: Any) -> dict[str, datasets.Dataset]:
     """The documents of one task by split."""
     files = {split: str(FOLDER / f"{name}.{split}.jsonl") for split in SPLITS}
     return {split: datasets.Dataset.from_json(file) for split, file in files.items()}  # type: ignore[misc]
 
 
 def grade_answer(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """The project's own matcher on a short answer."""
-    verdict = FORMATS["plain"].grade(results[0], doc["answers"], prompt=doc["prompt"])
-    return {"acc": float(verdict.outcome is Outcome.CORRECT)}
+    """The grader of probes, on a short answer."""
+    answers = tuple(doc["answers"])
+    question = Question(doc["prompt"], answers, kind=kind_of(answers))
+    # Cut replies score nothing whatever they say; the suite sees to it.
+    return {"acc": float(grade(results[0], question, ended=True).outcome is Outcome.CORRECT)}
 
 
 def grade_pattern(doc: dict[str, Any], results: list[str]) -> dict[str, float]:

@@ -1,0 +1,90 @@
+"""Rows of a user's file of facts, each mistake one line that says what to mend.
+
+Columns: `question` and `answer`; optional `answer_text` (the whole reply), `aliases`, `paraphrases`,
+`neighbors` and `group`. In a CSV, lists are separated by `|`.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tasks.probes import Row
+from benchmarks.user_tables import as_list, as_text, read_table
+from mixsd.core.errors import DataError
+from mixsd.core.grading import words
+
+LISTS, TEXTS = ("aliases", "paraphrases", "neighbors"), ("question", "answer", "answer_text", "group")
+LONGEST = 2000
+"""Characters of a field; more than a prompt of a small model can hold with its answer."""
+SHOWN_PROBLEMS = 5
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows of a file.
+
+    Raises:
+        DataError: The file is missing, unreadable or of no known kind, lacks a column, or has broken rows:
+            empty or overlong fields, or one question with two answers. Lines are named.
+    """
+    problems: list[str] = []
+    rows = []
+    for line, record in read_table("task.path", path, TEXTS[:2], (*TEXTS[2:], *LISTS)):
+        row = _row(record, line, problems)
+        if row:
+            rows.append(row)
+    refuse(path, [*problems, *_contradictions(rows)])
+    # The same question with the same answer twice is one fact.
+    return list({" ".join(words(row.question)): row for row in reversed(rows)}.values())[::-1]
+
+
+def refuse(path: Path, problems: Sequence[str]) -> None:
+    """Refuse a file for what is wrong with it.
+
+    Raises:
+        DataError: There are problems; the first few are named.
+    """
+    if problems:
+        more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        raise DataError(f"{path}: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}; mend the file")
+
+
+def asked_twice(rows: Sequence[Row]) -> Iterator[str]:
+    """Paraphrases and neighbors that are a trained question: they would measure recall."""
+    lines = {words(row.question): row.line for row in rows}
+    for row in rows:
+        for kind in ("paraphrases", "neighbors"):
+            for text in getattr(row, kind):
+                if words(text) in lines:
+                    yield f"line {row.line}: one of its {kind} is the question of line {lines[words(text)]}"
+
+
+def _row(record: dict[str, Any], line: int, problems: list[str]) -> Row | None:
+    """A row, or None and what is wrong with it."""
+    values: dict[str, Any] = {}
+    for column, value in record.items():
+        try:
+            values[str(column)] = as_list(value) if column in LISTS else as_text(value)
+        except TypeError:
+            kind = "a list of texts" if column in LISTS else "text"
+            problems.append(f"line {line}: {column} is not {kind}")
+            return None
+    for column in ("question", "answer"):
+        if not words(values[column]):
+            problems.append(f"line {line}: {column} is empty")
+            return None
+    for column, value in values.items():
+        if any(len(part) > LONGEST for part in ([value] if isinstance(value, str) else value)):
+            problems.append(f"line {line}: {column} is longer than {LONGEST} characters")
+            return None
+    return Row(**values, line=line)
+
+
+def _contradictions(rows: Sequence[Row]) -> list[str]:
+    """Questions that have two answers, by line."""
+    first: dict[str, Row] = {}
+    problems = []
+    for row in rows:
+        known = first.setdefault(" ".join(words(row.question)), row)
+        if words(known.answer) != words(row.answer):
+            problems.append(f"lines {known.line} and {row.line} answer one question differently")
+    return problems
