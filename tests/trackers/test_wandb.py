@@ -1,139 +1,135 @@
-"""The W&B mirror of runs and of a sweep, read back from its files."""
+"""Runs in W&B, read back from its offline files."""
 
-import json
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
+import pandas as pd
 import pytest
-import yaml
 
-from mixsd.core.errors import TrackingError
-from mixsd.trackers.wandb import TrackingSettings, mirror, mirror_sweep
-from tests.conftest import SMALL, runs_of
+from mixsd.core.errors import SettingError, TrackingError
+from mixsd.trackers.tracker import Chart, RunInfo
+from mixsd.trackers.wandb import WandB
+from tests.helpers.wandb_files import offline_runs, wandb_bytes, wandb_history, wandb_summary
 
-
-def wandb_summaries(folder):
-    """What the W&B files under a folder say, oldest first."""
-    tool = Path(sys.executable).with_name("wandb")
-    return [
-        subprocess.run(
-            [tool, "leet", "inspect", "--summary", "--json", offline],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for offline in sorted((folder / "wandb").glob("offline-run-*"))
-    ]
+FRAME = pd.DataFrame({"recall": [0.5, 1.0], "retention": [1.0, 0.75]})
 
 
-def test_wandb_file_reads_back(sweep):
-    path = runs_of(sweep[0])["sft"]
-    told = wandb_summaries(path)[-1]
-    results = json.loads((path / "results.json").read_text())
-    assert results["run_id"] in told
-    for key in ("probes/recall", "probes_before/recall", "targets/nll", "retention/pocket_grammar/tuned"):
-        assert key in told
-    assert yaml.safe_load((path / "config.yaml").read_text())["experiment_name"] == "e"
+def info(folder, **changes):
+    about = {"id": "e-run-s0", "name": "run-s0", "group": "e", "job_type": "sft", "config": {"seed": 3}}
+    return RunInfo(**{**about, "folder": folder, **changes})
 
 
-def test_one_wandb_run_holds_the_sweep(sweep):
-    told = wandb_summaries(sweep[0] / "e")[-1]
-    said = json.loads(told)
-    assert said["name"] == "e (all runs)" and said["summary"]["runs"]["nrows"] == 2
-    assert "tradeoff" in told
+def show(tracker, folder, *, finished=True):
+    """A run of three steps, or one that is killed after two."""
+    tracker.start(info(folder))
+    for step in (1, 2, 3)[: 3 if finished else 2]:
+        tracker.log(step, {"train/loss": 1 / step})
+    if finished:
+        tracker.finish({"probes/recall": 0.5, "probes/outcomes/correct": 2})
+    tracker.close()
 
 
-def test_the_mirror_is_rebuilt_from_local_files(sweep, cli, tmp_path):
-    shutil.copytree(sweep[0] / "e", tmp_path / "e", ignore=shutil.ignore_patterns("wandb"))
-    done = cli("-m", "mixsd", "track", str(tmp_path), "--mode", "offline")
-    assert done.returncode == 0 and "mirrored 2 runs" in done.stdout, done.stderr
-    for folder in ("e", *(path.relative_to(tmp_path) for path in (tmp_path / "e").glob("*-s0-*"))):
-        old, new = wandb_summaries(sweep[0] / folder), wandb_summaries(tmp_path / folder)
-        kept = [{k: v for k, v in json.loads(x)["summary"].items() if "/" in k} for x in (old[-1], new[-1])]
-        assert len(new) == 1 and kept[0] == kept[1]
-    config = next((tmp_path / "e").glob("*-sft-*")) / "config.yaml"
-    shutil.rmtree(next((tmp_path / "e").glob("*-mixsd-*")))
-    config.write_text(config.read_text().replace("mode: offline", "mode: disabled"))
-    silent = cli("-m", "mixsd", "track", str(tmp_path))
-    assert "mirrored 0 runs" in silent.stdout and "add --mode" in silent.stdout
-    empty = cli("-m", "mixsd", "track", str(tmp_path / "nothing"))
-    assert empty.returncode == 2 and "no finished run" in empty.stderr
+def test_a_run_is_read_back(tmp_path):
+    show(WandB(), tmp_path)
+    (offline,) = offline_runs(tmp_path)
+    told = wandb_summary(offline)
+    assert told["name"] == "run-s0" and told["project"] == "mixsd-bench" and told["exit_code"] == 0
+    assert told["summary"]["probes/recall"] == 0.5 and told["summary"]["probes/outcomes/correct"] == 2
+    assert told["config"]["seed"] == 3
+    assert wandb_history(offline) == [{"step": step, "train/loss": 1 / step} for step in (1, 2, 3)]
 
 
-def test_a_mirror_that_fails_does_not_hide_a_failed_job(monkeypatch, capsys, tmp_path):
-    """Hydra makes a warning of what a callback raises, but lets an exit through."""
-    from types import SimpleNamespace
-
-    from mixsd.run.sweep import SweepCallback
-
-    sweep = SweepCallback()
-    sweep._jobs = [(SimpleNamespace(run_dir=tmp_path / "never_done", gate=None), False)]  # type: ignore[list-item]
-
-    def fail():
-        raise RuntimeError("no W&B")
-
-    monkeypatch.setattr(sweep, "_mirror", fail)
-    with pytest.raises(SystemExit) as ended:
-        sweep.on_multirun_end(None)  # type: ignore[arg-type]
-    assert ended.value.code == 1
+def test_a_resumed_run_is_shown_once(tmp_path):
+    tracker = WandB()
+    show(tracker, tmp_path, finished=False)
+    assert wandb_summary(offline_runs(tmp_path)[0])["exit_code"] == 1, "killed: it failed"
+    other = tmp_path / "wandb/offline-run-20200101_000000-another"
+    other.mkdir()
+    show(tracker, tmp_path)
+    old, new = offline_runs(tmp_path)
+    assert old == other, "what is not of this run stays"
+    assert [point["step"] for point in wandb_history(new)] == [1, 2, 3]
 
 
-def test_online_without_a_login_is_one_line_before_any_work(cli, sweep, tmp_path):
-    nobody = {"WANDB_API_KEY": "", "HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}
-    done = cli("run.py", *SMALL, "tracking.mode=online", f"runs_dir={tmp_path}/runs", **nobody)
-    assert done.returncode == 2 and "tracking.mode=online needs a W&B login" in done.stderr, done.stderr
-    assert not (tmp_path / "runs").exists()
-    bad = cli(
-        "run.py", *SMALL, "tracking.mode=online", **{**nobody, "WANDB_API_KEY": "abc", "WANDB_MODE": "online"}
-    )
-    assert bad.returncode == 2 and "W&B refuses this machine's key" in bad.stderr, bad.stderr
-    done = cli("-m", "mixsd", "track", str(sweep[0]), "--mode", "online", **nobody)
-    assert done.returncode == 2 and "needs a W&B login" in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_what_wandb_refuses_is_one_line_and_the_run_is_whole(sweep, tmp_path, monkeypatch, capsys):
+def test_every_start_has_an_id_of_its_own(tmp_path, monkeypatch):
+    """W&B appends to a run whose id it knows, so the history of one that is sent again would double."""
     import wandb
 
-    from mixsd.run import stages as experiment
-    from mixsd.run.config import compose_run
+    asked = []
+
+    class Fake:
+        def __getattr__(self, name):
+            return lambda *_, **__: None
+
+    def init(**settings):
+        asked.append(settings)
+        return Fake()
+
+    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setattr("mixsd.trackers.wandb._logged_in", lambda: True)
+    long = "e" * 200
+    tracker = WandB(mode="online")
+    for _ in range(2):
+        tracker.start(info(tmp_path, id=long))
+        tracker.close()
+    first, second = (settings["id"] for settings in asked)
+    assert first != second and max(len(first), len(second)) <= 128
+    assert not any(settings.get("resume") for settings in asked)
+
+
+def test_a_failed_run_says_so_and_not_why(tmp_path):
+    tracker = WandB()
+    tracker.start(info(tmp_path))
+    tracker.finish(None, "DataError: task.path=/secret/hush.csv does not exist")
+    tracker.close()
+    (offline,) = offline_runs(tmp_path)
+    told = wandb_summary(offline)
+    assert told["exit_code"] == 1 and told["summary"]["failed"] == 1
+    assert b"hush" not in wandb_bytes(tmp_path)
+
+
+def test_the_command_line_stays_here(tmp_path, monkeypatch):
+    """Its arguments name files: `task.path=...`."""
+    monkeypatch.setattr(sys, "argv", ["run.py", "task.path=/secret/hush.csv"])
+    show(WandB(), tmp_path)
+    sent = wandb_bytes(tmp_path)
+    assert b"run-s0" in sent and b"hush" not in sent and b"run.py" not in sent
+
+
+def test_a_table_and_its_chart(tmp_path):
+    tracker = WandB()
+    tracker.start(info(tmp_path))
+    tracker.table("runs", FRAME, Chart("tradeoff", "recall", "retention"))
+    tracker.close()
+    (offline,) = offline_runs(tmp_path)
+    summary = wandb_summary(offline)["summary"]
+    assert summary["runs"]["nrows"] == 2 and "tradeoff_table" in str(summary)
+
+
+def test_disabled_does_nothing(tmp_path, monkeypatch):
+    import wandb
+
+    monkeypatch.setattr(wandb, "init", lambda **_: pytest.fail("W&B was opened"))
+    tracker = WandB(mode="disabled")
+    show(tracker, tmp_path)
+    tracker.table("runs", FRAME)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mode_that_is_none_is_one_line():
+    with pytest.raises(SettingError, match="tracking.mode=off is unknown; did you mean offline"):
+        WandB(mode="off")
+
+
+def test_what_wandb_refuses_is_one_line(tmp_path, monkeypatch):
+    import wandb
 
     def refuse(**_):
         raise wandb.errors.CommError("no\nroute")  # type: ignore[attr-defined]
 
     monkeypatch.setattr(wandb, "init", refuse)
-    path = runs_of(sweep[0])["sft"]
-    settings = TrackingSettings("offline", "p", None, False)
-    for write, where in ((mirror, path), (mirror_sweep, sweep[0] / "e")):
-        with pytest.raises(
-            TrackingError, match=r"W&B did not take .* \(no route\); the local files are whole"
-        ):
-            write(where, settings)
-    config = compose_run(
-        [*SMALL, "method=sft", "retention=none", f"runs_dir={tmp_path}", f"cache_dir={tmp_path}/c"]
-    )
-    assert experiment.run_experiment(config).state == "done" and (config.run_dir / "DONE").exists()
-    assert "did not take" in " ".join(capsys.readouterr().err.split())
-
-
-@pytest.mark.parametrize(("said", "kept"), [(False, False), (True, True)])
-def test_what_an_earlier_run_kept_to_itself_stays_here(composed, tmp_path, said, kept):
-    """A run that goes on from a saved one asks its questions again, under any task; they must not leak then."""
-    from mixsd.run.config import read_config
-
-    run = tmp_path / "saved"
-    (run / "probes").mkdir(parents=True)
-    (run / "model").mkdir()
-    (run / "model/config.json").write_text("{}")
-    (run / "model/model.safetensors").touch()
-    (run / "DONE").touch()
-    asked = {"id": "x", "prompt": "SECRET question?", "answers": ["s"], "kind": "trained"}
-    (run / "probes/recall.jsonl").write_text(json.dumps(asked) + "\n")
-    (run / "config.yaml").write_text(yaml.safe_dump({"tracking": {"log_text": said}}))
-    config = read_config(composed(f"model.name={run}", "task.facts=4", "retention=none"))
-    (earlier,) = [probe for probe in config.task.probes if probe.split == "earlier"]
-    assert earlier.fact_id == earlier.id, "each asks a fact of its own"
-    assert any(probe.prompt == "SECRET question?" for probe in config.task.probes)
-    assert config.tracking.log_text is kept and config.resolved["tracking"]["log_text"] is kept
+    tracker = WandB()
+    with pytest.raises(
+        TrackingError, match=r"W&B did not take run-s0 \(no route\); the local files are whole"
+    ):
+        tracker.start(info(tmp_path))
+    tracker.close()
