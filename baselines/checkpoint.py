@@ -1,12 +1,11 @@
 """Any tuned model from a folder, scored on both axes against its base: one's own point on the plot."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
+from mixsd.core.files import Folder
 from mixsd.core.questions import Fact
-from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
+from mixsd.lm.load import load_folder, model_files
 from mixsd.methods.contract import Edited, Workbench
 
 
@@ -18,15 +17,15 @@ class Checkpoint:
         path: A model folder with weights, config and tokenizer, or the directory of a run that kept one.
 
     Raises:
-        ModelUnavailableError: There is no such folder.
+        ModelUnavailableError: The folder holds no model.
     """
 
-    def __init__(self, name: str, path: str) -> None:
+    def __init__(self, name: str, path: Folder) -> None:
         self.name = name
-        given = Path(path).expanduser()
-        self.path = given / "model" if (given / "model").is_dir() else given
-        self.identity: dict[str, Any] = {"weights": models.folder_fingerprint("method.path", self.path)}
+        kept = path.path / "model"
+        self.path = kept if kept.is_dir() else path.path
+        model_files(path.setting, self.path)  # looks whether there is a model, before any work
 
     def edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Edited:
         """The model of the folder, read with the base's template options; it was taught elsewhere."""
-        return Edited(models.load_folder(self.path, model.template_options), changed=True)
+        return Edited(load_folder(self.path, model.template_options), changed=True)

@@ -25,7 +25,7 @@ class InContext:
         SettingError: No wording has this name.
     """
 
-    def __init__(self, name: str, expert_wording: str) -> None:
+    def __init__(self, name: str, expert_wording: str = "answer") -> None:
         self.name = name
         self.expert = wording(expert_wording)
         self.identity: dict[str, Any] = {"wording": asdict(self.expert)}

@@ -7,7 +7,7 @@ of the tokens, not through their choice.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -19,9 +19,10 @@ from mixsd.core.errors import SettingError, at_least, one_of, within
 from mixsd.core.questions import Fact
 from mixsd.lm.batches import STUDENT, Batch, Example
 from mixsd.lm.chat_model import DTYPES, ChatModel
-from mixsd.lm.decode import Reply, Request, Sampling, decode
+from mixsd.lm.decode import Request, Sampling
+from mixsd.lm.generate import reply_to
 from mixsd.methods.contract import Preparation, Step, TokenLoss, Workbench
-from mixsd.methods.losses import DIVERGENCES, chunked_divergence
+from mixsd.methods.losses import DIVERGENCES, FORWARD_KL, chunked_divergence
 from mixsd.mixing.expert_prompt import wording
 
 FROZEN, LIVE, AVERAGE = "frozen", "live", "ema"
@@ -29,6 +30,9 @@ FROZEN, LIVE, AVERAGE = "frozen", "live", "ema"
 
 class OPSD:
     """Minimise a divergence from the teacher's next-token distributions, along the student's own answers.
+
+    The student answers, y ~ p(. | x). The loss of a token is D(p_T(. | x, gold, y_<t), p(. | x, y_<t)),
+    with D the divergence and p_T the teacher.
 
     Args:
         name: The method's name in run ids.
@@ -52,17 +56,17 @@ class OPSD:
     def __init__(
         self,
         name: str,
-        divergence: str,
-        top_k: int | None,
-        rollouts: int,
-        temperature: float,
-        max_new_tokens: int,
-        rollout_dtype: str,
-        rollout_batch_size: int,
-        teacher: str,
-        ema_decay: float,
-        expert_wording: str,
-        seed: int,
+        divergence: str = FORWARD_KL,
+        top_k: int | None = None,
+        rollouts: int = 8,
+        temperature: float = 1.0,
+        max_new_tokens: int = 64,
+        rollout_dtype: str = "bfloat16",
+        rollout_batch_size: int = 128,
+        teacher: str = FROZEN,
+        ema_decay: float = 0.99,
+        expert_wording: str = "answer",
+        seed: int = 0,
     ) -> None:
         self.name = name
         self.divergence = one_of("method.divergence", divergence, DIVERGENCES)
@@ -106,38 +110,22 @@ class OPSD:
             for place, example in enumerate(step.scheduled)
             for number in range(self.rollouts)
         ]
-        asked.sort(key=lambda pair: len(pair[0].prompt_ids))
-        answers: dict[int, Example] = {}
-
-        def keep(index: int, reply: Reply) -> bool:
-            example = asked[index][0]
-            ids = tuple(reply.ids)
-            answers[index] = Example(
-                example.fact_id,
-                example.prompt_ids,
-                ids,
-                STUDENT * len(ids),
-                text="",
-                teacher_ids=example.teacher_ids,
-            )
-            return False
-
-        decode(
-            model.in_dtype(self.rollout_dtype).network,
-            [Request([example.prompt_ids], lambda *_: 0, draw) for example, draw in asked],
-            sampling=self.sampling,
+        replies = reply_to(
+            model.in_dtype(self.rollout_dtype),
+            [Request([example.prompt_ids], draw=draw) for example, draw in asked],
             max_new_tokens=self.max_new_tokens,
-            end_ids=model.end_ids,
             batch_size=self.rollout_batch_size,
-            try_again=keep,
+            sampling=self.sampling,
         )
-        return [answers[index] for index in range(len(asked))]
+        return [
+            replace(example, target_ids=tuple(reply.ids), provenance=STUDENT * len(reply.ids))
+            for (example, _), reply in zip(asked, replies, strict=True)
+        ]
 
     def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
         """The divergence at every token that the student wrote, (N,)."""
-        shown = [
-            Example(e.fact_id, e.teacher_ids, e.target_ids, e.provenance, e.text) for e in batch.examples
-        ]
+        # The teacher reads the same tokens after the expert prompt, which holds the gold text.
+        shown = [replace(example, prompt_ids=example.teacher_ids) for example in batch.examples]
         with self._teacher(model) as teacher:
             wanted = teacher.target_states(model.collate(shown))
 

@@ -6,15 +6,15 @@ change it (rehearsal on self-generated data).
 
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from mixsd.core.draws import shuffled
 from mixsd.core.errors import DataError, at_least
+from mixsd.core.files import File
 from mixsd.core.questions import Fact
 from mixsd.lm.batches import BASE, Batch, Example
 from mixsd.lm.chat_model import ChatModel
-from mixsd.lm.replies import greedy_replies
+from mixsd.lm.generate import greedy_replies
 from mixsd.methods.contract import Preparation, Step, TokenLoss, Workbench, gold_example
 
 BUNDLED = "general_prompts.txt"
@@ -39,18 +39,22 @@ class SelfReplay:
     def __init__(
         self,
         name: str,
-        prompts: str | None,
-        replays: int,
-        max_new_tokens: int,
-        decode_batch_size: int,
-        seed: int,
+        prompts: File | None = None,
+        replays: int = 8,
+        max_new_tokens: int = 64,
+        decode_batch_size: int = 64,
+        seed: int = 0,
     ) -> None:
         self.name, self.seed = name, seed
-        self.prompts = _read_prompts(prompts)
+        self.prompts = read_prompts(prompts)
         self.replays = at_least("method.replays", replays, 1)
         self.max_new_tokens = at_least("method.max_new_tokens", max_new_tokens, 1)
         self.decode_batch_size = at_least("method.decode_batch_size", decode_batch_size, 1)
-        self.identity: dict[str, Any] = {"prompts": self.prompts}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The prompts: those of the bundled file are in no setting."""
+        return {"prompts": self.prompts}
 
     def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """One gold example per fact, then the base model's greedy answer to every general prompt."""
@@ -89,19 +93,27 @@ class SelfReplay:
         return [*step.scheduled, *(by_id[name] for name in drawn)]
 
     def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
-        """NLL per target token, (N,), of facts and answers alike."""
-        return TokenLoss(model.target_losses(batch))
+        """-log p(y_t | x, y_<t) per target token, (N,), facts and answers alike, logged apart."""
+        losses = model.target_losses(batch)
+        replayed = losses.new_tensor([example.extra for example in batch.examples])[batch.target_rows]
+        return TokenLoss(losses, {"facts": losses * (1 - replayed), "replays": losses * replayed})
 
 
-def _read_prompts(path: str | None) -> list[str]:
-    source = Path(path).expanduser() if path else files("baselines") / BUNDLED
+def read_prompts(file: File | None) -> list[str]:
+    """The prompts of a text file, one a line, each once (None: those that come with the package).
+
+    Raises:
+        DataError: The file cannot be read or holds no prompt.
+    """
+    source = file.path if file else files("baselines") / BUNDLED
     try:
-        lines = source.read_text(encoding="utf-8").splitlines()
+        # utf-8-sig: a U+FEFF at the start is no part of the text.
+        lines = source.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"method.prompts={path} cannot be read; give a UTF-8 text file, a prompt a line"
+            f"method.prompts={file} cannot be read; give a UTF-8 text file, a prompt a line"
         ) from error
     prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not prompts:
-        raise DataError(f"method.prompts={path} holds no prompt; give one a line")
+        raise DataError(f"method.prompts={file} holds no prompt; give one a line")
     return prompts

@@ -9,7 +9,7 @@ from mixsd.methods.contract import Preparation, TokenLoss, Workbench, gold_examp
 
 
 class SFT:
-    """Train on the gold text of every fact."""
+    """Train on the gold text y* of every fact x: minimise the mean of -log p(y*_t | x, y*_<t)."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -19,5 +19,5 @@ class SFT:
         return Preparation([gold_example(fact, model) for fact in facts])
 
     def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
-        """NLL per target token, (N,)."""
+        """-log p(y*_t | x, y*_<t) per target token, (N,)."""
         return TokenLoss(model.target_losses(batch))

@@ -15,10 +15,14 @@ from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation, TokenLoss, Workbench, gold_example
 
 BATCH = 32
+"""Gold texts whose likelihood is read at a time."""
 
 
 class SelectiveTokenMasking:
     """Train on the gold texts' likely tokens.
+
+    The loss of a token is -log p(y*_t | x, y*_<t) where the base model's p0(y*_t | x, y*_<t) is at least
+    1 / threshold, and the others are masked: read, but not trained on.
 
     Args:
         name: The method's name in run ids.
@@ -28,7 +32,7 @@ class SelectiveTokenMasking:
         SettingError: The threshold is below 1, which would mask everything.
     """
 
-    def __init__(self, name: str, threshold: float) -> None:
+    def __init__(self, name: str, threshold: float = 2.5) -> None:
         if not threshold > 1:
             raise SettingError(f"method.threshold={threshold} is out of range; allowed: above 1")
         self.name, self.threshold = name, threshold
@@ -48,5 +52,5 @@ class SelectiveTokenMasking:
         return Preparation(examples, report={"masked_share": masked / total if total else None})
 
     def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
-        """NLL per target token that is not masked, (N,)."""
+        """-log p(y*_t | x, y*_<t) per target token that is not masked, (N,)."""
         return TokenLoss(model.target_losses(batch))

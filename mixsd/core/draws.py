@@ -8,13 +8,14 @@ import json
 from collections.abc import Iterable
 from hashlib import blake2b
 
-_SCALE = 2.0**-64
+_BITS = 53
+"""What a float holds exactly: with 64 bits the largest number would round up to 1."""
 
 
 def uniform(*key: str | int) -> float:
     """A number in [0, 1) that depends on `key` alone."""
     digest = blake2b(json.dumps(key, ensure_ascii=True).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") * _SCALE
+    return (int.from_bytes(digest, "big") >> (64 - _BITS)) * 2.0**-_BITS
 
 
 def shuffled(items: Iterable[str], *key: str | int) -> list[str]:

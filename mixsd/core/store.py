@@ -7,12 +7,12 @@ disk record by record, and a torn last line is cut off, not guessed at.
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 from filelock import FileLock
 
@@ -73,13 +73,28 @@ def append_jsonl(path: Path, record: dict[str, Any]) -> None:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes `folder` when the block ends well and vanishes when not."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    # Not `mkdtemp`, whose folders nobody else may read: a saved model is shared.
+    temporary = folder.with_name(f".{folder.name}.{uuid4().hex}")
+    temporary.mkdir()
     try:
         yield temporary
         temporary.replace(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def discard(path: Path) -> None:
+    """Delete a file or folder, if it is there; a folder goes as a whole, also when this is cut off.
+
+    A folder is renamed first: half of a model must never stand under the name of a whole one.
+    """
+    if path.is_dir():
+        trash = path.with_name(f".trash-{path.name}-{uuid4().hex}")
+        path.replace(trash)
+        shutil.rmtree(trash, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class RecordFile(Protocol):

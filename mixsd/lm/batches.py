@@ -6,8 +6,12 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-NAIVE, EXPERT, AGREED, GOLD, STUDENT, BASE, UNKNOWN = "neagsb?"
-"""Who supplied a target token: a conditional, both alike, the gold text, the student, the base model."""
+from mixsd.core.provenance import AGREED, BASE, EXPERT, GOLD, NAIVE, STUDENT, UNKNOWN
+
+__all__ = [
+    "AGREED", "BASE", "EXPERT", "GOLD", "NAIVE", "STUDENT", "UNKNOWN", "Batch", "Example",
+]  # fmt: skip
+
 
 
 @dataclass(frozen=True)

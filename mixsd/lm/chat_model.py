@@ -6,13 +6,26 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from mixsd.lm.batches import Batch, Example, collate, left_pad
-from mixsd.methods.losses import nll
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def nll(logits: Tensor, target_ids: Tensor) -> Tensor:
+    """Negative log-likelihood in nats, -log p(target).
+
+    Args:
+        logits: (N, V), any float type; computed in float32.
+        target_ids: (N,).
+
+    Returns:
+        (N,) float32.
+    """
+    return F.cross_entropy(logits.float(), target_ids, reduction="none")
 
 
 class ChatModel:
@@ -44,12 +57,20 @@ class ChatModel:
         return self.network.device
 
     def in_dtype(self, dtype: str) -> "ChatModel":
-        """The same model computing in `dtype`: itself where it does already, else a frozen copy."""
+        """The model as scoring and decoding read it: computing in `dtype`, LoRA adapters merged.
+
+        Itself where it is that already, else a frozen copy. So an evaluation during training reads what the
+        final scores are of; the adapter unmerged would round differently.
+        """
+        if self.has_adapter:
+            return self._frozen(_merged_copy(self.network, DTYPES[dtype]))
         return self if self.network.dtype == DTYPES[dtype] else self.copy(dtype)
 
     def copy(self, dtype: str) -> "ChatModel":
-        """A frozen copy that computes in `dtype`."""
-        network = copy.deepcopy(self.network).to(DTYPES[dtype])
+        """A frozen copy that computes in `dtype`, with its LoRA adapters where it has some."""
+        return self._frozen(_cast_copy(self.network, DTYPES[dtype]))
+
+    def _frozen(self, network: Any) -> "ChatModel":
         return ChatModel(network.eval().requires_grad_(False), self.tokenizer, self.template_options)
 
     @property
@@ -201,6 +222,42 @@ class ChatModel:
         start = len(self._render(turns[:1], add_generation_prompt=True))
         reply = self._render(turns, add_generation_prompt=False)[start:]
         return next((token for token in reply if token in self.end_ids), min(self.end_ids))
+
+
+def _cast_copy(network: Any, dtype: torch.dtype, values: dict[int, Tensor] | None = None) -> Any:
+    """A deep copy in `dtype`, cast weight by weight: a copy in float32 first would double the peak.
+
+    Only what a checkpoint holds is cast, as `from_pretrained(dtype=...)` does. Buffers that are computed,
+    such as the rotary frequencies, stay in float32: rounded to bf16 they would shift positions.
+
+    Args:
+        network: Any module.
+        dtype: Of the copy's weights.
+        values: Other values for some weights, in `dtype`, by `id` of the weight.
+    """
+    memo: dict[int, Any] = {}
+    for weight in network.state_dict(keep_vars=True).values():
+        if id(weight) in memo or not weight.is_floating_point():
+            continue  # tied weights have one id, so the copy ties them too
+        given = (values or {}).get(id(weight))
+        cast = weight.detach().to(dtype, copy=True) if given is None else given
+        is_parameter = isinstance(weight, nn.Parameter)
+        memo[id(weight)] = nn.Parameter(cast, requires_grad=False) if is_parameter else cast
+    return copy.deepcopy(network, memo)  # what the memo holds is taken from there
+
+
+def _merged_copy(network: Any, dtype: torch.dtype) -> Any:
+    """A copy of a model with LoRA adapters that has them merged, bit for bit as `merge_and_unload` merges."""
+    from peft.tuners.lora import LoraLayer  # heavy, and only needed here
+
+    merged: dict[int, Tensor] = {}
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, LoraLayer):
+                weight: Any = layer.get_base_layer().weight
+                delta = sum(layer.get_delta_weight(name) for name in layer.active_adapters)  # type: ignore[operator]
+                merged[id(weight)] = (weight + delta).to(dtype)
+    return _cast_copy(network, dtype, merged).unload()
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

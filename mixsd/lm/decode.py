@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from mixsd.core.errors import DataError
 from mixsd.lm.batches import AGREED, EXPERT, NAIVE
-from mixsd.lm.kv_rows import Streams
+from mixsd.lm.kv_rows import KVRows
 
 REFILL_SHARE = 0.25
 """Waiting replies join when this share of the places is free: each joining reads prompts and moves caches."""
@@ -31,14 +31,15 @@ class Request:
 
     Attributes:
         prompts: Token ids of what it is read after: one prompt, or the naive and the expert one.
-        source: (attempt, position) -> index of the prompt whose conditional supplies the token.
-        draw: (attempt, position) -> number in [0, 1) that picks the token when sampling.
+        source: (attempt, position) -> index of the prompt whose conditional supplies the token; the first
+            prompt's unless said otherwise.
+        draw: (attempt, position) -> number in [0, 1) that picks the token; never called when greedy.
         letters: The provenance letter of each prompt's conditional.
     """
 
     prompts: Sequence[Sequence[int]]
-    source: Callable[[int, int], int]
-    draw: Callable[[int, int], float]
+    source: Callable[[int, int], int] = lambda attempt, position: 0
+    draw: Callable[[int, int], float] = lambda attempt, position: 0.0
     letters: str = NAIVE + EXPERT
 
 
@@ -69,19 +70,24 @@ class Sampling:
     temperature: float = 0.0
     top_k: int | None = None
 
-    def pick(self, logits: Tensor, draws: Tensor) -> Tensor:
+    @property
+    def greedy(self) -> bool:
+        """Whether the most probable token is taken, so that no number is drawn."""
+        return self.temperature == 0
+
+    def pick(self, logits: Tensor, draws: Tensor | None) -> Tensor:
         """Pick a token per row.
 
         Args:
             logits: (R, V).
-            draws: (R,) numbers in [0, 1), one per row; unused when greedy.
+            draws: (R,) numbers in [0, 1), one per row; None when greedy.
 
         Returns:
             (R,) token ids. Sampling goes by temperature, then top-k, then the inverse CDF (over the top k in
             order of falling probability, over a whole vocabulary in its own order, since sorting it would
             cost more than the model), so it depends on the row's own number alone.
         """
-        if self.temperature == 0:
+        if self.greedy or draws is None:
             return logits.argmax(dim=-1)
         if self.top_k is None or self.top_k >= logits.shape[-1]:
             return _inverse_cdf(logits.float() / self.temperature, draws)
@@ -140,8 +146,9 @@ def decode(
         max_new_tokens: Budget of a reply, end of turn included; less where the context would overflow.
         end_ids: Tokens that end a reply; the end is chosen like any other token.
         batch_size: Replies decoded at a time. In float32 it does not change the tokens.
-        try_again: Given a request's index and its complete reply, whether to decode it anew, as the next
-            attempt. What became of a reply is known through this function alone.
+        try_again: Gets every complete reply with its request's index; replies are delivered here and nowhere
+            else. Says whether to decode the request anew, as the next attempt. Where no reply is ever
+            decoded again, `generate.reply_to` gives a list instead.
         stops: Asked after every token whether the reply is complete (None: never before its end).
 
     Raises:
@@ -152,7 +159,7 @@ def decode(
     budgets = [_budget(model, request, max_new_tokens) for request in requests]
     waiting = deque(range(len(requests)))
     width = len(requests[0].prompts)
-    streams = Streams(model)
+    kv_rows = KVRows(model)
     places: list[_Place] = []
     logits = torch.zeros(0, device=model.device)
 
@@ -170,25 +177,25 @@ def decode(
         if waiting and (free >= max(1, batch_size * REFILL_SHARE) or not staying):
             joining = [waiting.popleft() for _ in range(min(free, len(waiting)))]
             prompts = [prompt for index in joining for prompt in requests[index].prompts]
-            first = streams.admit(prompts, keep=_rows(staying, width))
+            first = kv_rows.admit(prompts, keep=_rows(staying, width))
             logits = torch.cat([logits[_rows(staying, width)], first]) if staying else first
             places = [places[row] for row in staying] + [
                 _Place(index, requests[index], budgets[index], rows)
                 for index, rows in zip(joining, first.split(width), strict=True)
             ]
-        elif len(places) - len(staying) > len(places) * LEAVE_SHARE or streams.waste > WASTE_SHARE:
-            streams.keep(_rows(staying, width))
+        elif len(places) - len(staying) > len(places) * LEAVE_SHARE or kv_rows.waste > WASTE_SHARE:
+            kv_rows.keep(_rows(staying, width))
             logits, places = logits[_rows(staying, width)], [places[row] for row in staying]
-        _choose(places, streams, logits, sampling, width, complete)
+        _choose(places, kv_rows, logits, sampling, width, complete)
         if any(not place.finished for place in places):
-            logits = streams.step([place.reply.ids[-1] for place in places for _ in range(width)])
+            logits = kv_rows.step([place.reply.ids[-1] for place in places for _ in range(width)])
         elif not waiting:
             return
 
 
 def _choose(
     places: Sequence[_Place],
-    streams: Streams,
+    kv_rows: KVRows,
     logits: Tensor,
     sampling: Sampling,
     width: int,
@@ -198,27 +205,47 @@ def _choose(
     rows = [row for row, place in enumerate(places) if not place.finished]
     source = logits[_rows(rows, width)] if len(rows) < len(places) else logits
     while rows:
-        draws = [places[row].request.draw(places[row].attempt, len(places[row].reply.ids)) for row in rows]
-        numbers = torch.tensor(draws, dtype=torch.float64, device=source.device).repeat_interleave(width)
-        picks = sampling.pick(source, numbers).view(-1, width).tolist()
-        rows = [row for row, tokens in zip(rows, picks, strict=True) if complete(row, tokens)]
+        picks = sampling.pick(source, _draws([places[row] for row in rows], sampling, width, source.device))
+        picked = picks.view(-1, width).tolist()
+        rows = [row for row, tokens in zip(rows, picked, strict=True) if complete(row, tokens)]
         for row in rows:
             place = places[row]
             place.attempt, place.reply = place.attempt + 1, Reply()
-            for stream, prompt in enumerate(place.request.prompts):
-                streams.rewind(width * row + stream, len(prompt))
+            for number, prompt in enumerate(place.request.prompts):
+                kv_rows.rewind(width * row + number, len(prompt))
         source = torch.cat([places[row].first for row in rows]) if rows else source
 
 
+def _draws(places: Sequence[_Place], sampling: Sampling, width: int, device: torch.device) -> Tensor | None:
+    """Each place's number for its next token, (places * width,); None when greedy, where none is drawn."""
+    if sampling.greedy:
+        return None
+    numbers = [place.request.draw(place.attempt, len(place.reply.ids)) for place in places]
+    # All conditionals of a place get the same number, so that agreeing ones pick the same token.
+    return torch.tensor(numbers, dtype=torch.float64, device=device).repeat_interleave(width)
+
+
 def _rows(places: Sequence[int], width: int) -> list[int]:
-    return [width * place + stream for place in places for stream in range(width)]
+    """The rows of the cache that belong to places with `width` prompts each."""
+    return [width * place + number for place in places for number in range(width)]
 
 
 def _budget(model: PreTrainedModel, request: Request, max_new_tokens: int) -> int:
-    context = model.config.max_position_embeddings
-    longest = max(map(len, request.prompts))
-    if longest >= context:
-        raise DataError(
-            f"a prompt of {longest} tokens fills the model's context of {context}; shorten the text"
-        )
-    return min(max_new_tokens, context - longest)
+    """Tokens that a reply may have: less than asked for where its longest prompt leaves less room."""
+    room = room_for(model, max(map(len, request.prompts)))
+    if room < 1:
+        raise DataError(no_room("a prompt", max(map(len, request.prompts)), model))
+    return min(max_new_tokens, room)
+
+
+def room_for(model: PreTrainedModel, prompt_tokens: int) -> int:
+    """Tokens that a reply to a prompt may have in the model's context; 0 or less where there is no room."""
+    return model.config.max_position_embeddings - prompt_tokens
+
+
+def no_room(what: str, prompt_tokens: int, model: PreTrainedModel) -> str:
+    """What to tell a user whose prompt leaves no room for a reply."""
+    return (
+        f"{what} of {prompt_tokens} tokens fills the model's context of "
+        f"{model.config.max_position_embeddings}; shorten the text or choose a model with a longer context"
+    )

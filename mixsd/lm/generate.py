@@ -1,12 +1,13 @@
-"""Free generation, shared by probes and held-out tasks, so that both are read in the same way."""
+"""Free generation for probes, held-out tasks, rollouts and replay, so that all are read in the same way."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from mixsd.core.draws import uniform
+from mixsd.core.store import RecordFile
 from mixsd.lm.chat_model import ChatModel
-from mixsd.lm.decode import Reply, Request, Sampling, decode
+from mixsd.lm.decode import Reply, Request, Sampling, decode, no_room, room_for
 
 GREEDY = Sampling()
 
@@ -26,6 +27,52 @@ class Completion:
     truncated: bool
 
 
+def reply_to(
+    model: ChatModel,
+    requests: Sequence[Request],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    sampling: Sampling = GREEDY,
+    stops: Callable[[Reply], bool] | None = None,
+    on_reply: Callable[[int, Reply], None] = lambda index, reply: None,
+) -> list[Reply]:
+    """Decode one reply to each request; finished ones make room for waiting ones.
+
+    Args:
+        model: The model.
+        requests: What to decode; `Request([ids])` is the greedy reply to one prompt.
+        max_new_tokens: Budget of a reply, end token included.
+        batch_size: Replies at a time. In bf16 what shares a batch changes bits, in float32 no token.
+        sampling: Greedy unless said otherwise.
+        stops: Asked after every token whether the reply is complete (None: never before its end).
+        on_reply: Told each reply and its request's index as soon as it is complete.
+
+    Returns:
+        The replies in the order of the requests.
+    """
+    # Prompts of like length join together, so that little is padded.
+    order = sorted(range(len(requests)), key=lambda index: max(map(len, requests[index].prompts)))
+    replies: dict[int, Reply] = {}
+
+    def keep(place: int, reply: Reply) -> bool:
+        replies[order[place]] = reply
+        on_reply(order[place], reply)
+        return False
+
+    decode(
+        model.network,
+        [requests[index] for index in order],
+        sampling=sampling,
+        max_new_tokens=max_new_tokens,
+        end_ids=model.end_ids,
+        batch_size=batch_size,
+        try_again=keep,
+        stops=stops,
+    )
+    return [replies[index] for index in range(len(requests))]
+
+
 def generate(
     model: ChatModel,
     prompts: Sequence[Sequence[int]],
@@ -36,10 +83,10 @@ def generate(
     stop: Sequence[str] = (),
     sampling: Sampling = GREEDY,
 ) -> list[Completion]:
-    """Let the model reply to prompts.
+    """Let the model reply to prompts, as text.
 
-    Finished replies make room for waiting prompts. In bf16 what shares a batch changes bits, so prompts
-    and batch size are part of whatever identifies the result.
+    In bf16 what shares a batch changes bits, so prompts and batch size are part of whatever identifies
+    the result.
 
     Args:
         model: The model.
@@ -53,29 +100,71 @@ def generate(
     Returns:
         One completion per prompt, in order.
     """
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    requests = [Request([prompts[i]], lambda *_: 0, partial(uniform, "generate", i)) for i in order]
-    completions: dict[int, Completion] = {}
-
-    def finish(place: int, reply: Reply) -> bool:
-        completions[order[place]] = _complete(model, reply, stop)
-        on_done(1)
-        return False
-
-    decode(
-        model.network,
-        requests,
-        sampling=sampling,
+    replies = reply_to(
+        model,
+        [Request([prompt], draw=partial(uniform, "generate", place)) for place, prompt in enumerate(prompts)],
         max_new_tokens=max_new_tokens,
-        end_ids=model.end_ids,
         batch_size=batch_size,
-        try_again=finish,
+        sampling=sampling,
         stops=(lambda reply: _first_stop(model.text(reply.ids), stop) is not None) if stop else None,
+        on_reply=lambda *_: on_done(1),
     )
-    return [completions[index] for index in range(len(prompts))]
+    return [_complete(model, reply, stop) for reply in replies]
+
+
+def greedy_replies(
+    model: ChatModel,
+    prompts: Sequence[str],
+    done: RecordFile,
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    on_done: Callable[[int], None] = lambda _: None,
+) -> list[tuple[int, ...]]:
+    """Token ids of the model's greedy replies, kept in a file so that each is decoded once.
+
+    Args:
+        model: The model that replies.
+        prompts: User turns, each once.
+        done: Replies so far, by prompt; new ones are added as they come.
+        max_new_tokens: Budget of a reply.
+        batch_size: Replies decoded at a time.
+        on_done: Told how many more replies are there, those from the file first.
+    """
+    on_done(len(done.records))
+    waiting = [prompt for prompt in prompts if prompt not in done.records]
+
+    def keep(index: int, reply: Reply) -> None:
+        done.append(waiting[index], {"ids": reply.ids})
+        on_done(1)
+
+    reply_to(
+        model,
+        [Request([model.prompt_ids(prompt)]) for prompt in waiting],
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        on_reply=keep,
+    )
+    return [tuple(done.records[prompt]["ids"]) for prompt in prompts]
+
+
+def longest_prompt_problem(model: ChatModel, prompts: Sequence[Sequence[int]], what: str) -> str:
+    """What is wrong with the longest prompt, for a check before any work.
+
+    Args:
+        model: The model that is to reply.
+        prompts: Token ids of each prompt.
+        what: What the prompts are, such as `the longest probe`, for the message.
+
+    Returns:
+        One line, or '' where every prompt leaves room for at least one token of reply.
+    """
+    longest = max(map(len, prompts), default=0)
+    return "" if room_for(model.network, longest) >= 1 else no_room(what, longest, model.network)
 
 
 def _first_stop(text: str, stop: Sequence[str]) -> int | None:
+    """Where the first stop string begins, or None."""
     return min((text.find(string) for string in stop if string in text), default=None)
 
 

@@ -1,7 +1,7 @@
-"""Rows of text that a model goes on reading, over KV caches that live as long as the rows do.
+"""A KV cache by rows: rows of text join, leave and are rewound while the others are decoded.
 
-Rows join and leave while the others go on; a row can be rewound to its prompt, whose keys and values are
-kept. The caches are written in place, in buffers with room to grow, instead of being copied every step.
+A rewound row goes back to its prompt, whose keys and values stay in the cache. The cache is written in place,
+in buffers with room to grow, instead of being copied at every step.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,7 +82,7 @@ class _BufferedLayer(DynamicLayer):
     def join(self, parts: Sequence["_BufferedLayer"], seats: Sequence[Mapping[int, int]]) -> None:
         """Become the rows of all parts, each in its places, all ending together."""
         joined = [_align_right([getattr(part, name) for part in parts], seats) for name in ("keys", "values")]
-        self.lazy_initialization(*joined)
+        self.lazy_initialization(*joined)  # sets dtype and device, which no `update` has done here
         self._fill(*joined, columns=joined[0].shape[-2], room=ROOM)
 
     def _fill(self, keys: Tensor, values: Tensor, columns: int, room: int) -> None:
@@ -100,8 +100,8 @@ class _BufferedLayer(DynamicLayer):
         self.keys, self.values = (buffer[:, :, :columns] for buffer in self._buffers)
 
 
-class Streams:
-    """The rows that a model is reading.
+class KVRows:
+    """The rows of text that a model is reading, over one key-value cache.
 
     Args:
         model: A causal language model in eval mode, with full attention in every layer.
@@ -111,7 +111,7 @@ class Streams:
         self._model = model
         self._cache = Cache(layer_class_to_replicate=_BufferedLayer)
         self._mask = torch.zeros(0, 0, dtype=torch.bool, device=model.device)
-        # Known here as well as in the mask, so that nothing has to be asked of the device.
+        # Kept on the host too: reading the mask would synchronise with the GPU.
         self._start: list[int] = []
         self._length: list[int] = []
 
@@ -184,6 +184,7 @@ class Streams:
     @contextmanager
     def _grouped(self) -> Iterator[None]:
         """Use the attention above where the model would use torch's own."""
+        # Set for the call alone: training and other readers of the model keep their own attention.
         config = self._model.config
         usual = config._attn_implementation
         if usual == "sdpa":
@@ -215,7 +216,7 @@ class Streams:
             prefix = torch.tensor([prompts[0][:shared]], device=device)
             everything = torch.ones_like(prefix, dtype=torch.bool)
             self._read(prefix, everything, torch.arange(shared, device=device)[None], cache)
-            for layer in cache.layers:
+            for layer in cache.layers:  # the shared prefix was read as one row
                 layer.spread(len(prompts))  # type: ignore[union-attr]
         tokens, mask = left_pad([prompt[shared:] for prompt in prompts], device)
         positions = shared + (mask.cumsum(dim=1) - 1).clamp(min=0)
@@ -227,10 +228,8 @@ def _shared_length(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all prompts begin with, leaving each at least one of its own."""
     if len(prompts) == 1:
         return 0
-    first, last = (
-        min(map(tuple, prompts)),
-        max(map(tuple, prompts)),
-    )  # in the order of lists, these two share least
+    # In lexicographic order, the first and the last share least.
+    first, last = min(map(tuple, prompts)), max(map(tuple, prompts))
     shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
     return min(shared, min(map(len, prompts)) - 1)
 

@@ -100,6 +100,16 @@ def fingerprint(settings: ModelSettings) -> str:
 def folder_fingerprint(key: str, folder: Path) -> str:
     """Identify a model folder by the content of its files.
 
+    Raises:
+        ModelUnavailableError: See `model_files`.
+    """
+    digests = "".join(map(_file_digest, model_files(key, folder)))
+    return "folder-" + blake2b(digests.encode(), digest_size=8).hexdigest()
+
+
+def model_files(key: str, folder: Path) -> list[Path]:
+    """The files of a model folder, in order of their names.
+
     Args:
         key: The setting that names it, for messages.
         folder: What `save_pretrained` wrote.
@@ -117,7 +127,7 @@ def folder_fingerprint(key: str, folder: Path) -> str:
             "run it again with training.save_model=true" if is_run else "give one that save_pretrained wrote"
         )
         raise ModelUnavailableError(f"{key}={folder} {why}; {todo}")
-    return "folder-" + blake2b("".join(map(_file_digest, files)).encode(), digest_size=8).hexdigest()
+    return files
 
 
 def load(settings: ModelSettings, cache_dir: Path) -> ChatModel:

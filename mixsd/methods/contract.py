@@ -72,9 +72,9 @@ class TokenLoss(NamedTuple):
 class GradientMethod(Protocol):
     """A method that trains. It prepares its examples once, then gives a loss for every batch of them.
 
-    Two more attributes are read where a method has them: `reads_base` (bool), whether its loss needs the
-    frozen base model (`ChatModel.as_base`); and `identity` (a dictionary JSON can hold), what changes its
-    numbers beyond its settings and the files they name.
+    Three more attributes are read where a method has them: `reads_base` (bool), whether its loss needs the
+    frozen base model (`ChatModel.as_base`); `identity` (a dictionary JSON can hold), what changes its
+    numbers beyond its settings and the files they name; `inert` (names of settings), what cannot change one.
     """
 
     name: str
@@ -175,6 +175,14 @@ Method = GradientMethod | Editor
 def identity_of(part: object) -> dict[str, Any]:
     """What changes a method's or task's numbers beyond its settings and data; {} where it says nothing."""
     return getattr(part, "identity", {})
+
+
+def inert_settings(method: object) -> frozenset[str]:
+    """Settings that cannot change a number as a method is set, such as `top_k` of a greedy one.
+
+    They are left out of the run's hash.
+    """
+    return frozenset(getattr(method, "inert", ()))
 
 
 def reads_base(method: GradientMethod) -> bool:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+from mixsd.lm.chat_model import nll
 
 FORWARD_KL, REVERSE_KL, JSD = "forward_kl", "reverse_kl", "jsd"
 DIVERGENCES = {
@@ -16,19 +17,6 @@ DIVERGENCES = {
 """What a setting may name, and what it says."""
 CHUNK = 128
 """Target tokens whose logits are in memory at a time."""
-
-
-def nll(logits: Tensor, target_ids: Tensor) -> Tensor:
-    """Negative log-likelihood in nats, -log p(target).
-
-    Args:
-        logits: (N, V), any float type; computed in float32.
-        target_ids: (N,).
-
-    Returns:
-        (N,) float32.
-    """
-    return F.cross_entropy(logits.float(), target_ids, reduction="none")
 
 
 def divergence(kind: str, student: Tensor, teacher: Tensor, top_k: int | None = None) -> Tensor:

@@ -1,73 +1,68 @@
 """MixSD as a method: mixed targets, then plain NLL on them, exactly as in SFT (paper section 3)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+from mixsd.core.files import File
 from mixsd.core.questions import Fact
 from mixsd.lm.batches import Batch
 from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation, TokenLoss, Workbench
-from mixsd.mixing.target_cache import Writer
-from mixsd.mixing.target_files import file_digest, read_targets
-from mixsd.mixing.targets import MixSettings
+from mixsd.mixing.target_cache import Writer, WritingSettings
+from mixsd.mixing.target_files import check_targets, read_targets
+from mixsd.mixing.targets import mixed_request
 
 
-class MixSD:
+@dataclass(frozen=True)
+class MixSD(WritingSettings):
     """Train on targets that the frozen base model wrote itself.
 
-    Args:
+    Each target token is the naive conditional's p(y_t | x, y_<t) with probability `mixing_rate`, else the
+    expert's p(y_t | x, gold, y_<t): the same model shown the gold text. The loss is the NLL of the result.
+
+    Attributes:
         name: The method's name in run ids.
         mixing_rate: P(naive), the paper's lambda.
-        temperature: 0 is greedy.
-        top_k: Tokens to sample among when T > 0 (None: all).
-        max_attempts: First try and retries.
-        on_failure: What is trained on for a fact whose every attempt was rejected: nothing (`drop`), the
-            gold text (`gold`), or the last attempt (`keep_last`).
-        reject: Checks beyond the answer: `context_reference`, `unsupported`; empty restores the paper.
-        expert_wording: How the expert prompt shows the gold text.
-        decode_dtype: Arithmetic of decoding. In float32 the batch size does not change the targets.
-        decode_batch_size: Pairs decoded at a time.
-        max_new_tokens: Budget of a target, its end included.
-        targets: Train on the targets of this file instead (see `ready`); None: decode them.
-        seed: Draws coins and tokens.
+        targets: Train on the targets of this file instead (see `target_files`); None: decode them.
+        contrast: Also decode the expert's own replies, to report their likelihood beside that of the
+            targets (the paper's analysis a). Nothing is trained on them.
 
     Raises:
-        SettingError: An argument is outside its range.
+        SettingError: A setting is outside its range.
+        DataError: The file cannot be read, or a line of it is of neither kind.
     """
 
-    def __init__(
-        self,
-        name: str,
-        mixing_rate: float,
-        temperature: float,
-        top_k: int | None,
-        max_attempts: int,
-        on_failure: str,
-        reject: list[str],
-        expert_wording: str,
-        decode_dtype: str,
-        decode_batch_size: int,
-        max_new_tokens: int,
-        targets: str | None,
-        seed: int,
-    ) -> None:
-        self.name = name
-        settings = MixSettings(
-            mixing_rate, temperature, top_k, max_attempts, tuple(reject), expert_wording, seed
-        )
-        self.writer = Writer(settings, on_failure, decode_dtype, decode_batch_size, max_new_tokens)
-        self.targets = targets
-        self.identity = {**self.writer.identity, "targets": file_digest(targets) if targets else None}
+    name: str
+    mixing_rate: float = 0.3
+    targets: File | None = None
+    contrast: bool = True
+
+    def __post_init__(self) -> None:
+        self.writer_of(self.mixing_rate, mixed_request)  # to build one checks the settings
+        if self.targets:
+            check_targets(self.targets)
+
+    @property
+    def writer(self) -> Writer:
+        """What decodes and verifies the targets."""
+        return self.writer_of(self.mixing_rate, mixed_request)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The wording itself, which the settings only name."""
+        return self.writer.identity
 
     def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """Decode and verify a target for every fact, or take them from the cache or a file."""
         if self.targets:
             return read_targets(self.targets, facts, model)
         made = self.writer.prepare(facts, model, bench)
-        if self.writer.settings.mixing_rate > 0:
+        if self.contrast and self.mixing_rate > 0:  # at 0 the targets are the expert's replies
             made.contrasts["expert"] = partial(self.writer.expert_replies, facts, model, bench)
         return made
 
     def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
-        """NLL per target token, (N,), the same as SFT's."""
+        """-log p(y_t | x, y_<t) per target token, (N,), the same as SFT's."""
         return TokenLoss(model.target_losses(batch))

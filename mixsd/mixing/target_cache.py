@@ -1,4 +1,4 @@
-"""Examples that the frozen base model wrote itself: targets by way of the cache, and the failure policy."""
+"""Targets that the frozen base model writes itself, cached by content, and what becomes of failed ones."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,9 +18,62 @@ from mixsd.mixing.targets import (
     Target,
     expert_request,
     make_targets,
-    mixed_request,
     summarize,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingSettings:
+    """Settings that all methods share whose targets the frozen model writes; they are its first fields.
+
+    Attributes:
+        temperature: 0 is greedy.
+        top_k: Tokens to sample among when T > 0 (None: all).
+        max_attempts: First try and retries.
+        on_failure: What is trained on for a fact whose every attempt was rejected: nothing (`drop`), the
+            gold text (`gold`), or the last attempt (`keep_last`).
+        reject: Checks beyond the answer: `context_reference`, `unsupported`; empty restores the paper.
+        expert_wording: How the expert prompt shows the gold text.
+        decode_dtype: Arithmetic of decoding. In float32 the batch size does not change the targets.
+        decode_batch_size: Facts decoded at a time.
+        max_new_tokens: Budget of a target, its end included.
+        seed: Draws coins and tokens.
+    """
+
+    temperature: float = 0.0
+    top_k: int | None = None
+    max_attempts: int = 11
+    on_failure: str = "drop"
+    reject: tuple[str, ...] = ("context_reference",)
+    expert_wording: str = "answer"
+    decode_dtype: str = "float32"
+    decode_batch_size: int = 64
+    max_new_tokens: int = 64
+    seed: int = 0
+
+    def writer_of(self, mixing_rate: float, request: RequestMaker, verify: bool = True) -> "Writer":
+        """A writer with these settings.
+
+        Raises:
+            SettingError: A setting is outside its range.
+        """
+        return Writer(
+            MixSettings(
+                mixing_rate,
+                self.temperature,
+                self.top_k,
+                self.max_attempts,
+                self.reject,
+                self.expert_wording,
+                self.seed,
+            ),
+            self.on_failure,
+            self.decode_dtype,
+            self.decode_batch_size,
+            self.max_new_tokens,
+            request,
+            verify,
+        )
 
 
 @dataclass(frozen=True)
@@ -28,13 +81,12 @@ class Writer:
     """Lets the frozen model write a target for every fact, once for all runs with the same settings.
 
     Attributes:
-        settings: How to decode and judge.
-        on_failure: What is trained on for a fact whose every attempt was rejected: nothing (`drop`), the
-            gold text (`gold`), or the last attempt (`keep_last`).
-        decode_dtype: Arithmetic of decoding. In float32 the batch size does not change the targets.
+        settings: How to decode and verify.
+        on_failure: See `WritingSettings`, also for the three fields that follow.
+        decode_dtype: Arithmetic of decoding.
         decode_batch_size: Facts decoded at a time.
         max_new_tokens: Budget of a target.
-        request: How a reply comes about.
+        request: Makes the decoding request of a fact.
         verify: Whether replies are rejected at all.
     """
 
@@ -43,7 +95,7 @@ class Writer:
     decode_dtype: str
     decode_batch_size: int
     max_new_tokens: int
-    request: RequestMaker = mixed_request
+    request: RequestMaker
     verify: bool = True
 
     def __post_init__(self) -> None:
@@ -58,7 +110,7 @@ class Writer:
         return {"wording": asdict(wording(self.settings.expert_wording))}
 
     def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
-        """An example for every fact, by the failure policy, and what became of the attempts."""
+        """An example for every fact, by the failure policy, with a report of the attempts."""
         targets = self.targets(facts, model, bench, "writing targets")
         made = [
             (target, self._example(target, fact, model)) for target, fact in zip(targets, facts, strict=True)
@@ -70,6 +122,7 @@ class Writer:
 
     def expert_replies(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> list[Example]:
         """The expert's own greedy replies, right or wrong: what mixing starts from."""
+        # Greedy whatever the settings: all mixing rates and temperatures share these replies in the cache.
         settings = replace(self.settings, mixing_rate=0.0, temperature=0.0, top_k=None, max_attempts=1)
         expert = replace(self, settings=settings, request=expert_request, verify=False)
         return expert.prepare(facts, model, bench).examples

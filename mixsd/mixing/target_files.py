@@ -6,52 +6,57 @@ come back from their own ids are counted.
 
 import json
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 from mixsd.core.errors import DataError
+from mixsd.core.files import File
 from mixsd.core.questions import Fact
 from mixsd.lm.batches import UNKNOWN, Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation
 
 
-def file_digest(path: str) -> str:
-    """A hash of a file's records, which are looked through before any model is loaded.
+def check_targets(file: File) -> None:
+    """Look through a file of targets; it needs no model.
 
     Raises:
         DataError: It cannot be read, or a line is of neither kind.
     """
-    records = _records(path)
-    for number, record in records:
+    for number, record in _records(file):
         if "messages" in record:
-            _turns(path, number, record)
-    return blake2b(json.dumps(records).encode(), digest_size=8).hexdigest()
+            _turns(file, number, record)
 
 
-def read_targets(path: str, facts: Sequence[Fact], model: ChatModel) -> Preparation:
+def read_targets(file: File, facts: Sequence[Fact], model: ChatModel) -> Preparation:
     """Examples from a file, in the order of the facts; facts that the file lacks are dropped.
 
     Raises:
-        DataError: The file cannot be read, or a line is of neither kind; the line number is named.
+        DataError: The file cannot be read; a line is of neither kind, or was made for another prompt or
+            another model. The line number is named.
     """
     by_prompt = {fact.prompt: fact for fact in facts}
+    by_id = {fact.id: fact for fact in facts}
     found: dict[str, Example] = {}
     foreign = changed = 0
-    records = _records(path)
+    records = _records(file)
     for number, record in records:
         if "messages" in record:
-            prompt, reply = _turns(path, number, record)
+            prompt, reply = _turns(file, number, record)
             fact = by_prompt.get(prompt)
             example = _tokenised(fact.id if fact else f"row {number}", prompt, reply, model)
             changed += model.text(example.target_ids) != reply.strip()
         else:
-            example = _own_example(path, number, record, model)
-            fact = next((fact for fact in facts if fact.id == example.fact_id), None)
+            example = _own_example(file, number, record, model)
+            fact = by_id.get(example.fact_id)
+            # Token ids are trained on as they are, so they must be those of the prompt that probes will ask.
+            if fact and example.prompt_ids != model.prompt_ids(fact.prompt):
+                raise DataError(
+                    f"{file}:{number}: the prompt of {fact.id} is not the one of this run; the file was made "
+                    "with another answer format, chat template or task: use their settings, or make it anew"
+                )
         foreign += fact is None
         if example.fact_id in found:
-            raise DataError(f"{path}:{number} is a second target of {example.fact_id}; keep one")
+            raise DataError(f"{file}:{number} is a second target of {example.fact_id}; keep one")
         found[example.fact_id] = example
     order = {fact.id: place for place, fact in enumerate(facts)}
     examples = sorted(found.values(), key=lambda e: (order.get(e.fact_id, len(order)), e.fact_id))
@@ -65,34 +70,34 @@ def read_targets(path: str, facts: Sequence[Fact], model: ChatModel) -> Preparat
     return Preparation(examples, dropped, report)
 
 
-def _records(path: str) -> list[tuple[int, Mapping[str, Any]]]:
+def _records(file: File) -> list[tuple[int, Mapping[str, Any]]]:
     """(line, record) of every line that holds one."""
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+        text = file.path.read_text(encoding="utf-8-sig")  # a U+FEFF at the start is no part of the text
     except OSError as error:
         raise DataError(
-            f"method.targets={path} cannot be read ({error.strerror}); "
+            f"{file.setting}={file} cannot be read ({error.strerror}); "
             "give an examples.jsonl or a JSONL of chat messages"
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(
-            f"method.targets={path} is not UTF-8 (byte {error.start}); save it as UTF-8"
+            f"{file.setting}={file} is not UTF-8 (byte {error.start}); save it as UTF-8"
         ) from error
     lines = text.split("\n")  # not splitlines: a reply may hold other line separators
-    return [(n, _parse(path, n, line)) for n, line in enumerate(lines, start=1) if line.strip()]
+    return [(n, _parse(file, n, line)) for n, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _parse(path: str, number: int, line: str) -> Mapping[str, Any]:
+def _parse(file: File, number: int, line: str) -> Mapping[str, Any]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{number} is not JSON ({error.msg})") from error
+        raise DataError(f"{file}:{number} is not JSON ({error.msg})") from error
     if not isinstance(record, dict) or not ({"messages", "target_ids"} & set(record)):
-        raise DataError(f"{path}:{number} holds neither `messages` nor `target_ids`")
+        raise DataError(f"{file}:{number} holds neither `messages` nor `target_ids`")
     return record
 
 
-def _turns(path: str, number: int, record: Mapping[str, Any]) -> tuple[str, str]:
+def _turns(file: File, number: int, record: Mapping[str, Any]) -> tuple[str, str]:
     """The user turn and the assistant turn."""
     try:
         user, assistant = [turn for turn in record["messages"] if turn["role"] != "system"]
@@ -100,7 +105,7 @@ def _turns(path: str, number: int, record: Mapping[str, Any]) -> tuple[str, str]
             raise ValueError
         return user["content"] + "", assistant["content"] + ""
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}:{number} needs one user and one assistant message, both text") from error
+        raise DataError(f"{file}:{number} needs one user and one assistant message, both text") from error
 
 
 def _tokenised(fact_id: str, prompt: str, reply: str, model: ChatModel) -> Example:
@@ -108,7 +113,7 @@ def _tokenised(fact_id: str, prompt: str, reply: str, model: ChatModel) -> Examp
     return Example(fact_id, model.prompt_ids(prompt), ids, UNKNOWN * len(ids), reply)
 
 
-def _own_example(path: str, number: int, record: Mapping[str, Any], model: ChatModel) -> Example:
+def _own_example(file: File, number: int, record: Mapping[str, Any], model: ChatModel) -> Example:
     try:
         example = Example(
             fact_id=record["fact_id"],
@@ -120,11 +125,13 @@ def _own_example(path: str, number: int, record: Mapping[str, Any], model: ChatM
             masked=tuple(record.get("masked", ())),
         )
     except (KeyError, TypeError) as error:
-        raise DataError(f"{path}:{number} is no example of ours: {error} is missing or malformed") from error
+        raise DataError(f"{file}:{number} is no example of ours: {error} is missing or malformed") from error
     vocabulary = range(len(model.tokenizer))
     ids = [*example.prompt_ids, *example.target_ids]
+    if not set(example.masked) <= set(range(len(example.target_ids))):
+        raise DataError(f"{file}:{number}: `masked` names places that its target does not have")
     if not example.prompt_ids or not example.target_ids or any(token not in vocabulary for token in ids):
-        raise DataError(f"{path}:{number} holds no token ids of this model")
+        raise DataError(f"{file}:{number} holds no token ids of this model")
     if model.text(example.target_ids) != example.text.strip():
-        raise DataError(f"{path}:{number}: its ids do not spell its text; was it made with another model?")
+        raise DataError(f"{file}:{number}: its ids do not spell its text; was it made with another model?")
     return example

@@ -35,7 +35,7 @@ class MixSettings:
         top_k: Tokens to sample among (None: all).
         max_attempts: First try and retries.
         reject: Checks beyond the answer's correctness, of `CHECKS`; empty restores the paper.
-        expert_wording: A name in `contexts.WORDINGS`.
+        expert_wording: A name in `expert_prompt.WORDINGS`.
         seed: Draws coins and tokens.
 
     Raises:
@@ -69,12 +69,12 @@ class MixSettings:
 
 @dataclass(frozen=True)
 class Target:
-    """What became of one fact.
+    """The target of one fact, with its attempts.
 
     Attributes:
         fact_id: The fact.
         ids: Token ids of the last attempt, end of turn included where it came.
-        provenance: A letter per token, see `decoding.Reply`.
+        provenance: A letter per token, see `decode.Reply`.
         text: The same as text.
         attempt: The last attempt, from 0.
         rejections: Why each rejected attempt was rejected, in order.
@@ -164,7 +164,7 @@ def make_targets(
             change the targets.
         done: Targets that an earlier, interrupted call finished, by fact id.
         on_finished: Called once per fact, for progress.
-        request: How a reply comes about.
+        request: Makes the decoding request of a fact.
         verify: Whether to reject; without, the first reply of every fact passes.
 
     Returns:
@@ -182,7 +182,7 @@ def make_targets(
     decoded = dict.fromkeys(rejections, 0)
 
     def judge(index: int, reply: Reply) -> bool:
-        """Verify a complete reply: have it decoded again, or finish the fact."""
+        """Verify a complete reply; True: decode the fact again, with the coins of the next attempt."""
         fact, text = waiting[index], model.text(reply.ids)
         decoded[fact.id] += len(reply.ids)
         rejected, attempt = rejections[fact.id], len(rejections[fact.id])
@@ -195,7 +195,7 @@ def make_targets(
         target = Target(
             fact.id, ids, provenance, text, attempt, tuple(rejected), not reason, decoded[fact.id]
         )
-        done.append(fact.id, target.to_json())
+        done.append(fact.id, target.to_json())  # at once: what is finished survives a kill
         finished[fact.id] = target
         on_finished(target)
         return False

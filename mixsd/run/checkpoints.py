@@ -1,4 +1,4 @@
-"""Checkpoints of a training: complete or passed over, the newest alone kept, a method's own state beside."""
+"""Checkpoints of a training: only complete ones count, and only the newest is kept."""
 
 import shutil
 from pathlib import Path
@@ -10,10 +10,10 @@ from mixsd.core.store import write_json
 from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import HasState, Method
 
-MEMORY = "method.safetensors"
-"""The state of a method that has one."""
+STATE = "method.safetensors"
+"""The state of a method that has one (`HasState`)."""
 COMPLETE = "complete.json"
-"""Written last; without it the folder may be torn."""
+"""Written last: transformers writes its checkpoints file by file, so a folder without it may be torn."""
 
 
 def last_checkpoint(scratch: Path) -> Path | None:
@@ -32,11 +32,11 @@ def complete(checkpoint: Path, method: Method, report: dict[str, Any]) -> None:
     Args:
         checkpoint: Its folder.
         method: Its state, where it has one, is saved too.
-        report: What the training did so far; `last_checkpoint / COMPLETE` holds it.
+        report: What the training did so far, kept in `COMPLETE`.
     """
-    memory = method.state_dict() if isinstance(method, HasState) else {}
-    if memory:
-        save_file(memory, checkpoint / MEMORY)
+    state = method.state_dict() if isinstance(method, HasState) else {}
+    if state:
+        save_file(state, checkpoint / STATE)
     write_json(checkpoint / COMPLETE, report)
     for older in checkpoint.parent.glob("checkpoint-*"):
         if older != checkpoint:
@@ -45,5 +45,5 @@ def complete(checkpoint: Path, method: Method, report: dict[str, Any]) -> None:
 
 def restore_method(checkpoint: Path, method: Method, model: ChatModel) -> None:
     """Give a method the state that a checkpoint holds, if it holds one."""
-    if isinstance(method, HasState) and (checkpoint / MEMORY).exists():
-        method.load_state_dict(load_file(checkpoint / MEMORY), model)
+    if isinstance(method, HasState) and (checkpoint / STATE).exists():
+        method.load_state_dict(load_file(checkpoint / STATE), model)

@@ -1,9 +1,9 @@
 """How far training moved a model, and whether it moved where the base model is sensitive.
 
-Displacement is the squared distance of the weights; weighted by the base model's diagonal Fisher
-information it says how much of that lies along directions that matter, and their ratio R is what the
-paper relates to forgetting (its second analysis). KL and agreement on unrelated prompts show forgetting
-without any held-out task.
+Displacement is the squared distance of the weights, sum d^2. Weighted by the base model's diagonal Fisher
+information, sum F d^2, it counts the directions that matter to the base model. Their ratio R is what the
+paper relates to forgetting (its analysis b). KL and agreement on unrelated prompts show forgetting without
+any held-out task.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,25 @@ from torch import Tensor
 
 from mixsd.lm.batches import BASE, Example
 from mixsd.lm.chat_model import ChatModel
-from mixsd.lm.replies import greedy_replies
+from mixsd.lm.generate import greedy_replies
 from mixsd.methods.contract import Workbench
 from mixsd.methods.losses import CHUNK, FORWARD_KL, divergence
+from mixsd.results.schema import Drift
 
 PROMPTS = "drift_prompts.txt"
 BUDGET, BATCH = 32, 20
 """Tokens of an answer, and answers at a time."""
+
+
+def measure_drift(base: ChatModel, tuned: ChatModel, bench: Workbench) -> Drift:
+    """How far a model is from its base; its weights are compared where the two have the same ones."""
+    answers = base_answers(base, bench)
+    apart = distance(base, tuned, answers)
+    if not same_shape(base, tuned):
+        return Drift(**apart)
+    read = {"answers": [(answer.prompt_ids, answer.target_ids) for answer in answers]}
+    weights = cached_fisher(bench.file("fisher", read, ".safetensors"), base, answers)
+    return Drift(**apart, **displacement(base, tuned, weights))
 
 
 def prompts() -> list[str]:
@@ -33,7 +45,7 @@ def prompts() -> list[str]:
 
 
 def base_answers(base: ChatModel, bench: Workbench) -> list[Example]:
-    """The base model's greedy answers to the drift prompts, made once."""
+    """The base model's greedy answers to the drift prompts, decoded once."""
     asked = prompts()
     with bench.record_file("drift_answers", {"prompts": asked, "max_new_tokens": BUDGET}) as done:
         ids = greedy_replies(base, asked, done, max_new_tokens=BUDGET, batch_size=BATCH)
@@ -44,11 +56,11 @@ def base_answers(base: ChatModel, bench: Workbench) -> list[Example]:
 
 
 def cached_fisher(path: Path, base: ChatModel, examples: Sequence[Example]) -> dict[str, Tensor]:
-    """`fisher` from a file, or made and kept there; another process waits its turn."""
+    """`fisher` from a file, or computed and kept there; another process waits its turn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists():
-            temporary = path.with_suffix(".tmp")
+            temporary = path.with_name(f".{path.name}.tmp")  # the lock makes the name safe
             save_file(fisher(base, examples), temporary)
             temporary.replace(path)
         return load_file(path)
@@ -58,12 +70,13 @@ def fisher(base: ChatModel, examples: Sequence[Example]) -> dict[str, Tensor]:
     """Diagonal Fisher information of the base model, by parameter.
 
     The mean over examples of the squared gradient of an answer's log-likelihood, on the model's own answers.
+    Each value has the shape of its parameter.
     """
     parameters = dict(base.network.named_parameters())
     total = {name: torch.zeros_like(weight) for name, weight in parameters.items()}
     trained = [weight.requires_grad for weight in parameters.values()]
     base.network.requires_grad_(True)
-    for example in examples:
+    for example in examples:  # one at a time: the square of a sum of gradients is not the sum of squares
         base.network.zero_grad()
         base.target_losses(base.collate([example])).sum().backward()
         for name, weight in parameters.items():
@@ -87,7 +100,7 @@ def displacement(base: ChatModel, tuned: ChatModel, weights: dict[str, Tensor]) 
     Returns:
         `raw` = sum d^2, `fisher` = sum F d^2, `ratio` = fisher / raw (0 where nothing moved).
     """
-    after = dict(tuned.network.named_parameters())
+    after = dict(tuned.network.named_parameters())  # names tied weights once, so they count once
     raw = weighted = 0.0
     for name, before in base.network.named_parameters():
         moved = (after[name].double() - before.double()).square()

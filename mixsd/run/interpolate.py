@@ -9,7 +9,7 @@ from mixsd.run.drift import same_shape
 
 @torch.no_grad()
 def interpolate(base: ChatModel, tuned: ChatModel, alpha: float) -> ChatModel:
-    """A new student between two of the same shape; at 0 and 1 it equals base and tuned bit for bit.
+    """A new model between two of the same shape; at 0 and 1 it equals base and tuned bit for bit.
 
     Raises:
         StoreError: The two models have different weights.

@@ -1,20 +1,23 @@
 """One trainer for every method, on `transformers.Trainer`.
 
 Weights stay in float32; the forward pass runs under autocast when `training.dtype` is bfloat16. Batches
-come from a schedule fixed in advance, so the same facts come in the same order for every method. Training
-that was interrupted goes on from its last complete checkpoint, to the same weights bit for bit on a CPU.
+come from a schedule fixed in advance, so the same facts come in the same order for every method. A training
+that was interrupted resumes from its last complete checkpoint, to the same weights bit for bit on a CPU.
 """
 
+import gc
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
@@ -29,10 +32,18 @@ from mixsd.results.schema import TrainingReport
 from mixsd.run.checkpoints import COMPLETE, complete, last_checkpoint, restore_method
 from mixsd.run.settings import TrainingSettings
 
+MAX_STEPS, NOTHING = "max_steps", "nothing to train"
+"""What ends a training, beside the reasons that an evaluation gives."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one evaluation during training saw; `stop` says why the training ends there, or ''."""
+    """What one evaluation during training saw.
+
+    Attributes:
+        recall: Over all facts.
+        stop: Why the training ends here, or ''.
+    """
 
     recall: float
     stop: str = ""
@@ -54,18 +65,23 @@ def schedule(examples: Sequence[Example], settings: TrainingSettings, seed: int)
     return planned[:needed]
 
 
+def warmed_up(step: int, warmup_steps: int) -> float:
+    """The share of the learning rate at a step (from 0): linear, and above 0 from the first step on."""
+    return min(1.0, (step + 1) / (warmup_steps + 1))
+
+
 def average_loss(losses: Tensor, batch: Batch, how: str, tokens: int, sequences: int) -> Tensor:
-    """A micro-batch's part of the loss of the whole batch; the parts add up to the mean.
+    """A micro-batch's share of the loss of the whole batch; the shares add up to the mean.
 
     Args:
         losses: (N,) loss per target token.
         batch: The micro-batch.
         how: `token` or `sequence`.
-        tokens: Target tokens of the whole batch.
+        tokens: Trained target tokens of the whole batch.
         sequences: Examples of the whole batch.
     """
     if how == "token":
-        return losses.sum() / max(tokens, 1)
+        return losses.sum() / max(tokens, 1)  # every token of a step may be masked
     lengths = batch.is_predictor.sum(dim=1)
     return (losses / lengths[batch.target_rows]).sum() / sequences
 
@@ -83,39 +99,38 @@ def train(
     on_step: Callable[[int], None] = lambda _: None,
     passes: Callable[[], int] = lambda: 0,
 ) -> TrainingReport:
-    """Train the student's model in place, from the last complete checkpoint in `scratch` if there is one.
+    """Train a model in place, from the last complete checkpoint in `scratch` if there is one.
 
     Args:
         method: Gives the loss of each target token.
-        model: Its model is trained; the base model when this begins, also when going on.
-        examples: What to train on; with none, or with no steps, nothing happens.
+        model: Must hold the base weights, also when resuming: the checkpoint is loaded on top. LoRA adapters
+            are merged into it at the end.
+        examples: What to train on; with no fact among them, or with no steps, nothing happens.
         settings: Shared by all methods.
         seed: Draws the order, and LoRA's first weights.
         scratch: A folder the trainer may write to.
-        log: Gets one record a step: step, loss, learning_rate, grad_norm, trained_tokens.
+        log: Gets one record a step: step, loss, loss_<part>, learning_rate, grad_norm, trained_tokens.
         evaluate: (step, report so far) -> what was seen; called every `eval_every` steps and at the end.
+            The model is in eval mode; `ChatModel.in_dtype` gives it with its adapters merged.
         on_step: Called after each step with the steps made since the last call, for progress.
-        passes: How often this process has run a model for the training, the first evaluation included.
+        passes: Forward passes in this process so far. The report counts those made in here, the ones
+            within `evaluate` apart.
 
     Raises:
-        SettingError: Started as one of several processes, or the loss is no number any more.
+        SettingError: Started as one of several processes, or the loss is no finite number any more.
     """
-    report = TrainingReport()
-    if not any(not example.extra for example in examples) or settings.max_steps == 0:
-        report.stopped_by = "nothing to train"
-        return report
+    if all(example.extra for example in examples) or settings.max_steps == 0:
+        return TrainingReport(stopped_by=NOTHING)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SettingError("WORLD_SIZE is above 1; a run trains in one process: start it without a launcher")
-    resume = last_checkpoint(scratch)
+    resume, report = last_checkpoint(scratch), TrainingReport()
     if resume:
         report = TrainingReport(**read_json(resume / COMPLETE))
         on_step(report.steps)
-    start, earlier = time.perf_counter() - report.seconds, report.forward_passes
-
-    def count() -> None:
-        report.seconds = time.perf_counter() - start
-        report.forward_passes = earlier + passes()
-
+    if report.stopped_by:
+        # An evaluation had ended the training before the process was killed: load its weights, train no more.
+        settings = replace(settings, max_steps=report.steps)
+    clock = _Clock(report, passes)
     if settings.lora:
         _add_adapter(model, settings, seed)
     else:
@@ -124,12 +139,35 @@ def train(
         model.keep_base_copy(settings.dtype)
     if resume:
         restore_method(resume, method, model)
-    arguments = TrainingArguments(
+
+    trainer = _Trainer(method, model, settings, _arguments(settings, model, scratch, seed), examples, report)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_Watch(trainer, settings, report, clock, log, evaluate, on_step))
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    report.stopped_by = report.stopped_by or MAX_STEPS
+    trainer.accelerator.free_memory()
+    del trainer
+
+    if settings.lora:
+        model.network = model.network.merge_and_unload()
+    model.drop_base_copy()
+    if isinstance(method, HasState):
+        method.release()
+    model.network.zero_grad(set_to_none=True)
+    model.network.eval()
+    # Trainer, callbacks and optimiser refer to each other in circles. Until they are collected, they hold
+    # twice the weights in moments, while the tuned model is scored.
+    gc.collect()
+    clock.charge_training()
+    return report
+
+
+def _arguments(settings: TrainingSettings, model: ChatModel, scratch: Path, seed: int) -> TrainingArguments:
+    """Our settings in the words of transformers. What it would do unasked is switched off."""
+    return TrainingArguments(
         output_dir=str(scratch),
         max_steps=settings.max_steps,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="constant_with_warmup",
-        warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         adam_beta1=settings.betas[0],
         adam_beta2=settings.betas[1],
@@ -137,25 +175,40 @@ def train(
         optim="adamw_torch_fused",
         seed=seed,
         logging_steps=1,
-        logging_nan_inf_filter=False,
+        logging_nan_inf_filter=False,  # a loss that is no number must be seen, to end the training
         save_strategy="steps" if settings.checkpoint_every else "no",
         save_steps=settings.checkpoint_every or 1,
         report_to=[],
         disable_tqdm=True,
         use_cpu=model.device.type == "cpu",
     )
-    trainer = _Trainer(method, model, settings, arguments, examples, report)
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_Watch(trainer, settings, report, count, log, evaluate, on_step))
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    if settings.lora:
-        model.network = model.network.merge_and_unload()
-    model.drop_base_copy()
-    if isinstance(method, HasState):
-        method.release()
-    model.network.eval()
-    count()
-    return report
+
+
+class _Clock:
+    """Charges seconds and forward passes to the training or to its evaluations, added to what is there."""
+
+    def __init__(self, report: TrainingReport, passes: Callable[[], int]) -> None:
+        self._report, self._passes = report, passes
+        self._last = time.perf_counter(), passes()
+
+    def charge_training(self) -> None:
+        """What was taken since the last call is the training's."""
+        seconds, passes = self._lap()
+        self._report.seconds += seconds
+        self._report.forward_passes += passes
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """What the block takes is the evaluations': a slow learner is not charged for being looked at."""
+        self.charge_training()
+        yield
+        seconds, passes = self._lap()
+        self._report.evaluation_seconds += seconds
+        self._report.evaluation_passes += passes
+
+    def _lap(self) -> tuple[float, int]:
+        before, self._last = self._last, (time.perf_counter(), self._passes())
+        return self._last[0] - before[0], self._last[1] - before[1]
 
 
 def _add_adapter(model: ChatModel, settings: TrainingSettings, seed: int) -> None:
@@ -168,7 +221,7 @@ def _add_adapter(model: ChatModel, settings: TrainingSettings, seed: int) -> Non
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # nothing else may depend on how many numbers peft draws
         torch.manual_seed(seed)
         model.network = get_peft_model(model.network, config)
 
@@ -200,8 +253,20 @@ class _Trainer(Trainer):
     ) -> None:
         plan = _Plan(schedule(examples, settings, arguments.seed), settings.batch_size)
         super().__init__(model=model.network, args=arguments, train_dataset=plan)
-        self.method, self._student, self._settings, self._report = method, model, settings, report
+        self.method, self._chat_model, self._settings, self._report = method, model, settings, report
         self._extras = [example for example in examples if example.extra]
+        self.parts: Mapping[str, Tensor] = {}
+        """The named parts of the last step's loss, averaged as the loss is."""
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> LRScheduler:
+        """Linear warm-up, then constant; the schedules of transformers begin at 0, where a step is lost."""
+        warmup = self._settings.warmup_steps
+        chosen: Any = optimizer or self.optimizer
+        self.lr_scheduler = LambdaLR(chosen, lambda step: warmed_up(step, warmup))
+        self._created_lr_scheduler = True
+        return self.lr_scheduler
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """One item a step."""
@@ -220,35 +285,40 @@ class _Trainer(Trainer):
         model.train()
         tokens = sum(example.trained_tokens for example in examples)
         self._report.trained_tokens += tokens
+        how = self._settings.loss_average, tokens, len(examples)
         size = self._settings.micro_batch_size
         if len(examples) > size:  # rows of one prompt and of like length together
             examples = sorted(examples, key=lambda e: (len(e.prompt_ids), e.prompt_ids, len(e.target_ids)))
-        total = torch.zeros((), device=self._student.device)
+        total, parts = torch.zeros((), device=self._chat_model.device), {}
         for start in range(0, len(examples), size):
-            batch = self._student.collate(examples[start : start + size])
+            batch = self._chat_model.collate(examples[start : start + size])
             if not len(batch.target_ids):
-                continue
+                continue  # every token of these examples is masked
             with self._autocast():
-                losses = self.method.loss(batch, self._student).total
-            part = average_loss(losses, batch, self._settings.loss_average, tokens, len(examples))
-            self.accelerator.backward(part)
-            total += part.detach()
+                loss = self.method.loss(batch, self._chat_model)
+
+            share = average_loss(loss.total, batch, *how)
+            self.accelerator.backward(share)
+            total += share.detach()
+            for name, values in loss.parts.items():
+                parts[name] = parts.get(name, 0) + average_loss(values.detach(), batch, *how)
+        self.parts = parts
         return total
 
     def _choose(self, scheduled: Sequence[Example]) -> list[Example]:
         if not isinstance(self.method, ChoosesExamples):
             return list(scheduled)
         step = Step(self.state.global_step, scheduled, self._extras)
-        self._student.network.eval()
+        self._chat_model.network.eval()
         with self._autocast():
-            chosen = self.method.step_examples(step, self._student)
+            chosen = self.method.step_examples(step, self._chat_model)
         written = (len(example.target_ids) for example in chosen if set(example.provenance) == {STUDENT})
         self._report.generated_tokens += sum(written)
         return chosen
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(
-            self._student.device.type, torch.bfloat16, enabled=self._settings.dtype == "bfloat16"
+            self._chat_model.device.type, torch.bfloat16, enabled=self._settings.dtype == "bfloat16"
         )
 
 
@@ -260,12 +330,12 @@ class _Watch(TrainerCallback):
         trainer: _Trainer,
         settings: TrainingSettings,
         report: TrainingReport,
-        count: Callable[[], None],
+        clock: _Clock,
         log: Callable[[dict[str, Any]], None],
         evaluate: Callable[[int, TrainingReport], Evaluation],
         on_step: Callable[[int], None],
     ) -> None:
-        self._trainer, self._settings, self._report, self._count = trainer, settings, report, count
+        self._trainer, self._settings, self._report, self._clock = trainer, settings, report, clock
         self._log, self._evaluate, self._on_step = log, evaluate, on_step
 
     def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -277,7 +347,9 @@ class _Watch(TrainerCallback):
                     f"the training diverged at step {state.global_step} (loss {curve['loss']}); "
                     f"lower training.learning_rate={self._settings.learning_rate}"
                 )
-            self._log({"step": state.global_step, **curve, "trained_tokens": self._report.trained_tokens})
+            parts = {f"loss_{name}": float(value) for name, value in self._trainer.parts.items()}
+            tokens = self._report.trained_tokens
+            self._log({"step": state.global_step, **curve, **parts, "trained_tokens": tokens})
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         step = self._report.steps = state.global_step
@@ -285,14 +357,15 @@ class _Watch(TrainerCallback):
         if step % self._settings.eval_every == 0 or step == self._settings.max_steps:
             model: Any = self._trainer.model
             model.eval()
-            seen = self._evaluate(step, self._report)
+            with self._clock.evaluating():
+                seen = self._evaluate(step, self._report)
             self._report.recall = seen.recall
             if seen.stop:
                 self._report.stopped_by = seen.stop
                 control.should_training_stop = True
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._count()
+        self._clock.charge_training()
         complete(
             Path(args.output_dir) / f"checkpoint-{state.global_step}",
             self._trainer.method,
