@@ -5,6 +5,7 @@ A run that goes on and one that is replayed are described here, so that a tracke
 
 import re
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -188,11 +189,10 @@ def _tracker_of(tracking: Mapping[str, Any], changes: Mapping[str, Any]) -> Trac
     ours = f"{WandB.__module__}.{WandB.__qualname__}"
     if changes or target == ours:
         return WandB(**{**(settings if target == ours else {}), **changes})
-    from hydra.utils import get_object  # not needed for W&B, and slow to import
-
+    module, _, name = target.rpartition(".")
     try:
-        return get_object(target)(**settings)
-    except (ImportError, TypeError) as error:
+        return getattr(import_module(module), name)(**settings)
+    except (ImportError, AttributeError, TypeError) as error:
         raise SettingError(
             f"tracking._target_={target} cannot be built ({error}); add --mode offline"
         ) from error

@@ -1,0 +1,123 @@
+"""What a tracker is told of a run, live or from its local files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mixsd.core.errors import SettingError
+from mixsd.core.store import append_jsonl
+from mixsd.run.mirror import _label_without_paths, _tracker_of, log_kept, log_record, run_info
+from mixsd.trackers.none import NoTracker
+from mixsd.trackers.wandb import WandB
+from tests.helpers.wandb_files import wandb_bytes
+
+SECRET = "hush"
+CONFIG = {
+    "experiment_name": "e",
+    "seed": 3,
+    "runs_dir": "hush",
+    "cache_dir": "~/.cache/hush",
+    "data_root": "hush",
+    "model": {"name": "models/hush", "template_options": {}},
+    "task": {"_target_": "benchmarks.tasks.own_facts.task.OwnFacts", "path": "hush.csv", "facts": 4},
+    "method": {"name": "mixsd", "targets": "/x/hush.jsonl", "mixing_rate": 0.3, "reject": ["unsupported"]},
+    "training": {"learning_rate": 5e-5, "interpolate": [0.5, 1.0], "init_from": "../hush"},
+    "retention": {
+        "tasks": ["pocket_grammar", "/x/hush.yaml"],
+        "prompts": "hush.csv",
+        "include": ["hush"],
+        "data_root": "hush",
+    },
+}
+
+
+class Seen:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[int, dict]] = []
+
+    def start(self, run):
+        pass
+
+    def log(self, step, values):
+        self.points.append((step, dict(values)))
+
+    def finish(self, results, error=""):
+        pass
+
+    def close(self):
+        pass
+
+
+def test_no_path_and_no_file_name_is_told():
+    told = run_info(Path("/runs/e/own_facts-mixsd-m-s3-0123"), CONFIG, "mixsd", "m")
+    assert SECRET not in str(told.config)
+    assert told.id == "e-own_facts-mixsd-m-s3-0123" and told.job_type == "mixsd" and told.live
+    assert told.config["model"] == {"name": "m", "template_options": {}}
+    assert told.config["task"] == {"_target_": CONFIG["task"]["_target_"], "facts": 4}
+    assert told.config["method"] == {"name": "mixsd", "mixing_rate": 0.3, "reject": ["unsupported"]}
+    assert told.config["training"] == {"learning_rate": 5e-5, "interpolate": [0.5, 1.0]}
+    assert told.config["retention"] == {"tasks": ["pocket_grammar"]} and told.config["seed"] == 3
+    assert CONFIG["model"]["name"] == "models/hush", "the config itself is not changed"
+
+
+def test_wandb_files_hold_no_path(tmp_path):
+    tracker = WandB()
+    tracker.start(run_info(tmp_path / "run-s3", CONFIG, "mixsd", "m"))
+    tracker.finish({"probes/recall": 1.0})
+    tracker.close()
+    sent = wandb_bytes(tmp_path / "run-s3")
+    assert b"mixing_rate" in sent and SECRET.encode() not in sent
+
+
+def test_a_divergence_is_told_in_full():
+    config = {**CONFIG, "method": {"name": "opsd", "divergence": "forward_kl"}}
+    told = run_info(Path("/runs/e/x"), config, "opsd", "m").config["method"]
+    assert told["divergence_is"] == "KL(teacher || student)"
+
+
+def test_records_are_told_as_numbers_with_their_group():
+    seen = Seen()
+    log_record(seen, "train", {"step": 2, "loss": 0.5, "parts": {"kl": 0.1}, "note": "x", "missing": None})
+    assert seen.points == [(2, {"train/loss": 0.5, "train/parts/kl": 0.1})]
+
+
+def test_kept_records_are_told_again(tmp_path):
+    for step in (1, 2):
+        append_jsonl(tmp_path / "metrics.jsonl", {"step": step, "loss": 1.0})
+    append_jsonl(tmp_path / "trajectory.jsonl", {"step": 0, "recall": 0.0, "retention_validation": None})
+    seen = Seen()
+    log_kept(seen, tmp_path)
+    assert seen.points == [
+        (1, {"train/loss": 1.0}),
+        (2, {"train/loss": 1.0}),
+        (0, {"trajectory/recall": 0.0}),
+    ]
+    log_kept(seen, tmp_path / "nothing_yet")
+    assert len(seen.points) == 3
+
+
+def test_a_label_keeps_no_path():
+    label = "mixsd mixing_rate=0.3 targets=/x/hush.jsonl + interpolation"
+    assert _label_without_paths(label) == "mixsd mixing_rate=0.3 targets + interpolation"
+
+
+def test_a_runs_own_tracker_is_built_or_another_where_one_is_asked_for():
+    wandb = {"_target_": "mixsd.trackers.wandb.WandB", "mode": "disabled", "project": "p"}
+    none = {"_target_": "mixsd.trackers.none.NoTracker"}
+    assert _tracker_of(wandb, {}) == WandB(mode="disabled", project="p")
+    assert _tracker_of(wandb, {"mode": "offline"}) == WandB(mode="offline", project="p")
+    assert isinstance(_tracker_of(none, {}), NoTracker)
+    assert _tracker_of(none, {"mode": "offline"}) == WandB(mode="offline")
+    with pytest.raises(SettingError, match=r"_target_=gone.Tracker cannot be built .*; add --mode offline"):
+        _tracker_of({"_target_": "gone.Tracker"}, {})
+
+
+def test_torch_is_not_needed():
+    """`python -m mixsd track` and `report` run where there is none."""
+    code = "import sys, mixsd.run.mirror; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
