@@ -53,15 +53,29 @@ def card(options: argparse.Namespace) -> None:
     from hydra.errors import HydraException
 
     from mixsd.core.store import write_text
-    from mixsd.results.task_card import dataset_card
+    from mixsd.lm.load import load
+    from mixsd.results.task_card import task_card
     from mixsd.run.config import compose_run
+    from mixsd.run.measure import Scorer
     from mixsd.run.messages import config_error
+    from mixsd.run.stages import cache_identity
+    from mixsd.run.workbench import Bench
 
     try:
         config = compose_run(options.overrides)
     except HydraException as error:
         raise SettingError(config_error(error)) from error
-    text = dataset_card(config, options.overrides)
+    base = Scorer(config, Bench(config.cache_dir, cache_identity(config))).base(
+        lambda: load(config.model, config.cache_dir)
+    )
+    text = task_card(
+        config.task,
+        base,
+        overrides=options.overrides,
+        model=config.model.name,
+        seed=config.seed,
+        log_text=config.log_text,
+    )
     path = options.out or Path("cards") / f"{config.task.name}.md"
     write_text(path, text)
     print(text)

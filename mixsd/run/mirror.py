@@ -131,13 +131,13 @@ def mirror_sweep(folder: Path, tracker: Tracker) -> None:
 
     Args:
         folder: Holds finished runs.
-        tracker: Where to; nothing happens where it shows no tables.
+        tracker: Where to; nothing happens where it shows nothing, or no tables.
 
     Raises:
         StoreError: There is no finished run.
         TrackingError: The tracker does not take it.
     """
-    if not isinstance(tracker, ShowsTables):
+    if not isinstance(tracker, ShowsTables) or _shows_nothing(tracker):
         return
     frame = to_frame(load_runs(folder))
     frame["label"] = [_label_without_paths(str(label)) for label in frame["label"]]
