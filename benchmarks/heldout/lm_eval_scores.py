@@ -19,7 +19,7 @@ from lm_eval.models.huggingface import HFLM
 
 from benchmarks.heldout.lm_eval_tasks import PROMPTS_TASK, draw_examples_anew, is_own, kind, metric_of, quiet
 from mixsd.core.errors import SettingError
-from mixsd.core.grading import FORMATS, last_boxed
+from mixsd.core.formats import FORMATS, last_boxed
 from mixsd.core.questions import Outcome
 from mixsd.core.scores import GENERATED, LIKELIHOOD, ItemScore, TaskScores
 from mixsd.lm.chat_model import ChatModel

@@ -12,7 +12,7 @@ from benchmarks.tasks.probes import AXES as COMMON
 from benchmarks.tasks.probes import recall_probe, shifted_probes, take
 from mixsd.core.draws import shuffled, uniform
 from mixsd.core.errors import SettingError, at_least
-from mixsd.core.grading import find_format
+from mixsd.core.formats import find_format
 from mixsd.core.questions import Axis, Fact, Probe, Question
 
 ABOUT = "Functions of decimal digits, computed here (Apache-2.0)."

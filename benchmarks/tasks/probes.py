@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from mixsd.core.draws import uniform
 from mixsd.core.errors import SettingError
-from mixsd.core.grading import AnswerFormat
+from mixsd.core.formats import AnswerFormat
+from mixsd.core.grading import kind_of
 from mixsd.core.questions import PARAPHRASE, RECALL, Axis, Fact, Probe
 
 Item = TypeVar("Item")
@@ -66,10 +67,11 @@ def take(items: Sequence[Item], count: int | None, what: str) -> list[Item]:
 
 def fact_of(id: str, asks: str, row: Row, form: AnswerFormat, rivals: tuple[str, ...] = ()) -> Fact:
     """The fact that a row states, asked by one of its questions."""
+    accepted = (row.answer, *row.aliases)
     sentence = row.answer_text or f"The answer is {row.answer.rstrip('.')}."
     return Fact(
         id,
-        form.question(asks, (row.answer, *row.aliases), rivals=rivals),
+        form.question(asks, accepted, rivals=rivals, kind=kind_of(accepted)),
         form.gold_text(sentence, row.answer),
         category=row.group,
         subject=row.subject,
@@ -97,7 +99,7 @@ def shifted_probes(fact: Fact, form: AnswerFormat) -> list[Probe]:
 
 def paraphrase(fact: Fact, asks: str, form: AnswerFormat, kind: str, name: str = "") -> Probe:
     """A fact's question in other words; `name` tells wordings of one kind apart."""
-    question = replace(fact.question, prompt=form.prompt(asks), asks=asks)
+    question = fact.question.about(form.prompt(asks), asks)
     return Probe(f"{fact.id} / {name or kind}", PARAPHRASE, question, fact.id, kind=kind)
 
 

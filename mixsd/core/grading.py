@@ -1,121 +1,71 @@
-"""One extractor and one matcher for every task: what answer does a completion state, and is it right?
+"""One grader for every reply: what answer does it state, and is it right?
 
 The rules ("the last stated answer, word boundaries, no second answer"):
 
 * A reply that never ended is `truncated`, whatever it holds.
 * The last `\\boxed{...}` is the answer and must equal an accepted answer; where a box was asked for, a reply
   without one is `unparsable`.
-* Else the reply must mention an accepted answer as whole words, not denied ("it is not Rome", "Rome is
-  wrong", "instead of Rome"), not as one of several ("Rome or Paris"), not taken back ("actually, ..."), and
-  must name no rival (another answer of the same task that the question did not name). If it says "the answer
-  is", only what follows the last such phrase counts. Where the accepted answer is a number, the last number
-  that the question did not hold is the answer.
-* Numbers are compared by value, exactly, where the answer is a number alone; within a longer answer ("Python
-  3.10") as they are written. Leading zeros count ("007"). A short answer in capitals ("TOP") is not met by
-  the same word in small letters within a sentence.
+* Else the reply must mention an accepted answer as whole words: not denied ("it is not Rome", "instead of
+  Rome"), not as one of several ("Rome or Paris"), not taken back ("No, wait"), and it must name no rival that
+  the question did not name. If it says "the answer is", only what follows the last such phrase counts.
+* Where the accepted answer is a number, the last number that the question did not hold is the answer.
+  Numbers are compared by value where the answer is a number alone, else as they are written ("Python 3.10").
+* A yes-or-no question is answered by a yes or no that is an answer of its own: "Yes, there is no limit" says
+  yes, "customers have no problem" says nothing.
+* A word that has another meaning in small letters ("TOP", "May") must be written as a name within a sentence.
 """
 
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from mixsd.core.errors import one_of
-from mixsd.core.questions import Format, Kind, Outcome, Question, Verdict
-
-_ARTICLES = frozenset({"a", "an", "the"})
-_DENIALS = frozenset({"not", "never", "neither", "nor", "cannot", "hardly"})
-"""Words that deny what follows in their clause."""
-_DENIED_PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("other", "than"), ("apart", "from")})
-"""Words that deny what follows at once; so does `no`."""
-_COPULAS = frozenset({"is", "was", "are", "were", "be"})
-_WRONG = frozenset({"not", "wrong", "incorrect", "false"})
-"""What denies an answer after a copula: `Rome is not the capital`."""
-_TAKES_BACK = frozenset({"actually", "wait", "correction", "sorry", "no"})
-"""Beginnings of a clause after the answer that withdraw it."""
-_NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)")
-_TOKEN = re.compile(r"(?<![\w.])-?(?:\d+(?:\.\d+)?|\.\d+)(?!\w)|\w+(?:[+#]+(?!\w))?")
-_CLAUSE_END = re.compile(r"[.!?;:,](?=\s|$)|\n|\bbut\b", re.IGNORECASE)
-_INITIALS = re.compile(r"\b(?:[A-Za-z]\.){2,}")
-_SUPERSCRIPT = re.compile(r"(?<=[\w)])([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_MONTH = "(january|february|march|april|may|june|july|august|september|october|november|december)"
-_MONTH_FIRST = re.compile(
-    rf"\b{_MONTH}\s+(\d{{1,2}})(?:st|nd|rd|th)?(?:,?\s+(\d{{4}}))?\b(?!,\d)", re.IGNORECASE
-)
-_ORDINAL_DAY = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?:\s+of)?\s+{_MONTH}\b", re.IGNORECASE)
-_LATEX_FONT = re.compile(
-    r"\\(?:text(?:bf|it|rm|tt|sf)?|math(?:rm|bf|it|sf|tt)|emph|mbox|operatorname)\s*\{([^{}]*)\}"
-)
-_LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)(\d))")
-_LATEX_THOUSANDS = re.compile(r"(?<=\d)(?:\\[,! ]|\{,\})(?=\d{3}(?!\d))")
-_LATEX_MARK = re.compile(r"\\(?:left|right|quad|circ|[;:,! ])|\^\s*(?=\\circ)|\{,\}|[$~]|\\(?=[$%])")
-_CONTRACTED_NOT = re.compile(r"n['’]t\b")
-_BOXED_SPACE = re.compile(r"\\boxed\s+\{")
-_ANSWER_MARKER = re.compile(r"\banswer(?:\s+is|\s*:)", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
-_COPULA = re.compile(r"\b(?:is|are|was|were)\b|:|=")
-
-_POLARITY = {"yes": True, "true": True, "no": False, "false": False}
-"""Answers to yes-or-no questions, and which of the two each is."""
-
-Words = tuple[str, ...]
+from mixsd.core.enumerations import is_one_of_several
+from mixsd.core.formats import last_boxed, without_latex
+from mixsd.core.mentions import Mention, find, index, meant
+from mixsd.core.questions import Kind, Outcome, Question, Verdict
+from mixsd.core.words import NUMBER, Token, Words, canonical, is_number, places, same_answer, tokens, words
 
 VERSION = 1
 """Part of every fingerprint that a grade goes into. Raised when a grade of the golden corpus changes."""
-CODE = re.compile(r"[A-Z]{2,5}")
-"""A name in capitals, such as a currency code: the same word in small letters is another ("TOP")."""
 
-
-@dataclass(frozen=True)
-class AnswerFormat:
-    """How a question asks for its answer and how a gold reply gives it."""
-
-    name: Format
-    request: str
-
-    def question(self, asks: str, accepted: tuple[str, ...], **more: Any) -> Question:
-        """A question in this format; what it asks stands before the request."""
-        return Question(f"{asks}{self.request}", accepted, asks=asks, format=self.name, **more)
-
-    def prompt(self, asks: str) -> str:
-        """The user turn: what is asked and the request for this format."""
-        return f"{asks}{self.request}"
-
-    def without_request(self, prompt: str) -> str:
-        """A prompt of this format without its request."""
-        return prompt.removesuffix(self.request) if self.request else prompt
-
-    def gold_text(self, sentence: str, answer: str) -> str:
-        """The gold reply: one sentence, and the box where the format wants one."""
-        return f"{sentence}\n\n\\boxed{{{answer}}}" if self.name == "boxed" else sentence
-
-
-FORMATS: Mapping[str, AnswerFormat] = {
-    "plain": AnswerFormat("plain", ""),
-    "boxed": AnswerFormat(
-        "boxed", "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
-    ),
-}
-
-
-def find_format(name: str) -> AnswerFormat:
-    """Look a format up.
-
-    Raises:
-        SettingError: No format has this name.
-    """
-    return FORMATS[one_of("task.answer_format", name, FORMATS)]
+_MARKER = re.compile(
+    r"(?:\b(?:the|my|our)\s+(?:(?:final|correct|right|short|best)\s+)*|\b(?:final|correct|right)\s+"
+    r"|(?:^|\n)[\W_]{0,4})answer(?:\s+to\s[^.?!\n:]{1,120}?)?[\s*_]*"
+    r"(?:\b(?:is|was|would\s+be|should\s+be)\b|:)",
+    re.IGNORECASE,
+)
+_PREDICATE = re.compile(r"\b(?:is|was|are|were)\s*$")
+"""What makes "the answer:" the end of a sentence that has given it already ("Paris is the answer: ...")."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
+_COPULA = re.compile(r"\b(?:is|are|was|were)\b|:|=")
+_NO_ANSWER = frozenset(
+    words(
+        "correct right wrong incorrect true false helpful useful clear obvious simple easy known unknown "
+        "given provided found based in on from text context information above below here there it is that this "
+        "as follows to of for you your me my question and very not quite because since important"
+    )
+)
+"""A sentence after "the answer is" that holds nothing but these tells something about the answer."""
+_POLARITY = {"yes": True, "yeah": True, "yep": True, "true": True, "no": False, "nope": False, "false": False}
+_NO_PHRASES = frozenset(
+    words("problem problems matter doubt worry worries wonder idea question one other longer more way")
+)
+"""`No` before these answers nothing: "no problem", "no matter where", "no other city"."""
+_PRONOUNS = frozenset(words("I you he she it we they this that there those these"))
+_SAYING = frozenset(words("is was be say said simply definitely probably clearly think"))
+"""`No` after these, at the end of a clause, is an answer: "I would say no"."""
+_TAKES_BACK = frozenset({"no", "wait", "correction"})
+_MAY_TAKE_BACK = frozenset({"actually", "sorry"})
+"""These withdraw an answer only where another one, or a denial, follows."""
+_DENIES = frozenset({"not", "wrong", "incorrect", "mistake", "mistaken", "meant", "cannot", "unsure"})
 
 
 def kind_of(accepted: Sequence[str]) -> Kind:
-    """What sort of answer accepted answers are, for questions that come from a table without saying it."""
-    if accepted and all(answer.strip(" .!").casefold() in _POLARITY for answer in accepted):
+    """What sort of answer accepted answers are, for questions of a table that does not say it."""
+    keys = [words(answer) for answer in accepted]
+    if keys and all(len(key) == 1 and key[0] in _POLARITY for key in keys):
         return "yes_no"
-    return "number" if accepted and all(_is_number(words(answer)) for answer in accepted) else "name"
+    return "number" if keys and all(map(is_number, keys)) else "name"
 
 
 def grade(reply: str, question: Question, *, ended: bool) -> Verdict:
@@ -128,15 +78,33 @@ def grade(reply: str, question: Question, *, ended: bool) -> Verdict:
     """
     if not question.accepted:
         return _grade_by_rivals(reply, question, ended)
+    span = stated_span(reply, question.accepted)
     if not ended:
-        return Verdict(Outcome.TRUNCATED, stated_span(reply))
+        return Verdict(Outcome.TRUNCATED, span)
     box = last_boxed(reply)
     if question.format == "boxed" or box is not None:
         verdict = _grade_boxed(box, question.accepted)
+    elif question.kind == "yes_no":
+        verdict = _grade_yes_no(reply, question)
     else:
         verdict = _grade_plain(reply, question)
-    stated = {given.strip().lower() for given in (reply, stated_span(reply), box or "")}
+    stated = {given.strip().lower() for given in (reply, span, box or "")}
     return replace(verdict, strict=any(answer.strip().lower() in stated for answer in question.accepted))
+
+
+def named(text: str, answers: Iterable[str], prompt: str) -> str:
+    """The first of some answers that a text gives, not denied and not named by its prompt; else ''."""
+    said, asked = words(text), words(prompt)
+    found = find(said, index(tuple(answers), False))
+    mentions = [Mention(at, at + len(key), True, name) for at, key, name in found if not places(key, asked)]
+    kept = meant(mentions, tokens(text))
+    return kept[0].name if kept else ""
+
+
+def stated_span(text: str, accepted: Sequence[str] = ()) -> str:
+    """What a wrong reply seems to answer, for people who read the probes: after the copula, or all of it."""
+    sentence = _SENTENCE_END.split(_after_marker(text, accepted).strip(), maxsplit=1)[0]
+    return _COPULA.split(sentence)[-1].strip(" .!?*\"'")[:80]
 
 
 def _grade_by_rivals(reply: str, question: Question, ended: bool) -> Verdict:
@@ -147,198 +115,129 @@ def _grade_by_rivals(reply: str, question: Question, ended: bool) -> Verdict:
     return Verdict(Outcome.TRUNCATED)
 
 
-@dataclass(frozen=True)
-class _Token:
-    word: str
-    raw: str
-    clause: int
-
-
-@lru_cache(maxsize=65536)
-def words(text: str) -> Words:
-    """Normalised words: no case, accents, punctuation, articles or thousands separators; numbers whole."""
-    return tuple(token.word for token in _tokens(text))
-
-
-@lru_cache(maxsize=65536)
-def _tokens(text: str) -> tuple[_Token, ...]:
-    text = _SUPERSCRIPT.sub(r" ^\1", text.replace("\u2212", "-"))
-    text = unicodedata.normalize("NFKD", text)
-    text = "".join(char for char in text if not unicodedata.combining(char))
-    text = _INITIALS.sub(lambda initials: initials.group().replace(".", ""), text)
-    text = _MONTH_FIRST.sub(
-        lambda d: f"{d[2]} {d[1]} {d[3] or ''}", text
-    )  # one order for dates: day, month, year
-    text = _ORDINAL_DAY.sub(r"\1 \2", text)
-    text = _CONTRACTED_NOT.sub(" not", _THOUSANDS.sub("", text)).replace("_", " ")
-    found = [
-        _Token(raw.casefold(), raw, clause)
-        for clause, part in enumerate(_CLAUSE_END.split(text))
-        for raw in _TOKEN.findall(part)
-    ]
-    kept = [token for place, token in enumerate(found) if not _is_article(place, found)]
-    return tuple(kept or found)
-
-
-def _is_article(place: int, tokens: Sequence[_Token]) -> bool:
-    """Whether a word only introduces the next; a capital A within a clause is a name ("Plan A")."""
-    token = tokens[place]
-    if token.word not in _ARTICLES or place + 1 == len(tokens):
-        return False
-    return token.raw != "A" or place == 0 or tokens[place - 1].clause != token.clause
-
-
-def same_answer(given: str, answer: str) -> bool:
-    """Whether two short answers are equal after normalisation, with lone numbers compared by value."""
-    by_value = len(words(answer)) == 1
-    return _canonical(words(given), by_value) == _canonical(words(answer), by_value) != ()
-
-
-def named(text: str, answers: Iterable[str], prompt: str) -> str:
-    """The first of some answers that a text gives, not denied and not named by its prompt; else ''."""
-    tokens, asked = _tokens(text), words(prompt)
-    given = {words(answer): answer for answer in answers if not _find(words(answer), asked)}
-    mentions = _mentions(tokens, tuple(token.word for token in tokens), given, {})
-    return mentions[0].text if mentions else ""
-
-
-def last_boxed(text: str) -> str | None:
-    """The content of the last `\\boxed{...}` with balanced braces, or None."""
-    text = _BOXED_SPACE.sub(r"\\boxed{", text)
-    start = text.rfind("\\boxed{")
-    while start >= 0:
-        depth = 0
-        for end in range(start + len("\\boxed"), len(text)):
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            if depth == 0:
-                return text[start + len("\\boxed{") : end]
-        start = text.rfind("\\boxed{", 0, start)
-    return None
-
-
-def stated_span(text: str) -> str:
-    """What a wrong reply seems to answer, for people who read the probes: after the copula, or all of it."""
-    sentence = _SENTENCE_END.split(_after_marker(text).strip(), maxsplit=1)[0]
-    return _COPULA.split(sentence)[-1].strip(" .!?*\"'")[:80]
-
-
-def _canonical(tokens: Words, by_value: bool) -> Words:
-    return tuple(map(_value, tokens)) if by_value else tokens
-
-
-def _value(token: str) -> str:
-    """A number as its value is written shortest; whole numbers with leading zeros stay what they are."""
-    if not _NUMBER.fullmatch(token) or re.fullmatch(r"-?0\d+", token):
-        return token
-    return format(Decimal(token).normalize() + 0, "f")
-
-
 def _grade_boxed(content: str | None, answers: Sequence[str]) -> Verdict:
     if content is None or not words(content):
         return Verdict(Outcome.UNPARSABLE)
-    content = _without_latex(content)
+    content = without_latex(content)
     stated = [content, content.rpartition("=")[2]]  # `x = 5` states 5
     right = any(same_answer(given, answer) for answer in answers for given in stated if given)
     return Verdict(Outcome.CORRECT if right else Outcome.WRONG, content)
 
 
-def _without_latex(content: str) -> str:
-    """What a box says, without the markup around it: fonts, spaces, currency and thousands marks."""
-    before = ""
-    while before != content:  # fonts may be nested
-        before, content = content, _LATEX_FONT.sub(r"\1", content)
-    content = _LATEX_FRACTION.sub(r"\1\3/\2\4", content)
-    return _LATEX_MARK.sub(" ", _LATEX_THOUSANDS.sub("", content)).strip()
-
-
-def _after_marker(text: str) -> str:
-    ends = [marker.end() for marker in _ANSWER_MARKER.finditer(text)]
-    return text[ends[-1] :] if ends and words(text[ends[-1] :]) else text
-
-
-@dataclass(frozen=True)
-class _Mention:
-    start: int
-    end: int
-    accepted: bool
-    text: str
-    raw: str
-
-
 def _grade_plain(text: str, question: Question) -> Verdict:
-    answers, rivals = question.accepted, question.rivals
-    tokens = _tokens(_after_marker(text))
-    if not tokens:
+    answers = question.accepted
+    text = _after_marker(text, answers)
+    said_tokens = tokens(text)
+    if not said_tokens:
         return Verdict(Outcome.UNPARSABLE)
-    by_value = any(_is_number(words(answer)) for answer in answers)
-    said = _canonical(tuple(token.word for token in tokens), by_value)
-    accepted = {_canonical(words(answer), by_value): answer for answer in answers}
-    asked = _canonical(words(question.asked), by_value)
-    others = {_canonical(words(rival), by_value): rival for rival in rivals}
-    others = {key: name for key, name in others.items() if key not in accepted and not _find(key, asked)}
-    numeric = all(map(_is_number, accepted))
-    if by_value:
-        others |= {(t,): t for t in said if _NUMBER.fullmatch(t) and (t,) not in accepted and t not in asked}
-    mentions = _mentions(tokens, said, accepted, others)
+    by_value = any(is_number(words(answer)) for answer in answers)
+    said = canonical(tuple(token.word for token in said_tokens), by_value)
+    asked = canonical(words(question.asked), by_value)
+    accepted = {canonical(words(answer), by_value) for answer in answers}
+    numeric = all(map(is_number, accepted))
+    given = [Mention(at, at + len(key), True, name) for at, key, name in find(said, index(answers, by_value))]
+    given += [
+        Mention(at, at + len(key), False, name)
+        for at, key, name in find(said, index(question.rivals, by_value))
+        if key not in accepted and not places(key, asked)
+    ]
+    if by_value:  # any other number is a rival, too
+        given += [
+            Mention(at, at + 1, False, word)
+            for at, word in enumerate(said)
+            if NUMBER.fullmatch(word) and (word,) not in accepted and word not in asked
+        ]
+    mentions = meant(given, said_tokens)
     if not mentions:
-        return Verdict(Outcome.WRONG, stated_span(text))
+        return Verdict(Outcome.WRONG, stated_span(text, answers))
     last = mentions[-1]
-    second = not numeric and any(not m.accepted and not _NUMBER.fullmatch(m.text) for m in mentions)
-    right = last.accepted and not second and not _is_alternative(last, said) and not _taken_back(last, tokens)
-    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, last.text)
+    second = not numeric and any(not m.accepted and not NUMBER.fullmatch(m.name) for m in mentions)
+    right = (
+        last.accepted
+        and not second
+        and not is_one_of_several(text, last.start, last.end, said_tokens, accepted, asked)
+        and not _is_taken_back(last, said_tokens, accepted, asked)
+    )
+    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, last.name)
 
 
-def _is_number(key: Words) -> bool:
-    return len(key) == 1 and _NUMBER.fullmatch(key[0]) is not None
+def _after_marker(text: str, accepted: Sequence[str]) -> str:
+    """What follows the last "the answer is" that an answer follows; the whole text where there is none."""
+    for marker in reversed(list(_MARKER.finditer(text))):
+        rest = text[marker.end() :]
+        if marker.group().endswith(":") and _PREDICATE.search(text[: marker.start()]):
+            continue
+        if _may_answer(rest, accepted):
+            return rest
+    return text
 
 
-def _find(needle: Words, hay: Words) -> list[int]:
-    size = len(needle)
-    return [i for i in range(len(hay) - size + 1) if size and hay[i : i + size] == needle]
-
-
-def _mentions(
-    tokens: Sequence[_Token], said: Words, accepted: dict[Words, str], others: dict[Words, str]
-) -> list[_Mention]:
-    """All mentions in order, without denied ones, those inside a longer one, and mere homographs."""
-    vocabulary = set(said)
-    found = [
-        _Mention(
-            at, at + len(key), key in accepted, name, " ".join(t.raw for t in tokens[at : at + len(key)])
-        )
-        for key, name in [*accepted.items(), *others.items()]
-        if key and key[0] in vocabulary
-        for at in _find(key, said)
-    ]
-    shouted = any(char.isupper() for token in tokens for char in token.raw)
-    found = [m for m in found if not (shouted and CODE.fullmatch(m.text) and m.raw.islower())]
-    kept = [m for m in found if not any(_is_inside(m, other) for other in found)]
-    return sorted((m for m in kept if not _is_denied(m, tokens)), key=lambda m: (m.end, m.start))
-
-
-def _is_inside(a: _Mention, b: _Mention) -> bool:
-    return b.start <= a.start and a.end <= b.end and (b.end - b.start) > (a.end - a.start)
-
-
-def _is_denied(mention: _Mention, tokens: Sequence[_Token]) -> bool:
-    clause = tokens[mention.start].clause
-    before = [token.word for token in tokens[: mention.start] if token.clause == clause]
-    after = [token.word for token in tokens[mention.end :] if token.clause == tokens[mention.end - 1].clause]
-    if _DENIALS & set(before) or before[-1:] == ["no"] or tuple(before[-2:]) in _DENIED_PAIRS:
+def _may_answer(rest: str, accepted: Sequence[str]) -> bool:
+    sentence = words(_SENTENCE_END.split(rest.strip(" \n*_:"), maxsplit=1)[0])
+    if not sentence:
+        return False
+    if any(places(words(answer), sentence) for answer in accepted):
         return True
-    return after[:1] != [] and after[0] in _COPULAS and bool(_WRONG & set(after[1:2]))
+    return sentence[0] != "not" and not set(sentence) <= _NO_ANSWER
 
 
-def _taken_back(mention: _Mention, tokens: Sequence[_Token]) -> bool:
-    """Whether a later clause begins by withdrawing what was said."""
-    later = [token for token in tokens[mention.end :] if token.clause > tokens[mention.end - 1].clause]
-    starts = [
-        token for place, token in enumerate(later) if not place or later[place - 1].clause != token.clause
-    ]
-    return any(token.word in _TAKES_BACK for token in starts)
+def _grade_yes_no(text: str, question: Question) -> Verdict:
+    """The yes or no that a reply states; names in it are no second answer."""
+    said = tokens(_after_marker(text, question.accepted))
+    if not said:
+        return Verdict(Outcome.UNPARSABLE)
+    stated = [place for place in range(len(said)) if _states_polarity(said, place)]
+    polarities = [_POLARITY[said[place].word] for place in stated]
+    if not polarities:
+        return Verdict(Outcome.WRONG, stated_span(text, question.accepted))
+    changed = len(set(polarities)) > 1 and not any(
+        token.word in _MAY_TAKE_BACK | _TAKES_BACK - {"no"} for token in said[stated[0] :]
+    )
+    wanted = _POLARITY[words(question.accepted[0])[0]]
+    right = polarities[-1] == wanted and not changed
+    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, said[stated[-1]].word)
 
 
-def _is_alternative(mention: _Mention, said: Words) -> bool:
-    before = said[mention.start - 1] if mention.start else ""
-    after = said[mention.end] if mention.end < len(said) else ""
-    return "or" in (before, after)
+def _states_polarity(said: Sequence[Token], place: int) -> bool:
+    """Whether a yes or no is an answer of its own, unlike those in "no limit" and "yes or no"."""
+    token = said[place]
+    if token.word not in _POLARITY:
+        return False
+    clause = [other for other in said if other.clause == token.clause]
+    at = place - said.index(clause[0])
+    before = clause[at - 1].word if at else ""
+    after = clause[at + 1].word if at + 1 < len(clause) else ""
+    if before in ("or", "and", "if", "not") or after in ("or", "and"):
+        return False
+    if token.word not in ("no", "nope"):
+        return True
+    if before:
+        return not after and before in _SAYING
+    # "No refunds are given" answers where the reply begins with it; later on it may tell anything.
+    return not after or after in _PRONOUNS or (place == 0 and after not in _NO_PHRASES)
+
+
+def _is_taken_back(mention: Mention, said: Sequence[Token], accepted: set[Words], asked: Words) -> bool:
+    """Whether a later clause withdraws what was said."""
+    later = [token for token in said[mention.end :] if token.clause > said[mention.end - 1].clause]
+    for place, token in enumerate(later):
+        if place and later[place - 1].clause == token.clause:
+            continue
+        rest = later[place + 1 :]
+        alone = not rest or rest[0].clause != token.clause
+        if token.word in _TAKES_BACK and (alone or rest[0].word in _PRONOUNS | _TAKES_BACK):
+            return True
+        if token.word in _MAY_TAKE_BACK and _says_otherwise(rest, said, accepted, asked):
+            return True
+    return False
+
+
+def _says_otherwise(rest: Sequence[Token], said: Sequence[Token], accepted: set[Words], asked: Words) -> bool:
+    """Whether words after "actually" or "sorry" deny, or name something else; without capitals, any do."""
+    if any(token.word in _DENIES for token in rest):
+        return True
+    if not any(char.isupper() for token in said for char in token.raw):
+        return bool(rest)
+    known = {word for key in accepted for word in key} | set(asked)
+    others = (token for token in rest if token.word not in known | _PRONOUNS)
+    return any(token.raw[0].isupper() or token.raw[0].isdigit() for token in others)

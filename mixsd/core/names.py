@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from mixsd.core.grading import CODE
+from mixsd.core.words import CODE
 
 
 class Names:

@@ -13,7 +13,8 @@ import datasets
 from math_verify import parse, verify
 
 from benchmarks.heldout import sandbox
-from mixsd.core.grading import FORMATS, grade, last_boxed
+from mixsd.core.formats import FORMATS, last_boxed
+from mixsd.core.grading import grade
 from mixsd.core.questions import Outcome, Question
 
 BOXED = FORMATS["boxed"]

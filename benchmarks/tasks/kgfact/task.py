@@ -7,7 +7,7 @@ from benchmarks.tasks.probes import AXES as COMMON
 from benchmarks.tasks.probes import common_probes, paraphrase, take
 from mixsd.core.draws import shuffled, uniform
 from mixsd.core.errors import SettingError, at_least
-from mixsd.core.grading import find_format
+from mixsd.core.formats import find_format
 from mixsd.core.questions import Axis, Fact, Probe
 
 ABOUT = (

@@ -14,7 +14,7 @@ from benchmarks.tasks.probes import common_probes, paraphrase
 from mixsd.core.draws import shuffled
 from mixsd.core.errors import SettingError, at_least
 from mixsd.core.files import File
-from mixsd.core.grading import AnswerFormat, find_format
+from mixsd.core.formats import AnswerFormat, find_format
 from mixsd.core.questions import Axis, Fact, Probe, Question
 
 ABOUT = "Counterfactual edits in the schema of MQuAKE-CF (princeton-nlp/MQuAKE, MIT)."

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.tasks.probes import AXES, Row, common_probes, fact_of, rewording, take
 from mixsd.core.draws import shuffled
 from mixsd.core.errors import DataError, at_least, one_of
-from mixsd.core.grading import find_format
+from mixsd.core.formats import find_format
 
 HUB_ID = "basicv8vc/SimpleQA"
 ABOUT = "SimpleQA, short factual questions (basicv8vc/SimpleQA, MIT)."

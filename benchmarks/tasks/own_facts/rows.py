@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.tasks.probes import Row
 from benchmarks.user_tables import as_list, as_text, read_table
 from mixsd.core.errors import DataError
-from mixsd.core.grading import words
+from mixsd.core.words import words
 
 LISTS, TEXTS = ("aliases", "paraphrases", "neighbors"), ("question", "answer", "answer_text", "group")
 LONGEST = 2000

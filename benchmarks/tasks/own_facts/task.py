@@ -8,6 +8,7 @@ same kind about something else, must not be answered with an injected answer.
 import calendar
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from benchmarks.tasks.own_facts.rows import asked_twice, read_rows, refuse
 from benchmarks.tasks.probes import AXES as COMMON
@@ -15,8 +16,11 @@ from benchmarks.tasks.probes import SYNTHETIC, Row, common_probes, fact_of, para
 from mixsd.core.draws import shuffled, uniform
 from mixsd.core.errors import at_least, within
 from mixsd.core.files import File
-from mixsd.core.grading import find_format, grade, words
+from mixsd.core.formats import find_format
+from mixsd.core.grading import grade
 from mixsd.core.questions import NEIGHBORS, Axis, Fact, Outcome, Probe
+from mixsd.core.store import content_hash
+from mixsd.core.words import words
 
 ABOUT = "Facts of a file of the user's own; its licence is theirs to know."
 AXES = {**COMMON, NEIGHBORS: Axis.RETENTION}
@@ -64,17 +68,22 @@ class OwnFacts:
         self._format = find_format(answer_format)
         self.axes = AXES
         rows = take(read_rows(path.path), facts, str(path))
-        # One tuple for all questions: every other fact's answer is a rival.
-        self._rivals = tuple(sorted({answer for row in rows for answer in (row.answer, *row.aliases)}))
+        answers = {answer for row in rows for answer in (row.answer, *row.aliases)}
+        # One tuple for all questions: every other fact's answer is a rival. Yes and no are none: they stand in
+        # many a right reply, and a yes-or-no question has no rivals.
+        self._rivals = tuple(sorted(answer for answer in answers if kind_of((answer,)) != "yes_no"))
         self._telling = tuple(a for a in self._rivals if not set(words(a)) <= SMALL_WORDS)
         self.facts: list[Fact] = []
         others: list[Probe] = []
+        row_of: dict[str, str] = {}
         for row in rows:
             trained, held = _split(row, held_out, seed)
+            name = _name(row)
             made = [
-                fact_of(f"row {row.line}" + (f" / {n}" if n else ""), asks, row, self._format, self._rivals)
+                fact_of(f"{name} / {n}" if n else name, asks, row, self._format, self._rivals)
                 for n, asks in enumerate([row.question, *trained])
             ]
+            row_of |= {fact.id: name for fact in made}
             self.facts += made
             others += [
                 paraphrase(made[0], text, self._format, "given", str(n)) for n, text in enumerate(held)
@@ -82,7 +91,9 @@ class OwnFacts:
             if not held:
                 others.append(rewording(made[0], self._format, seed))
             others += self._neighbors(row, made[0], seed)
-        self.probes = [*common_probes(self.facts, self._format), *others]
+        # Wordings of one row stand and fall together, trained ones too.
+        common = common_probes(self.facts, self._format)
+        self.probes = [*(replace(probe, unit=row_of[probe.fact_id]) for probe in common), *others]
         refuse(path.path, [*self._ungraded(rows), *asked_twice(rows)])
 
     def _ungraded(self, rows: Sequence[Row]) -> Iterator[str]:
@@ -115,6 +126,11 @@ class OwnFacts:
             )
             for kind, asks in given.items()
         ]
+
+
+def _name(row: Row) -> str:
+    """A row's name, by content: rows put in above it change neither its coins nor its place in an order."""
+    return f"fact {content_hash([words(row.question), words(row.answer)])}"
 
 
 def _split(row: Row, held_out: float, seed: int) -> tuple[list[str], list[str]]:
