@@ -15,6 +15,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from mixsd.run.grid import register
+
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def main(config: DictConfig) -> str:
@@ -25,6 +27,7 @@ def main(config: DictConfig) -> str:
 
 
 if __name__ == "__main__":
+    register()  # Hydra looks its sweeper up before any of our code runs
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:

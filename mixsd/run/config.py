@@ -1,13 +1,17 @@
 """From a composed Hydra config to checked objects. No model is loaded here.
 
 The constructors are the schema: every key of a config group must be a parameter of the class it
-configures, with a value of the annotated type. All mistakes are reported at once.
+configures, with a value of the annotated type; what has a default may be left out. A parameter of type
+`File` or `Folder` names a file: it is looked for here, and its content is on the run's hash. All mistakes
+are reported at once.
 """
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,81 +22,97 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mixsd.core.errors import DataError, MixSDError, SettingError, did_you_mean, one_of, within
-from mixsd.core.questions import EARLIER, Probe, Task, TaskView
-from mixsd.core.store import content_hash, read_jsonl
+from mixsd.core.files import File, Folder
+from mixsd.core.questions import PREVIOUSLY_TAUGHT, Axis, Probe, Task
 from mixsd.lm.load import ModelSettings, fingerprint
-from mixsd.methods.contract import Editor, Method
+from mixsd.lm.suite import RetentionSuite
+from mixsd.methods.contract import Editor, GradientMethod, Method
+from mixsd.mixing.expert_prompt import WORDINGS
 from mixsd.mixing.targets import CHECKS
-from mixsd.results.aggregate import RetentionSuite
 from mixsd.results.gate import GateSettings, unmeasurable
-from mixsd.run.drift import DriftSettings
+from mixsd.run import identity
+from mixsd.run.environment import arithmetic
 from mixsd.run.messages import CONF
 from mixsd.run.preparation import read_examples
-from mixsd.run.train import TrainingSettings
-from mixsd.trackers.wandb import TrackingSettings
+from mixsd.run.probes_file import previously_taught
+from mixsd.run.settings import DriftSettings, TrainingSettings
+from mixsd.trackers.tracker import Tracker
 
-RESULTS_VERSION = 4
-"""Part of every run's hash; raised only when a golden number changes."""
-
-COSMETIC = ("experiment_name", "runs_dir", "cache_dir", "data_root", "tracking")
-GROUPS: Mapping[str, type | None] = {
+GROUPS: Mapping[str, type | tuple[type, ...]] = {
     "model": ModelSettings,
-    "task": None,
-    "method": None,
+    "task": (Task,),
+    "method": (GradientMethod, Editor),
     "training": TrainingSettings,
-    "retention": None,
-    "tracking": TrackingSettings,
+    "retention": (RetentionSuite,),
+    "tracking": (Tracker,),
     "gate": GateSettings,
     "drift": DriftSettings,
 }
-"""Config groups and the class each configures (None: the group's own `_target_`)."""
+"""Config groups: the class each configures, or the contracts that its own `_target_` may fulfil."""
 PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root")
 ENGINE_KEYS: Mapping[str, Mapping[str, Any]] = {
     "task": {
         "only_facts_of": str | None,
         "only_missed": bool,
-        "log_text": bool,
-        "reject": list[str],
+        "advice": dict[str, Any],
         "budget": dict[str, int],
-    }
+    },
 }
-"""Keys of a group that other parts of the config or the engine read, with their types, whatever class the
-group configures."""
+"""Keys of a group that the engine or other groups read, with their types; its class does not get them."""
 SEEDS = 2**32 - 1
 """The highest that every generator takes."""
-OUTSIDE_HASH = {
-    "task": ("only_facts_of", "log_text", "path", "data_root"),
-    "method": ("targets", "path", "prompts"),
-    "training": ("checkpoint_every",),
-    "retention": ("data_root", "include", "prompts", "allow_code_execution"),
-}
-"""Paths, whose content is in the hash instead, and what cannot change a number."""
+
+
+@dataclass
+class Given:
+    """What a group was given: plain values, defaults included, and files by key."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, File] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """A checked config with its objects built.
 
-    `only_facts` holds the ids of the facts that may be trained on (None: all); `only_missed` leaves out those
-    that the base model knows.
+    Attributes:
+        probes: Those of the task, and what an earlier run taught the model.
+        axes: What each split of them measures.
+        resolved: The whole config as plain values.
+        identity: What the run is, in three layers.
+        model_fingerprint: Identifies the base model's weights by content.
+        only_facts: Ids of the facts that may be trained on (None: all).
+        only_missed: Whether facts that the base model knows are left out.
+        log_text: Whether questions and answers may be shown to a tracker.
+        arithmetic: What moves a bit beyond settings: device and threads, where they do.
     """
 
     model: ModelSettings
     task: Task
-    method: Method | Editor
+    method: Method
     training: TrainingSettings
     retention: RetentionSuite
-    tracking: TrackingSettings
+    tracking: Tracker
     gate: GateSettings
     drift: DriftSettings
     seed: int
+    experiment: str
     cache_dir: Path
     run_dir: Path
-    run_id: str
+    probes: Sequence[Probe]
+    axes: Mapping[str, Axis]
     resolved: dict[str, Any]
+    identity: identity.Identity
     model_fingerprint: str
     only_facts: frozenset[str] | None
     only_missed: bool
+    log_text: bool
+    arithmetic: dict[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run's directory."""
+        return self.run_dir.name
 
 
 def compose_run(overrides: list[str]) -> RunConfig:
@@ -116,6 +136,7 @@ def read_config(config: DictConfig) -> RunConfig:
     """
     problems: list[str] = []
     built: dict[str, Any] = {}
+    given = {group: Given() for group in GROUPS}
 
     def attempt(step: Callable[[], Any]) -> Any:
         try:
@@ -129,58 +150,80 @@ def read_config(config: DictConfig) -> RunConfig:
         attempt(lambda: _check_engine_keys(config))
     if problems:  # other keys are made of these
         raise SettingError(" | ".join(problems))
-    for group, schema in GROUPS.items():
-        built[group] = attempt(lambda group=group, schema=schema: _build(config, group, schema))
     attempt(lambda: _check_data_root(config))
+    _keep_text_private(config)
+    for group, wanted in GROUPS.items():
+        built[group] = attempt(lambda group=group, wanted=wanted: _build(config, group, wanted, given[group]))
     only_facts = attempt(lambda: _only_facts(config, built["task"]))
     if not problems:
-        problems += unmeasurable(built["gate"], built["task"], built["retention"])
+        splits = {probe.split for probe in built["task"].probes}
+        suite: RetentionSuite = built["retention"]
+        problems += (
+            attempt(
+                lambda: unmeasurable(built["gate"], splits, built["task"].name, suite.name, suite.generated)
+            )
+            or []
+        )
     if problems:
         raise SettingError(" | ".join(problems))
+    return _run_config(config, built, given, only_facts)
+
+
+def _run_config(
+    config: DictConfig,
+    built: dict[str, Any],
+    given: Mapping[str, "Given"],
+    only_facts: frozenset[str] | None,
+) -> RunConfig:
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     plain: dict[str, Any] = {str(key): value for key, value in resolved.items()}
-    weights = fingerprint(built["model"])
-    before = built["model"].saved_run
-    if before and not _said_text(before):
-        # What the earlier run kept to itself, this one keeps too: it asks the same questions again.
-        plain["tracking"]["log_text"] = False
-        built["tracking"] = dataclasses.replace(built["tracking"], log_text=False)
-    if before:
-        built["task"] = TaskView(built["task"], earlier=earlier_probes(before))
-    run_id = _run_id(plain, built, weights, only_facts)
+    model, task = built["model"], built["task"]
+    earlier = previously_taught(model.saved_run) if model.saved_run else []
+    probes = [*task.probes, *earlier]
+    axes = {**task.axes, **({PREVIOUSLY_TAUGHT: Axis.RETENTION} if earlier else {})}
+    weights = fingerprint(model)
+    moves = arithmetic({model.scoring_dtype, built["training"].dtype, *_dtypes(given["method"].values)})
+    found = identity.Identity.of(
+        identity.Parts(
+            seed=plain["seed"],
+            settings={group: found.values for group, found in given.items()},
+            files={group: {k: f.digest for k, f in found.files.items()} for group, found in given.items()},
+            only_missed=plain["task"].get("only_missed", False),
+            weights=weights,
+            facts=task.facts,
+            probes=probes,
+            axes=axes,
+            only_facts=only_facts,
+            task=task,
+            method=built["method"],
+            suite=built["retention"],
+            arithmetic=moves,
+        )
+    )
+    names = f"{task.name}-{built['method'].name}-{model.label}-s{plain['seed']}"
+    runs_dir = Path(plain["runs_dir"]).expanduser()
     return RunConfig(
         **built,
         seed=plain["seed"],
+        experiment=plain["experiment_name"],
         cache_dir=Path(plain["cache_dir"]).expanduser(),
-        run_dir=Path(plain["runs_dir"]) / plain["experiment_name"] / run_id,
-        run_id=run_id,
+        run_dir=runs_dir / plain["experiment_name"] / f"{names}-{found.run_hash}",
+        probes=probes,
+        axes=axes,
         resolved=plain,
+        identity=found,
         model_fingerprint=weights,
         only_facts=only_facts,
         only_missed=plain["task"].get("only_missed", False),
+        log_text=bool(plain["tracking"].get("log_text", True)),
+        arithmetic=moves,
     )
 
 
-def _run_id(
-    plain: dict[str, Any], built: dict[str, Any], weights: str, only_facts: frozenset[str] | None
-) -> str:
-    """`<task>-<method>-<model>-s<seed>-<hash>`; the hash covers all that can change a number."""
-    task, suite = built["task"], built["retention"]
-    identity = {
-        **{key: value for key, value in plain.items() if key not in COSMETIC},
-        **{
-            group: {key: value for key, value in plain[group].items() if key not in outside}
-            for group, outside in OUTSIDE_HASH.items()
-        },
-        "model": {**plain["model"], "name": weights},
-        "data": [dataclasses.asdict(item) for item in [*task.facts, *task.probes]],
-        "identities": [task.identity, built["method"].identity, suite.fingerprint()],
-        "only_facts": None if only_facts is None else sorted(only_facts),
-        "results_version": RESULTS_VERSION,
-    }
-    names = f"{task.name}-{built['method'].name}-{built['model'].label}-s{plain['seed']}"
-    return f"{names}-{content_hash(identity)}"
+def _dtypes(method: Mapping[str, Any]) -> set[str]:
+    """The arithmetic that a method's own settings name."""
+    return {str(value) for key, value in method.items() if key.endswith("dtype")}
 
 
 def _check_top_level(config: DictConfig) -> None:
@@ -207,16 +250,18 @@ def _check_top_level(config: DictConfig) -> None:
 
 
 def _check_engine_keys(config: DictConfig) -> None:
-    """Give the engine's own keys their types; other keys are made of them."""
-    for group, types in ENGINE_KEYS.items():
-        given = {key: config[group][key] for key in types if key in config[group]}
-        for key, value in _typed(group, [(key, types[key]) for key in given], given).items():
-            config[group][key] = value
-    for reason in config.task.get("reject", ()):
-        one_of("task.reject", reason, CHECKS)
+    """See that the engine's own keys have their types, before other keys are made of them."""
+    for group, kinds in ENGINE_KEYS.items():
+        given = {key: config[group][key] for key in kinds if key in config[group]}
+        for key, value in _typed(group, [(key, kinds[key]) for key in given], given).items():
+            OmegaConf.update(config, f"{group}.{key}", value)
+    for reason in (config.task.get("advice") or {}).get("reject", ()):
+        one_of("task.advice.reject", reason, CHECKS)
     budget = config.task.get("budget")
     if budget is not None:  # the token budget of a reply goes by the answer format
         one_of("task.answer_format", config.task.answer_format, budget)
+    if "expert_wording" in config.model:
+        one_of("model.expert_wording", config.model.expert_wording, WORDINGS)
 
 
 def _check_data_root(config: DictConfig) -> None:
@@ -228,21 +273,13 @@ def _check_data_root(config: DictConfig) -> None:
         )
 
 
-def _said_text(run_dir: Path) -> bool:
-    """Whether a saved run mirrored its questions and answers."""
-    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    return bool(config["tracking"]["log_text"])
-
-
-def earlier_probes(run_dir: Path) -> list[Probe]:
-    """What a run and those before it taught, as probes of split `earlier`."""
-    files = [run_dir / "probes" / f"{split}.jsonl" for split in ("recall", EARLIER)]
-    records = [record for file in files if file.exists() for record in read_jsonl(file)]
-    named = [(f"{EARLIER} {run_dir.name} / {record['id']}", record) for record in records]
-    return [
-        Probe(name, EARLIER, r["prompt"], tuple(r["answers"]), fact_id=name, kind=r["kind"])
-        for name, r in named
-    ]
+def _keep_text_private(config: DictConfig) -> None:
+    """What the run that taught the model kept to itself, this one keeps too: it asks the same questions."""
+    saved = Path(str(config.model.get("name", ""))).expanduser() / "config.yaml"
+    if saved.exists() and "log_text" in config.tracking:
+        before = yaml.safe_load(saved.read_text(encoding="utf-8"))
+        if not before["tracking"].get("log_text", True):
+            config.tracking.log_text = False
 
 
 def _only_facts(config: DictConfig, task: Task | None) -> frozenset[str] | None:
@@ -266,36 +303,108 @@ def _only_facts(config: DictConfig, task: Task | None) -> frozenset[str] | None:
     return kept
 
 
-def _build(config: DictConfig, group: str, schema: type | None) -> Any:
-    """Build the object a group configures, from its own `_target_` where no class is given."""
-    node = config[group]
-    engine = ("_target_", *ENGINE_KEYS.get(group, ()))
+def _build(config: DictConfig, group: str, wanted: type | tuple[type, ...], given: Given) -> Any:
+    """Build the object that a group configures; where contracts are given, from its own `_target_`.
+
+    Raises:
+        SettingError: The target cannot be imported, its settings do not fit, or it fulfils no contract.
+    """
+    if isinstance(wanted, type):
+        settings = wanted(**_arguments(config, group, config[group], wanted, given))
+        given.values = {key: _plain(value) for key, value in dataclasses.asdict(settings).items()}
+        return settings
+    built = _instance(config, group, config[group], given)
+    lacks = [_lacking(built, contract) for contract in wanted]
+    if all(lacks):
+        least = min(lacks, key=len)
+        raise SettingError(
+            f"{group}._target_={config[group]._target_} is no {group}: it lacks {', '.join(least)}; "
+            "see docs/extending.md"
+        )
+    return built
+
+
+def _instance(config: DictConfig, name: str, node: DictConfig, given: Given) -> Any:
+    try:
+        target = get_object(node["_target_"])
+    except (ImportError, ValueError, OmegaConfBaseException) as error:
+        raise SettingError(f"{name}._target_={node.get('_target_')} cannot be imported") from error
+    return target(**_arguments(config, name, node, target, given))
+
+
+def _lacking(built: object, contract: type) -> list[str]:
+    """Members of a contract that an object lacks; looked for on its class, since a property may be costly."""
+    # typing has no public way to list the members of a protocol before Python 3.13.
+    members = sorted({*getattr(contract, "__annotations__", {}), *vars(contract)})
+    own = [name for name in members if not name.startswith("_")]
+    return [name for name in own if not hasattr(type(built), name) and name not in vars(built)]
+
+
+def _arguments(
+    config: DictConfig, name: str, node: DictConfig, target: Callable[..., Any], given: Given
+) -> dict[str, Any]:
+    """Checked arguments of what a node configures, its files and the objects inside it built."""
+    skipped = ("_target_", *(ENGINE_KEYS.get(name, ())))
     for key in node:
         if OmegaConf.is_missing(node, key):
-            raise SettingError(f"{group}.{key} is not set; add {group}.{key}=<value>")
-    values = {str(key): node[key] for key in node if key not in engine}
-    try:
-        target = schema or get_object(node["_target_"])
-    except (ImportError, ValueError, OmegaConfBaseException) as error:
-        raise SettingError(f"{group}._target_={node.get('_target_')} cannot be imported") from error
-    return target(**_checked(target, group, values))
-
-
-def _checked(target: Callable[..., Any], group: str, values: Mapping[str, Any]) -> dict[str, Any]:
+            raise SettingError(f"{name}.{key} is not set; add {name}.{key}=<value>")
+    values = {str(key): node[key] for key in node if key not in skipped}
     parameters = {k: p for k, p in inspect.signature(target).parameters.items() if k != "self"}
     for key in values:
         if key not in parameters:
-            raise SettingError(_unknown(f"{group}.{key}", key, list(parameters)))
-    missing = [key for key in parameters if key not in values]
+            raise SettingError(_unknown(f"{name}.{key}", key, list(parameters)))
+    missing = [k for k, p in parameters.items() if k not in values and p.default is inspect.Parameter.empty]
     if missing:
-        raise SettingError(f"{group} lacks {', '.join(missing)}; a config file of this group sets it")
-    fields = [(key, parameter.annotation) for key, parameter in parameters.items()]
-    return _typed(group, fields, values)
+        raise SettingError(f"{name} lacks {', '.join(missing)}; a config file of this group sets it")
+    arguments: dict[str, Any] = {}
+    plain: dict[str, Any] = {}
+    inside = name.partition(".")[2]
+    prefix = f"{inside}." if inside else ""
+    for key, value in values.items():
+        kind = _file_type(parameters[key].annotation)
+        if isinstance(value, DictConfig) and "_target_" in value:  # methods may be made of methods
+            given.values[f"{prefix}{key}._target_"] = str(value["_target_"])
+            arguments[key] = _instance(config, f"{name}.{key}", value, given)
+        elif kind:
+            arguments[key] = None if value is None else _file(f"{name}.{key}", value, kind, config.data_root)
+            if value is not None:
+                given.files[f"{prefix}{key}"] = arguments[key]
+        else:
+            plain[key] = value
+    typed = _typed(name, [(key, parameters[key].annotation) for key in plain], plain)
+    defaults = {
+        k: p.default for k, p in parameters.items() if k not in values and not _file_type(p.annotation)
+    }
+    given.values |= {f"{prefix}{key}": _plain(value) for key, value in (defaults | typed).items()}
+    return arguments | typed
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it."""
+    return list(value) if isinstance(value, tuple | frozenset) else value
+
+
+def _file_type(annotation: Any) -> type[File] | None:
+    """`File` or `Folder`, where a parameter is declared as one, perhaps optional."""
+    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    return next((o for o in options if isinstance(o, type) and issubclass(o, File)), None)
+
+
+def _file(setting: str, value: Any, kind: type[File], data_root: str | None) -> File:
+    """A file that a setting names: as given, or else below the data root."""
+    if not isinstance(value, str) or not value:
+        raise SettingError(f"{setting}={value} is no path; give {'a folder' if kind is Folder else 'a file'}")
+    given = Path(value).expanduser()
+    under = Path(data_root).expanduser() / value if data_root else given
+    try:
+        return kind(setting, given if given.exists() or not under.exists() else under)
+    except OSError as error:  # a name that is too long
+        raise DataError(f"{setting}={value[:60]}... is no file name ({error.strerror})") from error
 
 
 def _typed(group: str, fields: list[tuple[str, Any]], values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as plain Python of the fields' types, or a line that names the one that is not."""
-    typed = OmegaConf.structured(dataclasses.make_dataclass(group, fields))
+    typed = OmegaConf.structured(dataclasses.make_dataclass(group.replace(".", "_"), fields))
     for key, value in values.items():
         try:
             typed[key] = value

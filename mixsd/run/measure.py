@@ -1,30 +1,72 @@
-"""Score a model on both axes: its task's probes, and the held-out tasks.
+"""Measure a model on both axes: its task's probes, and the held-out tasks.
 
-Base and tuned model go through the same function, in the same dtype, template, batch size and token
-budget. Base scores live in the cache, keyed by content, and are measured once for all runs that share
-them; tuned scores live in the run directory. Either way what was measured survives an interruption.
+Base and tuned model go through the same function, in the same dtype, template, batch size and token budget.
+Every split of probes and every held-out task is a piece of work of its own, kept under a key of its content:
+base scores in the cache, once for all runs that share them; tuned scores in the run directory. So what was
+measured survives an interruption, and a further task or split costs no more than itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
-from mixsd.core.questions import RECALL, Probe
+from mixsd.core.grading import VERSION, grade
+from mixsd.core.questions import RECALL, Probe, Question, described
+from mixsd.core.scores import ProbeAnswer, Scores, TaskScores, accuracy
+from mixsd.core.store import RecordFile, content_hash
 from mixsd.lm.chat_model import ChatModel
-from mixsd.methods.contract import Editor, RecordFile
-from mixsd.results.aggregate import TaskScores
-from mixsd.run import probing
+from mixsd.lm.generate import generate
+from mixsd.methods.contract import as_it_is
 from mixsd.run.config import RunConfig
 from mixsd.run.workbench import Bench
 
+Ask = Callable[[Probe], Question]
 
-@dataclass(frozen=True)
-class Scores:
-    """What one model scored: probe records by split, held-out scores by task."""
 
-    probes: dict[str, list[probing.Record]]
-    retention: dict[str, TaskScores]
+def ask(
+    model: ChatModel,
+    probes: Sequence[Probe],
+    *,
+    how: Ask,
+    max_new_tokens: int,
+    batch_size: int,
+    on_done: Callable[[int], None] = lambda _: None,
+) -> list[ProbeAnswer]:
+    """Ask probes by free generation and grade what comes back.
+
+    Args:
+        model: The model, in the dtype it is to be scored in.
+        probes: What to ask.
+        how: The question of a probe, as the method asks it.
+        max_new_tokens: Budget of a reply.
+        batch_size: Rows a batch.
+        on_done: Told how many more probes are answered.
+    """
+    questions = [how(probe) for probe in probes]
+    prompts = [model.prompt_ids(q.prompt, q.system, q.history) for q in questions]
+    replies = generate(model, prompts, max_new_tokens=max_new_tokens, batch_size=batch_size, on_done=on_done)
+    answers = []
+    for probe, question, prompt, reply in zip(probes, questions, prompts, replies, strict=True):
+        verdict = grade(reply.text, question, ended=not reply.truncated)
+        answers.append(
+            ProbeAnswer(
+                id=probe.id,
+                kind=probe.kind,
+                fact_id=probe.fact_id,
+                unit=probe.counted_as,
+                prompt=question.prompt,
+                answers=question.accepted,
+                text=reply.text,
+                extracted=verdict.extracted,
+                outcome=verdict.outcome,
+                strict=verdict.strict,
+                tokens=reply.tokens,
+                prompt_tokens=len(prompt),
+            )
+        )
+    return answers
 
 
 class Scorer:
@@ -38,74 +80,127 @@ class Scorer:
     def __init__(self, config: RunConfig, bench: Bench) -> None:
         self._config, self._bench = config, bench
         self._by_split: dict[str, list[Probe]] = {}
-        for probe in config.task.probes:
+        for probe in config.probes:
             self._by_split.setdefault(probe.split, []).append(probe)
+        self._split_keys = {split: self._split_key(probes) for split, probes in self._by_split.items()}
 
-    def base(self, model: ChatModel) -> Scores:
-        """Scores of the base model, from the cache where it has them."""
-        scoring = self._scoring_settings()
-        probes = {"probes": [asdict(probe) for probe in self._config.task.probes]}
-        budget = {"max_new_tokens": self._config.task.max_new_tokens, **self._config.task.identity}
-        suite = self._config.retention.fingerprint()
-        return self._score(
-            model,
-            self._bench.record_file("base_probes", {**scoring, **budget, **probes}),
-            self._bench.record_file("base_retention", {**scoring, "suite": suite}),
-            "base",
-            self._by_split,
-        )
+    def base(self, load: Callable[[], ChatModel]) -> Scores:
+        """Scores of the base model, from the cache where it has them; else `load` gives the model."""
+        return self._score("base", load, as_it_is, self._cached)
 
-    def tuned(self, model: ChatModel, done: RecordFile, who: str) -> Scores:
-        """Scores of a tuned model, asked as the method asks; what `done` holds is not measured again."""
-        method, task = self._config.method, self._config.task
-        by_split = self._by_split
-        if isinstance(method, Editor):
-            by_split = {s: [method.asked(probe, task) for probe in p] for s, p in by_split.items()}
-        return self._score(model, nullcontext(done), nullcontext(done), who, by_split)
+    def tuned(self, load: Callable[[], ChatModel], how: Ask, done: RecordFile, who: str) -> Scores:
+        """Scores of a tuned model; what `done` holds is not measured again.
 
-    def recall(self, model: ChatModel) -> list[probing.Record]:
-        """Ask the recall probes of all facts, for an evaluation during training."""
-        return self._ask(self._reader(model), self._by_split[RECALL], lambda _: None)
+        Args:
+            load: Gives the model, where something is missing.
+            how: The question of a probe, as the method asks it.
+            done: Scores so far.
+            who: The name on progress bars.
+        """
+        return self._score(who, load, how, lambda kind, key: nullcontext(done))
 
-    def validation(self, model: ChatModel) -> float | None:
-        """Mean score on the suite's validation documents, or None when that is switched off."""
-        return self._config.retention.validate(self._reader(model), self._config.model.scoring_batch_size)
+    def is_complete(self, done: RecordFile) -> bool:
+        """Whether a file of scores holds all that is asked for."""
+        keys = [*self._split_keys.values(), *map(self._task_key, self._config.retention.tasks)]
+        return all(content_hash(key, size=12) in done.records for key in keys)
+
+    def look(self, model: ChatModel, known_recall: float | None = None) -> tuple[float, float | None]:
+        """Recall and the score on validation documents, for an evaluation during training.
+
+        Args:
+            model: The model as it is now.
+            known_recall: Recall, where it is known already.
+        """
+        reader = self._reader(model)  # one copy for both
+        recall = known_recall
+        if recall is None:
+            recall = accuracy(self._ask(reader, self._by_split[RECALL], as_it_is))
+        return recall, self._config.retention.validate(reader, self._config.model.scoring_batch_size)
 
     def _reader(self, model: ChatModel) -> ChatModel:
         return model.in_dtype(self._config.model.scoring_dtype)
 
-    def _scoring_settings(self) -> dict[str, Any]:
+    def _ask(
+        self,
+        reader: ChatModel,
+        probes: Sequence[Probe],
+        how: Ask,
+        on_done: Callable[[int], None] = lambda _: None,
+    ) -> list[ProbeAnswer]:
+        return ask(
+            reader,
+            probes,
+            how=how,
+            max_new_tokens=self._config.task.max_new_tokens,
+            batch_size=self._config.model.scoring_batch_size,
+            on_done=on_done,
+        )
+
+    def _settings(self) -> dict[str, Any]:
         model = self._config.model
         return {"dtype": model.scoring_dtype, "batch_size": model.scoring_batch_size}
 
-    def _ask(
-        self, reader: ChatModel, probes: Sequence[Probe], on_done: Callable[[int], None]
-    ) -> list[probing.Record]:
-        return probing.ask(reader, self._config.task, probes, self._config.model.scoring_batch_size, on_done)
+    def _split_key(self, probes: Sequence[Probe]) -> dict[str, Any]:
+        """All that a split's answers hang on, beyond the model; written beside what is cached."""
+        return {
+            **self._settings(),
+            "grading": VERSION,
+            "max_new_tokens": self._config.task.max_new_tokens,
+            "split": probes[0].split,
+            "n": len(probes),
+            "probes": content_hash(described(probes), size=12),
+        }
+
+    def _task_key(self, task: str) -> dict[str, Any]:
+        suite = self._config.retention.fingerprint()
+        return {**self._settings(), "suite": {**suite, "tasks": {task: suite["tasks"][task]}}}
+
+    def _cached(self, kind: str, key: Mapping[str, Any]) -> AbstractContextManager[RecordFile]:
+        return self._bench.record_file(f"base_{kind}", dict(key))
 
     def _score(
         self,
-        model: ChatModel,
-        probe_file: AbstractContextManager[RecordFile],
-        retention_file: AbstractContextManager[RecordFile],
         who: str,
-        by_split: Mapping[str, Sequence[Probe]],
+        load: Callable[[], ChatModel],
+        how: Ask,
+        open_file: Callable[[str, Mapping[str, Any]], AbstractContextManager[RecordFile]],
     ) -> Scores:
+        readers: list[ChatModel] = []
+
+        def reader() -> ChatModel:
+            """The model in its scoring dtype, made once and only where something is missing."""
+            if not readers:
+                readers.append(self._reader(load()))
+            return readers[0]
+
+        def answers(split: str, asked: Sequence[Probe]) -> dict[str, Any]:
+            with self._bench.progress(f"{who}: {split}", len(asked)) as advance:
+                found = self._ask(reader(), asked, how, advance)
+            return {"split": split, "answers": [asdict(answer) for answer in found]}
+
+        def scores(task: str) -> dict[str, Any]:
+            with self._bench.progress(f"{who}: {task}", suite.size([task])) as advance:
+                found = suite.evaluate(reader(), [task], batch_size, advance)[task]
+            return {"task": task, "scores": asdict(found)}
+
+        def piece(kind: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+            name = content_hash(key, size=12)
+            with open_file(kind, key) as done:
+                if name not in done.records:
+                    done.append(name, make())
+                return done.records[name]
+
         suite, batch_size = self._config.retention, self._config.model.scoring_batch_size
-        reader = self._reader(model)
-        with probe_file as done:
-            missing = {s: p for s, p in by_split.items() if s not in done.records}
-            if missing:
-                with self._bench.progress(f"{who}: probes", sum(map(len, missing.values()))) as advance:
-                    for split, probes in missing.items():
-                        done.append(split, {"records": self._ask(reader, probes, advance)})
-            probe_scores = {split: done.records[split]["records"] for split in by_split}
-        with retention_file as done:
-            absent = [task for task in suite.tasks if task not in done.records]
-            if absent:
-                with self._bench.progress(f"{who}: held-out tasks", suite.size(absent)) as advance:
-                    for task in absent:  # one by one: what shares a batch must not depend on what is missing
-                        scores = suite.evaluate(reader, [task], batch_size, advance)[task]
-                        done.append(task, asdict(scores))
-            held_out = {task: TaskScores(**done.records[task]) for task in suite.tasks}
-        return Scores(probe_scores, held_out)
+        probes = {
+            split: piece("probes", self._split_keys[split], partial(answers, split, asked))["answers"]
+            for split, asked in self._by_split.items()
+        }
+        # One task a call: what shares a batch must not depend on what is missing.
+        held_out = {
+            task: piece("retention", self._task_key(task), partial(scores, task))["scores"]
+            for task in suite.tasks
+        }
+        return Scores(
+            {split: [ProbeAnswer.from_json(row) for row in rows] for split, rows in probes.items()},
+            {task: TaskScores.from_json(found) for task, found in held_out.items()},
+        )

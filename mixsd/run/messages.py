@@ -7,7 +7,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
 from mixsd.core.errors import did_you_mean
-from mixsd.core.store import read_json
+from mixsd.results import schema
 
 CONF = Path(__file__).parents[2] / "conf"
 _OVERRIDE = re.compile(r"Could not (?:override|append to config.*?) '?([\w.@/]+)'?")
@@ -45,7 +45,7 @@ def known_keys() -> list[str]:
         if key not in ("defaults", "hydra"):
             keys |= {f"{key}.{inner}" for inner in value} if isinstance(value, DictConfig) else {str(key)}
     for folder in CONF.iterdir():
-        if folder.is_dir() and folder.name != "experiment":
+        if folder.is_dir() and folder.name not in ("experiment", "hydra"):
             for file in folder.glob("*.yaml"):
                 own = set(map(str, OmegaConf.load(file))) - {"_target_", "defaults"}
                 keys |= {f"{folder.name}.{key}" for key in own}
@@ -54,11 +54,10 @@ def known_keys() -> list[str]:
 
 def describe_run(run_dir: Path, state: str) -> str:
     """How a run ended, in one line."""
-    results = read_json(run_dir / "results.json")
-    recall = results["probes"]["recall"]
-    line = f"{state}: recall {recall['accuracy']:.2f} over {recall['n']} facts"
-    ratio = results["retention"].get("ratio")
-    if ratio is not None:
-        found = results["retention"]["ci"]
-        line += f", retention {ratio:.2f}" + (f" [{found[0]:.2f}, {found[1]:.2f}]" if found else "")
+    results = schema.load(run_dir)
+    panel = results.retention.generated
+    line = f"{state}: recall {results.recall:.2f} over {results.probes['recall'].right.n} facts"
+    if panel.ratio is not None:
+        found = panel.ratio_interval
+        line += f", retention {panel.ratio:.2f}" + (f" [{found[0]:.2f}, {found[1]:.2f}]" if found else "")
     return f"{line}; {run_dir}"

@@ -1,65 +1,53 @@
-"""The stages of a run, in order: base scores, examples, training, tuned scores, results.
+"""The stages of a run: base scores, examples, training, tuned scores, drift, interpolation, results.
 
 Every stage writes its product into the run directory before the next begins; `DONE` comes last. A run
 that was interrupted goes on after its last finished stage.
 """
 
 import datetime
-import platform
-import shutil
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-import torch
 import yaml
 from filelock import FileLock
+from pydantic import TypeAdapter
 
-from mixsd.core.errors import TrackingError
-from mixsd.core.questions import RECALL, TaskView
-from mixsd.core.store import (
-    Records,
-    append_jsonl,
-    atomic_folder,
-    read_json,
-    write_json,
-    write_jsonl,
-    write_text,
-)
-from mixsd.lm import load as models
-from mixsd.lm.batches import Example
+from mixsd.core.scores import Scores
+from mixsd.core.store import Records, discard, read_json, write_json, write_text
 from mixsd.lm.chat_model import ChatModel
-from mixsd.methods.contract import Editor, Method, Preparation
-from mixsd.results.build import build_results, item_records, missed, overlap
-from mixsd.results.gate import misses
+from mixsd.methods.contract import GradientMethod
+from mixsd.results import schema
+from mixsd.results.build import Reports, Subject, build_results, write_items
+from mixsd.results.gate import unmet
 from mixsd.results.model_card import model_card
-from mixsd.run.checkpoints import checkpoint_step, last_checkpoint
+from mixsd.results.schema import Drift, RunResults, TargetReport, TrainingReport
+from mixsd.run import layers as files
 from mixsd.run.config import RunConfig
-from mixsd.run.drift import base_answers, cached_fisher, displacement, distance, same_shape
+from mixsd.run.drift import measure_drift
+from mixsd.run.environment import code_state, environment, made_by
 from mixsd.run.interpolate import interpolate
-from mixsd.run.measure import Scorer, Scores
-from mixsd.run.preparation import read_examples, report, write_examples
-from mixsd.run.probing import accuracy
-from mixsd.run.train import Evaluation, TrainingReport, train
-from mixsd.run.trajectory import Trajectory, keep_until
-from mixsd.run.workbench import Bench, Meter, console, device_name, software
-from mixsd.trackers.wandb import METRICS, TRAJECTORY, mirror
+from mixsd.run.layers import Layers
+from mixsd.run.ledger import Ledger
+from mixsd.run.measure import Scorer
+from mixsd.run.mirror import run_info, show_results
+from mixsd.run.probes_file import write_probes
+from mixsd.run.tuning import Tuning
+from mixsd.run.workbench import Bench, console
+from mixsd.trackers.tracker import Harmless
 
-DONE, STATUS = "DONE", "status.json"
-TUNED = "tuned.jsonl"
-"""Tuned scores so far; the per-item files replace it."""
-SCRATCH = "trainer"
-"""Checkpoints of a training that is not finished."""
-NOT_KEPT = "left out by task.only_facts_of or task.only_missed"
+STATUS, ERROR, LOG = "status.json", "error.txt", "log.txt"
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended: `done`, or `skipped` because it was done before; and what it misses of its gate."""
+    """How a run ended: `done`, or `skipped` because it was done before; and what of its gate is unmet."""
 
     run_id: str
     state: str
-    missed: list[str]
+    unmet: list[str]
 
 
 def run_experiment(config: RunConfig) -> RunOutcome:
@@ -69,22 +57,38 @@ def run_experiment(config: RunConfig) -> RunOutcome:
     """
     config.run_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(config.run_dir / ".lock"):
-        if (config.run_dir / DONE).exists():
+        layers = Layers(config.run_dir, config.identity, made_by())
+        if layers.is_done and not _model_is_wanted(config):
             return _outcome(config, "skipped")
         try:
-            _Run(config).run()
+            _Run(config, layers).run()
         except BaseException as error:
-            write_text(config.run_dir / "error.txt", traceback.format_exc())
+            write_text(config.run_dir / ERROR, traceback.format_exc())
             _write_status(config, "failed", error=f"{type(error).__name__}: {error}")
             raise
-        (config.run_dir / "error.txt").unlink(missing_ok=True)
-        _write_status(config, "done")
-        write_text(config.run_dir / DONE, "")
+        (config.run_dir / ERROR).unlink(missing_ok=True)
     return _outcome(config, "done")
 
 
+def _model_is_wanted(config: RunConfig) -> bool:
+    """Whether a finished run kept no weights, although that is asked for now and its gate is met."""
+    if not config.training.save_model or (config.run_dir / files.WEIGHTS).exists():
+        return False
+    changed = read_json(config.run_dir / files.TRAINING).get("changed", True)
+    return changed and not unmet(schema.load(config.run_dir), config.gate)
+
+
+def cache_identity(config: RunConfig) -> dict[str, Any]:
+    """What every cached product of a base model hangs on: the model, and what computes it."""
+    return {
+        "model": config.model_fingerprint,
+        "template_options": config.model.template_options,
+        "software": made_by(),
+    }
+
+
 def _outcome(config: RunConfig, state: str) -> RunOutcome:
-    return RunOutcome(config.run_id, state, misses(read_json(config.run_dir / "results.json"), config.gate))
+    return RunOutcome(config.run_id, state, unmet(schema.load(config.run_dir), config.gate))
 
 
 def _write_status(config: RunConfig, state: str, **more: str) -> None:
@@ -95,255 +99,169 @@ def _write_status(config: RunConfig, state: str, **more: str) -> None:
 class _Run:
     """One run: its config, its directory, and the stages."""
 
-    def __init__(self, config: RunConfig) -> None:
-        self.config, self.dir = config, config.run_dir
-        self.bench = Bench(config)
+    def __init__(self, config: RunConfig, layers: Layers) -> None:
+        self.config, self.layers, self.dir = config, layers, config.run_dir
+        self.bench = Bench(config.cache_dir, cache_identity(config), self.dir / LOG)
         self.scorer = Scorer(config, self.bench)
+        self.tracker = Harmless(config.tracking)
+        self.ledger = Ledger(
+            self.dir, self.bench, lambda stage: _write_status(config, "running", stage=stage)
+        )
+        self.tuning = Tuning(config, self.bench, self.ledger, self.scorer, self.tracker)
 
     def run(self) -> None:
-        """All stages in order."""
-        config = self.config
-        write_text(self.dir / "config.yaml", yaml.safe_dump(config.resolved, sort_keys=False))
-        write_json(self.dir / "environment.json", _environment())
-        console.rule(config.run_id, style="dim")
-        for caveat in config.retention.caveats:
-            console.print(caveat, style="yellow")
-
-        _write_status(config, "running", stage="base scores")
-        model = models.load(config.model, config.cache_dir)
-        with Meter(model.network) as meter:
-            base = self.scorer.base(model)
-        self._write_cost("base_scores", meter)
-
-        if isinstance(config.method, Editor):
-            _write_status(config, "running", stage="edit")
-            tuned_model = self._edited(config.method, model)
-        else:
-            _write_status(config, "running", stage="examples")
-            examples = self._examples(config.method, model, base)
-            _write_status(config, "running", stage="training")
-            tuned_model = self._trained(config.method, model, examples, base)
-
-        _write_status(config, "running", stage="tuned scores")
-        tuned = self._tuned_scores(tuned_model)
-
-        is_base = isinstance(config.method, Editor) and tuned_model is model
-        _write_status(config, "running", stage="drift")
-        self._measure_drift(tuned_model, is_base)
-
-        _write_status(config, "running", stage="interpolation")
-        between = self._interpolated(tuned_model, tuned, is_base)
-
-        _write_status(config, "running", stage="results")
-        self._write_items("", base, tuned)
-        for alpha, scores in between.items():
-            self._write_items(f"interpolation/{alpha}/", base, scores)
-        write_json(self.dir / "results.json", build_results(config, base, tuned, between, self._reports()))
+        """All stages in order, shown by the tracker while they go on."""
+        self._open()
+        shown = run_info(self.dir, self.config.resolved, self.config.method.name, self.config.model.label)
         try:
-            mirror(self.dir, config.tracking)
-        except TrackingError as error:  # only a mirror: the run is whole without it
-            console.print(str(error), style="yellow", markup=False, highlight=False)
-        for leftover in (TUNED, *(_between_file(alpha) for alpha in between)):
-            (self.dir / leftover).unlink(missing_ok=True)
-        self._keep_or_drop_model(tuned_model, is_base)
+            self.tracker.start(shown)
+            results = self._stages()
+            show_results(self.tracker, self.dir, results)
+        except BaseException as error:
+            self.tracker.finish(None, f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            self.tracker.close()
+        self._keep_weights(results)
+        _write_status(self.config, "done")
+        write_text(self.dir / files.DONE, "")
+        self._drop_weights(results)
 
-    def _keep_or_drop_model(self, tuned: ChatModel, is_base: bool) -> None:
-        """The trained model stays, with its card, where that is asked for and the gate is met."""
-        folder, results = self.dir / "model", read_json(self.dir / "results.json")
-        missed_gate = misses(results, self.config.gate)
-        if is_base or missed_gate or not self.config.training.save_model:
-            shutil.rmtree(folder, ignore_errors=True)
-            return
-        if not folder.exists():  # an editor's model
-            with atomic_folder(folder) as target:
-                tuned.network.save_pretrained(target)
-                tuned.tokenizer.save_pretrained(target)
-        write_text(folder / "README.md", model_card(self.config, results, missed_gate))
-
-    def _write_items(self, folder: str, base: Scores, tuned: Scores) -> None:
-        for path, records in item_records(base, tuned, overlap(self.config, base)):
-            write_jsonl(self.dir / f"{folder}{path}", records)
-
-    def _edited(self, method: Editor, model: ChatModel) -> ChatModel:
-        """What a method without training gives."""
-        with Meter(model.network) as meter:
-            edited = method.edit(self.config.task, model, self.bench)
-        self._write_cost("training", meter)
-        numbers = report(Preparation([]), self.config.task, model, self.config.model.scoring_batch_size)
-        write_json(self.dir / "preparation.json", {"report": numbers, "dropped": {}})
-        write_json(self.dir / "training.json", asdict(TrainingReport(stopped_by="no training")))
-        for name in ("examples.jsonl", METRICS, TRAJECTORY):
-            write_text(self.dir / name, "")
-        return edited
-
-    def _examples(self, method: Method, model: ChatModel, base: Scores) -> list[Example]:
-        """Prepare what is trained on, or read what an interrupted run had prepared."""
-        listed = self.dir / "examples.jsonl"
-        if not (self.dir / "preparation.json").exists():
-            task, kept = self.config.task, self._kept_facts(base)
-            with Meter(model.network) as meter:
-                made = method.prepare(TaskView(task, kept), model, self.bench)
-            made.dropped |= {fact.id: NOT_KEPT for fact in task.facts if fact.id not in kept}
-            numbers = report(made, task, model, self.config.model.scoring_batch_size)
-            write_examples(listed, made.examples, model)
-            self._write_cost("examples", meter, generated_tokens=made.generated_tokens)
-            write_json(self.dir / "preparation.json", {"report": numbers, "dropped": made.dropped})
-        return read_examples(listed)
-
-    def _kept_facts(self, base: Scores) -> set[str]:
-        """Ids of the facts that may be trained on, by `task.only_facts_of` and `task.only_missed`."""
-        kept = {fact.id for fact in self.config.task.facts}
-        if self.config.only_facts is not None:
-            kept &= self.config.only_facts
-        if self.config.only_missed:
-            kept &= missed(base)
-        return kept
-
-    def _trained(self, method: Method, model: ChatModel, examples: list[Example], base: Scores) -> ChatModel:
-        """Train the model, or load what an interrupted run had trained."""
-        folder, report_file = self.dir / "model", self.dir / "training.json"
-        if report_file.exists() and folder.exists():
-            return models.load_folder(folder, self.config.model.template_options)
-        shutil.rmtree(folder, ignore_errors=True)
-        for stale in (TUNED, "drift.json", *map(_between_file, self.config.training.interpolate)):
-            (self.dir / stale).unlink(missing_ok=True)
-        with Meter(model.network) as meter:
-            trained = self._train(method, model, examples, accuracy(base.probes[RECALL]), meter)
-        with atomic_folder(folder) as target:
-            model.network.save_pretrained(target)
-            model.tokenizer.save_pretrained(target)
-        over_all_parts = ("trained_tokens", "generated_tokens", "forward_passes", "seconds")
-        self._write_cost("training", meter, **{key: trained[key] for key in over_all_parts})
-        write_json(report_file, trained)
-        shutil.rmtree(self.dir / SCRATCH, ignore_errors=True)
-        return model
-
-    def _train(
-        self, method: Method, model: ChatModel, examples: list[Example], base_recall: float, meter: Meter
-    ) -> dict[str, Any]:
-        config, scratch = self.config, self.dir / SCRATCH
-        checkpoint = last_checkpoint(scratch)
-        for name in (METRICS, TRAJECTORY):
-            keep_until(self.dir / name, checkpoint_step(checkpoint) if checkpoint else -1)
-        trajectory = Trajectory(self.dir / TRAJECTORY)
-        prepared = read_json(self.dir / "cost.json")["examples"]["generated_tokens"]
-        frozen = model.copy("float32") if config.drift.curve else None
-        answers = base_answers(frozen, self.bench) if frozen else []
-
-        def add_point(step: int, so_far: TrainingReport, recall: float) -> None:
-            drift = distance(frozen, model, answers) if frozen else {}
-            trajectory.add(
-                {
-                    "step": step,
-                    "trained_tokens": so_far.trained_tokens,
-                    "generated_tokens": prepared + so_far.generated_tokens,
-                    "recall": recall,
-                    "retention_validation": self.scorer.validation(model),
-                    **drift,
-                }
-            )
-
-        def evaluate(step: int, so_far: TrainingReport) -> Evaluation:
-            recall = accuracy(self.scorer.recall(model))
-            add_point(step, so_far, recall)
-            return Evaluation(recall, trajectory.stop(config.training))
-
-        if not checkpoint:
-            add_point(0, TrainingReport(), base_recall)
-        with self.bench.progress(f"training ({method.name})", config.training.max_steps) as advance:
-            trained = train(
-                method,
-                model,
-                examples,
-                config.training,
-                seed=config.seed,
-                scratch=scratch,
-                log=lambda record: append_jsonl(self.dir / METRICS, record),
-                evaluate=evaluate,
-                on_step=advance,
-                passes=lambda: meter.forward_passes,
-            )
-        return asdict(trained)
-
-    def _tuned_scores(self, model: ChatModel) -> Scores:
-        records = Records(self.dir / TUNED)
-        with Meter(model.network) as meter:
-            tuned = self.scorer.tuned(model, records, "tuned")
-        self._write_cost("tuned_scores", meter)
-        return tuned
-
-    def _measure_drift(self, tuned: ChatModel, is_base: bool) -> None:
-        """Write how far the tuned model is from its base; nothing where it is the base."""
-        config, path = self.config, self.dir / "drift.json"
-        if is_base or not config.drift.measure or path.exists():
-            return
-        base = models.load(config.model, config.cache_dir)
-        with Meter(base.network) as meter:
-            answers = base_answers(base, self.bench)
-            found: dict[str, Any] = distance(base, tuned, answers)
-            if same_shape(base, tuned):
-                seen = {"answers": [(answer.prompt_ids, answer.target_ids) for answer in answers]}
-                weights = cached_fisher(self.bench.file("fisher", seen, ".safetensors"), base, answers)
-                found |= displacement(base, tuned, weights)
-        self._write_cost("drift", meter)
-        write_json(path, found)
-
-    def _interpolated(self, tuned: ChatModel, at_one: Scores, is_base: bool) -> dict[float, Scores]:
-        """Scores between base and tuned, by alpha; nothing where the tuned model is the base model."""
+    def _open(self) -> None:
+        """Say what is run, on what, and what is kept of an earlier start."""
         config = self.config
-        alphas = sorted(config.training.interpolate)
-        if not alphas or is_base:
+        self.layers.open()
+        write_text(self.dir / "config.yaml", yaml.safe_dump(config.resolved, sort_keys=False))
+        write_json(self.dir / "environment.json", environment())
+        diff = code_state().get("diff")
+        if diff:
+            write_text(self.dir / "code.diff", diff)
+        write_probes(self.dir, config.probes)
+        console.rule(config.run_id, style="dim")
+        for note in (*self.layers.notes, *config.retention.caveats):
+            self.bench.say(note, "yellow")
+
+    def _stages(self) -> RunResults:
+        with self.ledger.stage("base scores") as meter:
+            base = self.scorer.base(self.tuning.base_model)
+        self.ledger.write("base_scores", self.ledger.cost(meter))
+        self._restart_where_weights_are_gone()
+        self.tuning.make(base)
+        with self.ledger.stage("tuned scores") as meter:
+            tuned = self._scores("tuned", self.tuning.tuned_model)
+        self.ledger.write("tuned_scores", self.ledger.cost(meter), add=True)
+        drift = self._drift()
+        between = self._interpolated(tuned)
+        self.ledger.on_stage("results")
+        return self._write_results(base, tuned, between, drift)
+
+    def _restart_where_weights_are_gone(self) -> None:
+        """A finished run drops its weights unless `training.save_model` keeps them; an edit is made again."""
+        trained, folder = (self.dir / name for name in (files.TRAINING, files.WEIGHTS))
+        gone = trained.exists() and not folder.exists() and isinstance(self.config.method, GradientMethod)
+        if gone and self._weights_are_needed():
+            self.bench.say(
+                "this run kept no weights (training.save_model=false), and what is asked for now needs them: "
+                "it trains again",
+                "yellow",
+            )
+            self.layers.restart("trained")
+
+    def _weights_are_needed(self) -> bool:
+        """Whether something is still to be measured of the tuned weights, or they are to be kept."""
+        config = self.config
+        names = ["tuned", *(f"alpha-{alpha}" for alpha in config.training.interpolate if alpha != 1)]
+        measured = all(self.scorer.is_complete(self._scores_file(name)) for name in names)
+        drifted = (self.dir / files.DRIFT).exists() or not config.drift.measure
+        return config.training.save_model or not (measured and drifted)
+
+    def _scores(self, name: str, load: Callable[[], ChatModel]) -> Scores:
+        return self.scorer.tuned(load, self.tuning.ask, self._scores_file(name), name)
+
+    def _scores_file(self, name: str) -> Records:
+        """The scores so far of a tuned or interpolated model."""
+        folder = self.dir / files.SCORES
+        folder.mkdir(exist_ok=True)
+        return Records(folder / f"{name}.jsonl")
+
+    def _drift(self) -> Drift | None:
+        """How far the tuned model is from its base; None where it is the base, or this is switched off."""
+        path = self.dir / files.DRIFT
+        if not self.tuning.changed or not self.config.drift.measure:
+            return None
+        if not path.exists():
+            tuned = self.tuning.tuned_model()
+            base = self.tuning.base_model()
+            with self.ledger.stage("drift", base, tuned) as meter:
+                found = measure_drift(base, tuned, self.bench)
+            self.ledger.write("drift", self.ledger.cost(meter))
+            write_json(path, asdict(found))
+        return Drift(**read_json(path))
+
+    def _interpolated(self, at_one: Scores) -> dict[float, Scores]:
+        """Scores between base and tuned, by alpha; nothing where the tuned model is the base model."""
+        alphas = sorted(self.config.training.interpolate)
+        if not alphas or not self.tuning.changed:
             return {}
-        base = models.load(config.model, config.cache_dir)
         found = {}
-        with Meter(base.network) as meter:
+        with self.ledger.stage("interpolation") as meter:
             for alpha in alphas:
-                model = interpolate(base, tuned, alpha)
-                records = Records(self.dir / _between_file(alpha))
-                found[alpha] = at_one if alpha == 1 else self.scorer.tuned(model, records, f"alpha={alpha}")
-        self._write_cost("interpolation", meter)
+                load = partial(self._between, alpha)
+                found[alpha] = at_one if alpha == 1 else self._scores(f"alpha-{alpha}", load)
+        self.ledger.write("interpolation", self.ledger.cost(meter), add=True)
         return found
 
-    def _write_cost(
-        self,
-        stage: str,
-        meter: Meter,
-        trained_tokens: int = 0,
-        generated_tokens: int = 0,
-        seconds: float | None = None,
-        forward_passes: int | None = None,
-    ) -> None:
-        path = self.dir / "cost.json"
-        costs = read_json(path) if path.exists() else {}
-        costs[stage] = {
-            "seconds": round(meter.seconds if seconds is None else seconds, 3),
-            "trained_tokens": trained_tokens,
-            "generated_tokens": generated_tokens,
-            "forward_passes": meter.forward_passes if forward_passes is None else forward_passes,
-            "peak_memory_bytes": meter.peak_memory_bytes,
-        }
-        write_json(path, costs)
+    def _between(self, alpha: float) -> ChatModel:
+        tuned = self.tuning.tuned_model()
+        return self.ledger.watch(interpolate(self.tuning.base_model(), tuned, alpha))
 
-    def _reports(self) -> dict[str, Any]:
-        preparation = read_json(self.dir / "preparation.json")
-        return {
-            "targets": preparation["report"],
-            "dropped": preparation["dropped"],
-            "training": read_json(self.dir / "training.json"),
-            "cost": read_json(self.dir / "cost.json"),
-            "drift": read_json(self.dir / "drift.json") if (self.dir / "drift.json").exists() else {},
-        }
+    def _write_results(
+        self, base: Scores, tuned: Scores, between: dict[float, Scores], drift: Drift | None
+    ) -> RunResults:
+        config = self.config
+        subject = Subject(
+            run_id=config.run_id,
+            task=config.task.name,
+            method=config.method.name,
+            model=config.model.label,
+            seed=config.seed,
+            facts=config.task.facts,
+            axes=config.axes,
+            measured_by=config.identity.measured_by,
+            caveats=config.retention.caveats,
+            suite={"name": config.retention.name, **config.retention.fingerprint()},
+        )
+        preparation, training = (read_json(self.dir / name) for name in (files.PREPARATION, files.TRAINING))
+        training.pop("changed", None)
+        reports = Reports(
+            targets=TypeAdapter(TargetReport).validate_python(preparation["report"]),
+            trained_facts=frozenset(preparation["trained"]),
+            training=TrainingReport(**training),
+            cost=self.ledger.read(),
+            drift=drift,
+        )
+        write_items(self.dir, base, tuned, config.task.facts)
+        for alpha, scores in between.items():
+            write_items(self.dir / "interpolation" / str(alpha), base, scores, config.task.facts)
+        results = build_results(subject, base, tuned, between, reports)
+        schema.save(results, self.dir)
+        return results
 
+    def _keep_weights(self, results: RunResults) -> None:
+        """The tuned model stays, with its card, where that is asked for and the gate is met."""
+        if self._is_kept(results):
+            folder = self.dir / files.WEIGHTS
+            if not folder.exists():  # an editor's model
+                self.tuning.save(folder)
+            model, missing = self.config.model, unmet(results, self.config.gate)
+            card = model_card(model.name, self.config.model_fingerprint, results, missing)
+            write_text(folder / "README.md", card)
 
-def _between_file(alpha: float) -> str:
-    return f"interpolation-{alpha}.jsonl"
+    def _drop_weights(self, results: RunResults) -> None:
+        """After `DONE`: a run that is cut off here is finished, and only leaves more than it should."""
+        if not self._is_kept(results):
+            discard(self.dir / files.WEIGHTS)
 
-
-def _environment() -> dict[str, Any]:
-    """What can move a last bit, recorded with every run."""
-    return {
-        "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
-        "device": device_name(),
-        **software(),
-    }
+    def _is_kept(self, results: RunResults) -> bool:
+        wanted = self.tuning.changed and self.config.training.save_model
+        return wanted and not unmet(results, self.config.gate)

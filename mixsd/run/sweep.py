@@ -5,7 +5,7 @@ Imported by Hydra before the command is known, so everything heavy is imported w
 
 import sys
 import traceback
-from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def run_job(config: DictConfig) -> str:
     """Run one experiment and say how it ended.
 
-    A user's mistake prints one line and exits 2, a missed gate exits 3. In a sweep a failure of any kind is
+    A user's mistake prints one line and exits 2, an unmet gate exits 3. In a sweep a failure of any kind is
     told and the next job goes on; the sweep's exit status tells that there was one.
     """
     from mixsd.results.gate import EXIT_STATUS
@@ -48,9 +48,9 @@ def run_job(config: DictConfig) -> str:
         traceback.print_exc()
         return "failed"
     print(describe_run(run.run_dir, outcome.state))
-    for missed in outcome.missed:
-        print(f"gate missed: {missed}; no model is kept", file=sys.stderr)
-    if outcome.missed and not in_sweep:
+    for condition in outcome.unmet:
+        print(f"gate not met: {condition}; no model is kept", file=sys.stderr)
+    if outcome.unmet and not in_sweep:
         sys.exit(EXIT_STATUS)
     return outcome.state
 
@@ -63,36 +63,29 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Compose and check every job's config; nothing is run if one is wrong."""
-        from mixsd.run.config import read_config
-        from mixsd.run.messages import config_error
-        from mixsd.run.stages import DONE
-
-        problems = []
-        for overrides in job_overrides(config):
-            try:
-                run = read_config(_compose(config, overrides))
-            except Exception as error:  # noqa: BLE001 - Hydra would make a warning of it and start the jobs
-                known = isinstance(error, MixSDError | HydraException)
-                told = config_error(error) if known else f"{type(error).__name__}: {error}"
-                problems.append(f"{' '.join(overrides)}: {told}")
-                continue
-            self._jobs.append((run, (run.run_dir / DONE).exists()))
+        problems: list[str] = []
+        for overrides in _jobs_of(config):
+            found = _checked(config, overrides)
+            if isinstance(found, str):
+                problems.append(f"{' '.join(overrides)}: {found}")
+            else:
+                self._jobs.append((found, _is_done(found)))
+        problems += _one_run_in_two_ways([run for run, _ in self._jobs])
         if problems:
             print("\n".join(problems), file=sys.stderr)
             sys.exit(2)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """List every run as done, skipped or failed; exit 1 if one failed, 3 if one missed its gate."""
-        from mixsd.core.store import read_json
-        from mixsd.results.gate import EXIT_STATUS, misses
-        from mixsd.run.stages import DONE
+        """List every run as done, skipped or failed; exit 1 if one failed, 3 if one did not meet its gate."""
+        from mixsd.results import schema
+        from mixsd.results.gate import EXIT_STATUS, unmet
 
-        failed = missed = False
-        print("\nsweep:")
+        failed = gate_unmet = False
+        print("\nsweep:" if self._jobs else "")
         for run, was_done in self._jobs:
-            done = (run.run_dir / DONE).exists()
+            done = _is_done(run)
             failed |= not done
-            missed |= done and bool(misses(read_json(run.run_dir / "results.json"), run.gate))
+            gate_unmet |= done and bool(unmet(schema.load(run.run_dir), run.gate))
             print(f"  {'skipped' if was_done else 'done' if done else 'failed':<8} {run.run_dir}")
         try:
             self._mirror()
@@ -100,32 +93,67 @@ class SweepCallback(Callback):
             if failed:
                 print("Run the same command again to finish the failed ones.", file=sys.stderr)
                 sys.exit(1)
-            if missed:
+            if gate_unmet:
                 sys.exit(EXIT_STATUS)
 
     def _mirror(self) -> None:
-        """One W&B run for each experiment of which this sweep finished a run."""
-        from mixsd.run.stages import DONE
-        from mixsd.trackers.wandb import mirror_sweep
+        """Show each experiment of which this sweep finished a run as a whole."""
+        from mixsd.run.mirror import mirror_sweep
 
-        fresh = [run for run, was_done in self._jobs if not was_done and (run.run_dir / DONE).exists()]
-        for folder, settings in {run.run_dir.parent: run.tracking for run in fresh}.items():
-            mirror_sweep(folder, settings)
+        fresh = [run for run, was_done in self._jobs if not was_done and _is_done(run)]
+        for folder, tracker in {run.run_dir.parent: run.tracking for run in fresh}.items():
+            try:
+                mirror_sweep(folder, tracker)
+            except MixSDError as error:  # the runs are whole without it
+                print(error, file=sys.stderr)
 
 
-def job_overrides(config: DictConfig) -> Iterator[list[str]]:
-    """The overrides of each job that Hydra's basic sweeper will start; one empty job for other sweepers."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+def _is_done(run: "RunConfig") -> bool:
+    from mixsd.run.layers import Layers
 
-    if "basic_sweeper" not in config.hydra.sweeper._target_:
-        yield list(config.hydra.overrides.task)
-        return
+    return Layers(run.run_dir, run.identity, {}).is_done
+
+
+def _checked(config: DictConfig, overrides: list[str]) -> "RunConfig | str":
+    """A job's checked config, or what is wrong with it."""
+    from mixsd.run.config import read_config
+    from mixsd.run.messages import config_error
+
+    try:
+        return read_config(_compose(config, overrides))
+    except (MixSDError, HydraException) as error:
+        return config_error(error)
+    except Exception as error:  # noqa: BLE001 - Hydra would make a warning of it and start the jobs
+        return f"{type(error).__name__}: {error}"
+
+
+def _one_run_in_two_ways(runs: list["RunConfig"]) -> list[str]:
+    """Runs that a sweep would measure twice, each time over the other's results."""
+    first: dict[Path, RunConfig] = {}
+    problems = []
+    for run in runs:
+        known = first.setdefault(run.run_dir, run)
+        if known.identity.measured != run.identity.measured or known.gate != run.gate:
+            problems.append(
+                f"{run.run_id}: two jobs train alike and differ only in how the model is measured; "
+                "give each its own experiment_name, or its own command"
+            )
+    return list(dict.fromkeys(problems))
+
+
+def _jobs_of(config: DictConfig) -> list[list[str]]:
+    """The overrides of each job that our sweeper will start; other sweepers choose theirs as they go."""
+    if not str(config.hydra.sweeper._target_).endswith("GridSweeper"):
+        return []
+    from mixsd.run.grid import grid_jobs
+
     parameters = OmegaConf.to_container(config.hydra.sweeper.params or OmegaConf.create({}))
     assert isinstance(parameters, dict)
     arguments = [f"{key}={value}" for key, value in parameters.items()]
-    parsed = OverridesParser.create().parse_overrides([*arguments, *config.hydra.overrides.task])
-    for batch in BasicSweeper.split_arguments(parsed, max_batch_size=None):
-        yield from batch
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    parser = OverridesParser.create(config_loader=hydra.config_loader)
+    return grid_jobs(parser.parse_overrides([*arguments, *config.hydra.overrides.task]), hydra.config_loader)
 
 
 def _compose(config: DictConfig, overrides: list[str]) -> DictConfig:

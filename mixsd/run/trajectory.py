@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mixsd.core.store import append_jsonl, read_jsonl, write_jsonl
-from mixsd.run.train import TrainingSettings
+from mixsd.run.settings import TrainingSettings
 
 
 class Trajectory:

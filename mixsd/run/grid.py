@@ -1,0 +1,83 @@
+"""Grids over options with different settings: a job gets a swept key only where its own options have it.
+
+`-m method=sft,mixsd method.mixing_rate=0.1,0.3` runs `sft` once and `mixsd` twice. A key that no chosen
+option has stays in every job, so that Hydra refuses it.
+"""
+
+from collections.abc import Sequence
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+Jobs = list[list[str]]
+
+
+class GridSweeper(BasicSweeper):
+    """Hydra's own sweeper, without the jobs that differ in nothing."""
+
+    @staticmethod
+    def split_arguments(overrides: list[Override], max_batch_size: int | None) -> list[Jobs]:
+        """The jobs in batches; see `BasicSweeper`."""
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        jobs = grid_jobs(overrides, hydra.config_loader)
+        return list(BasicSweeper.split_overrides_to_chunks(jobs, max_batch_size))  # type: ignore[arg-type]
+
+
+# Hydra takes plugins from packages below `hydra_plugins` alone; this one is registered under such a name.
+GridSweeper.__module__ = "hydra_plugins.mixsd"
+
+
+def register() -> None:
+    """Let configs name `hydra_plugins.mixsd.GridSweeper`."""
+    Plugins.instance().register(GridSweeper)
+
+
+def grid_jobs(overrides: list[Override], loader: ConfigLoader) -> Jobs:
+    """The overrides of each job, each job once.
+
+    Args:
+        overrides: Those of the command line and of the sweep.
+        loader: Knows the config groups and their options.
+    """
+    (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+    groups = frozenset(loader.list_groups(""))
+    known: dict[tuple[str, ...], DictConfig] = {}
+
+    def config_of(job: Sequence[str]) -> DictConfig:
+        """The config with the options that a job chooses, before any key of them is set."""
+        chosen = tuple(override for override in job if override.partition("=")[0] in groups)
+        if chosen not in known:
+            known[chosen] = loader.load_configuration("config", list(chosen), RunMode.RUN)
+        return known[chosen]
+
+    somewhere = {key for job in jobs for key in map(_key, job) if _has(config_of(job), key)}
+    kept = [
+        [o for o in job if not _is_plain(o) or _key(o) not in somewhere or _has(config_of(job), _key(o))]
+        for job in jobs
+    ]
+    return [list(job) for job in dict.fromkeys(map(tuple, kept))]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0]
+
+
+def _is_plain(override: str) -> bool:
+    """Whether an override changes a key that must exist: `+key`, `++key` and `~key` need not."""
+    return not override.startswith(("+", "~"))
+
+
+def _has(config: DictConfig, key: str) -> bool:
+    node = config
+    for part in key.split("."):
+        if not isinstance(node, DictConfig) or part not in node:
+            return False
+        # A missing value (`???`) is a setting all the same.
+        node = node._get_node(part)  # type: ignore[assignment]
+    return True

@@ -1,0 +1,110 @@
+"""The files of a run by layer: what marks a layer as complete, and when one must begin anew."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mixsd.core.store import content_hash, discard, read_json, write_json
+from mixsd.results import schema
+from mixsd.run.identity import LAYERS, Identity, changes, stored
+
+DONE = "DONE"
+"""Written last; without it a run is not finished."""
+PREPARATION, EXAMPLES = "preparation.json", "examples.jsonl"
+TRAINING, METRICS, TRAJECTORY = "training.json", "metrics.jsonl", "trajectory.jsonl"
+WEIGHTS, SCRATCH = "model", "trainer"
+"""The tuned weights, and the checkpoints of a training that is not finished."""
+SCORES, DRIFT, COST = "scores", "drift.json", "cost.json"
+EARLIER = "earlier"
+"""Results of the same weights that were measured in another way."""
+_PRODUCTS: Mapping[str, tuple[str, ...]] = {
+    "prepared": (PREPARATION, EXAMPLES),
+    "trained": (TRAINING, METRICS, TRAJECTORY, WEIGHTS, SCRATCH),
+    "measured": (SCORES, DRIFT, "interpolation"),
+}
+_STAGES = {
+    "prepared": ("examples",),
+    "trained": ("training", "evaluations"),
+    "measured": ("tuned_scores", "drift", "interpolation"),
+}
+"""Entries of `cost.json` by layer."""
+_MARKS = {"prepared": PREPARATION, "trained": TRAINING}
+
+
+@dataclass
+class Layers:
+    """The state of a run's directory.
+
+    Args:
+        run_dir: The directory.
+        identity: What the run is now.
+        now: Software and device of this process.
+
+    Attributes:
+        made_by: Software and device that began each layer.
+        notes: What the user is told about layers that begin anew.
+    """
+
+    run_dir: Path
+    identity: Identity
+    now: Mapping[str, Any]
+    made_by: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it is finished, measured as is asked for now."""
+        before = stored(self.run_dir).get("measured")
+        return (self.run_dir / DONE).exists() and before == self.identity.measured
+
+    def open(self) -> None:
+        """Keep what can be gone on from, discard the rest, and write `identity.json`.
+
+        A complete layer stays, with the software that made it on record. One that stopped half-way under
+        other software or on another device begins anew: a run's numbers must not mix arithmetic.
+        """
+        before = stored(self.run_dir)
+        self.made_by = dict(before.get("made_by", {}))
+        self._reopen(before)
+        for layer in LAYERS:
+            if self._complete(layer):
+                continue
+            moved = changes(self.made_by.get(layer, self.now), self.now)
+            if moved and self.restart(layer):
+                self.notes.append(
+                    f"what was {layer} so far was made with another {', '.join(moved)}; that begins anew"
+                )
+            self.made_by[layer] = dict(self.now)
+        self.identity.save(self.run_dir, self.made_by)
+
+    def restart(self, layer: str) -> bool:
+        """Discard a layer's products and those of the layers above it; whether there were any."""
+        above = LAYERS[LAYERS.index(layer) :]
+        found = [path for name in above for file in _PRODUCTS[name] if (path := self.run_dir / file).exists()]
+        for path in found:
+            discard(path)
+        costs = self.run_dir / COST
+        if costs.exists():
+            gone = {stage for name in above for stage in _STAGES[name]}
+            write_json(costs, {stage: cost for stage, cost in read_json(costs).items() if stage not in gone})
+        return bool(found)
+
+    def _complete(self, layer: str) -> bool:
+        return layer in _MARKS and (self.run_dir / _MARKS[layer]).exists()
+
+    def _reopen(self, before: Mapping[str, Any]) -> None:
+        """A finished run that is to be measured in another way keeps its earlier results beside."""
+        if not (self.run_dir / DONE).exists():
+            return
+        differing = changes(before.get("measured", {}), self.identity.measured)
+        self.notes.append(
+            f"done before, and now measured with another {', '.join(differing)}; no new training"
+        )
+        results = self.run_dir / schema.FILE
+        if results.exists():
+            kept = self.run_dir / EARLIER / f"{content_hash(before.get('measured', {}))}.json"
+            kept.parent.mkdir(exist_ok=True)
+            shutil.move(results, kept)
+        (self.run_dir / DONE).unlink()
