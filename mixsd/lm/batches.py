@@ -10,8 +10,8 @@ from mixsd.core.provenance import AGREED, BASE, EXPERT, GOLD, NAIVE, STUDENT, UN
 
 __all__ = [
     "AGREED", "BASE", "EXPERT", "GOLD", "NAIVE", "STUDENT", "UNKNOWN", "Batch", "Example",
+    "collate", "left_pad",
 ]  # fmt: skip
-
 
 
 @dataclass(frozen=True)

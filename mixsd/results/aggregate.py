@@ -1,204 +1,293 @@
-"""Held-out tasks: what a suite gives, and how base and tuned scores become a retention (decision 6)."""
+"""The one place from items to numbers: item -> task -> panel -> ratio, gap, interval, p, detectable size.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+Every mean over held-out tasks is the same: items weigh alike within a task, tasks alike within a seed, seeds
+alike. So a point estimate, its interval, its p-value and its detectable size speak of one quantity
+(decisions 4, 6 and 7).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mixsd.core.errors import StoreError
-from mixsd.lm.chat_model import ChatModel
+from mixsd.core.scores import GENERATED, LIKELIHOOD, ItemScore, TaskScores
+from mixsd.results.schema import HeldOutTask, Panel, Retention
 from mixsd.results.stats import (
+    CLAIM_SEEDS,
     FEWEST,
+    Cells,
+    Estimate,
+    Floats,
+    Interval,
+    crossed,
     holm,
     lower_bound,
-    paired_interval,
-    paired_p,
+    mcnemar_p,
+    mean_over_tasks,
     percentile_interval,
     resampled_means,
+    sign_flip_p,
     smallest_detectable,
+    wilcoxon_p,
 )
 
-GENERATED, LIKELIHOOD = "generated", "likelihood"
 MARGIN_OVER_CHANCE = 0.05
 """A task counts only if the base's lower bound exceeds chance by this much."""
+Both = tuple[float, float]
+"""Scores of one document under a reference and under what is measured against it."""
 
 
 @dataclass(frozen=True)
-class TaskScores:
-    """One model's scores on one held-out task.
+class Paired:
+    """Scores of one held-out task under two models, by seed and document.
 
     Attributes:
-        metric: What `score` of an item is.
-        kind: `generated` or `likelihood`; the two are separate panels.
-        chance: Accuracy of guessing (0 for generated tasks).
-        items: One record per document, in order: doc_id, score in [0, 1], outcome, prompt, text, answers.
+        reference: (S, n) NaN where a document does not count for a seed.
+        score: (S, n) of the other model, on the same documents.
+        chance: Score of guessing.
     """
 
-    metric: str
-    kind: str
-    chance: float
-    items: list[dict[str, Any]]
+    reference: Floats
+    score: Floats
+    chance: float = 0.0
 
     @property
-    def mean(self) -> float:
-        """Mean score."""
-        return float(np.mean([item["score"] for item in self.items]))
-
-
-class RetentionSuite(Protocol):
-    """A set of held-out tasks."""
-
-    name: str
-    tasks: Sequence[str]
+    def items(self) -> int:
+        """Documents that count for some seed."""
+        return int((~np.isnan(self.score)).any(axis=0).sum())
 
     @property
-    def caveats(self) -> Sequence[str]:
-        """What a reader of its scores must know."""
-        ...
+    def gaps(self) -> Cells:
+        """Score minus reference; a score between 0 and 1 makes this task, and no other, one of fractions."""
+        both = np.concatenate([self.reference.ravel(), self.score.ravel()])
+        binary = bool(np.isin(both[~np.isnan(both)], (0, 1)).all())
+        return Cells(self.score - self.reference, binary)
 
     @property
-    def generated(self) -> Sequence[str]:
-        """Its tasks whose answers are generated: the headline goes by them."""
-        ...
-
-    def fingerprint(self) -> dict[str, Any]:
-        """What identifies its scores beyond the model: tasks, data, limit, versions."""
-        ...
-
-    def size(self, tasks: Sequence[str]) -> int:
-        """How many documents the tasks have, for progress."""
-        ...
-
-    def evaluate(
-        self, model: ChatModel, tasks: Sequence[str], batch_size: int, on_done: Callable[[int], None]
-    ) -> dict[str, TaskScores]:
-        """Score a model on some of its tasks (test documents)."""
-        ...
-
-    def validate(self, model: ChatModel, batch_size: int) -> float | None:
-        """Mean score on a few validation documents, for curves during training; None when switched off."""
-        ...
+    def above_chance(self) -> "Paired":
+        """The same on (score - chance) / (1 - chance), negatives kept."""
+        reference, score = ((s - self.chance) / (1 - self.chance) for s in (self.reference, self.score))
+        return Paired(reference, score)
 
 
-def summarize(
+@dataclass(frozen=True)
+class Gap:
+    """A difference of two models' held-out scores, as a share (0.01 is one point).
+
+    Attributes:
+        mean: Mean over seeds of the mean over tasks.
+        interval: 95%: over items with one seed, over seeds and items with more (None: too few items).
+        p: That there is none: signs of items flipped with one seed, from the interval's own estimate with
+            `CLAIM_SEEDS` or more; between them None, because so few seeds may agree by chance.
+        seeds: Seeds that say something. Seeds that all give the same scores say no more than one.
+        items: Documents.
+        detectable: The smallest gap that so many documents can show.
+    """
+
+    mean: float
+    interval: Interval | None
+    p: float | None
+    seeds: int
+    items: int
+    detectable: float
+
+
+def paired(by_seed: Sequence[Mapping[int, Both]], chance: float = 0.0) -> Paired:
+    """Line up the documents of one task, by doc_id.
+
+    Args:
+        by_seed: doc_id -> scores, for each seed; a document may count for some seeds only.
+        chance: Score of guessing.
+    """
+    documents = {doc_id: place for place, doc_id in enumerate(sorted(set().union(*by_seed)))}
+    reference = np.full((len(by_seed), len(documents)), np.nan)
+    score = reference.copy()
+    for row, scores in enumerate(by_seed):
+        for doc_id, (a, b) in scores.items():
+            reference[row, documents[doc_id]], score[row, documents[doc_id]] = a, b
+    return Paired(reference, score, chance)
+
+
+def gap(tasks: Sequence[Paired]) -> Gap | None:
+    """What two models differ by over some tasks, with all that may be said of it; None without documents."""
+    tasks = [task for task in tasks if task.items]
+    if not tasks:
+        return None
+    cells = [task.gaps for task in tasks]
+    sizes = [task.items for task in tasks]
+    seeds = len(cells[0].values)
+    if seeds > 1 and all(_same_for_all_seeds(task.values) for task in cells):
+        # The seed drew nothing: repeats of one measurement are no evidence beyond it.
+        cells, seeds = [replace(task, values=task.values[:1]) for task in cells], 1
+    mean = mean_over_tasks(cells)
+    enough = sum(sizes) >= FEWEST
+    estimate = crossed(cells)
+    return Gap(
+        mean=mean,
+        interval=estimate.interval() if enough else None,
+        p=_p(estimate, cells, seeds) if enough else None,
+        seeds=seeds,
+        items=sum(sizes),
+        detectable=smallest_detectable(effective_items(sizes)),
+    )
+
+
+def _same_for_all_seeds(values: Floats) -> bool:
+    return bool(np.array_equal(np.broadcast_to(values[:1], values.shape), values, equal_nan=True))
+
+
+def _p(estimate: Estimate, cells: Sequence[Cells], seeds: int) -> float | None:
+    if seeds == 1:
+        return sign_flip_p([task.values[0][~np.isnan(task.values[0])] for task in cells])
+    # Seeds whose means do not vary at all say nothing about how much another seed would.
+    return estimate.p if seeds >= CLAIM_SEEDS and estimate.seed_variance > 0 else None
+
+
+def effective_items(sizes: Sequence[int]) -> float:
+    """How many items of one task tell as much as a mean over tasks of these sizes.
+
+    A mean over tasks varies like the mean of their variances over the number of tasks.
+    """
+    return len(sizes) ** 2 / sum(1 / size for size in sizes)
+
+
+def ratio(tasks: Sequence[Paired]) -> tuple[float | None, Interval | None]:
+    """Mean score over mean reference (the paper's ratio of means), and its 95% interval.
+
+    The interval is over the items of one seed by bootstrap within tasks; over several seeds it is crossed, of
+    the linearised ratio. There is none below `FEWEST` documents.
+    """
+    tasks = [task for task in tasks if task.items]
+    before, after = _means(tasks) if tasks else (0.0, 0.0)
+    if before <= 0:
+        return None, None
+    found = after / before
+    if sum(task.items for task in tasks) < FEWEST:
+        return found, None
+    if len(tasks[0].score) == 1:
+        drawn = np.mean([_drawn(task, seed) for seed, task in enumerate(tasks)], axis=0)
+        # Not a number where the base has nothing in a resample; those are left out.
+        return found, percentile_interval(drawn[:, 1] / np.where(drawn[:, 0] > 0, drawn[:, 0], np.nan))
+    lines = [Cells((task.score - found * task.reference) / before, False) for task in tasks]
+    low, high = crossed(lines, pseudo_items=False).interval()
+    return found, (found + low, found + high)
+
+
+def _drawn(task: Paired, seed: int) -> Floats:
+    """(RESAMPLES, 2) bootstrap means of a task's only seed: reference and score of the same documents."""
+    both = np.stack([task.reference[0], task.score[0]], axis=1)
+    return resampled_means(both[~np.isnan(both).any(axis=1)], seed)
+
+
+def retention(
     base: Mapping[str, TaskScores], tuned: Mapping[str, TaskScores], contaminated: Mapping[str, set[int]]
-) -> dict[str, Any]:
+) -> Retention:
     """Retention of a tuned model against its base, from paired items.
-
-    `ratio` is mean tuned over mean base across the included tasks (the paper's ratio of means);
-    `ratio_above_chance` is the same on (score - chance) / (1 - chance), negatives kept. The headline
-    values are those of the generated panel.
 
     Args:
         base: Scores of the base model by task.
         tuned: Scores of the tuned model on the same documents.
-        contaminated: Documents by task that the trained facts give away; they are left out.
+        contaminated: Documents by task that the facts give away; they are left out.
+
+    Raises:
+        StoreError: The two were asked different documents.
     """
-    tasks: dict[str, dict[str, Any]] = {}
-    pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for name, before in base.items():
-        after = tuned[name]
-        # By question: a chat template may print the date, and a checkpoint may bring its own.
-        if list(map(_asked, before.items)) != list(map(_asked, after.items)):
-            raise StoreError(
-                f"{name}: base and tuned model were asked different documents; the data behind it has "
-                "changed. Delete its cached base scores (cache_dir/base_retention) and run again"
-            )
-        skip = contaminated.get(name, set())
-        rows = [
-            (b["score"], t["score"])
-            for b, t in zip(before.items, after.items, strict=True)
-            if b["doc_id"] not in skip
-        ]
-        scores = np.array(rows, dtype=float).reshape(-1, 2)
-        pairs[name] = (scores[:, 0], scores[:, 1])
-        tasks[name] = _task_summary(before, after, *pairs[name], excluded_items=len(skip))
-    tested = [task for task in tasks.values() if task["p"] is not None]
-    for task, adjusted in zip(tested, holm([task["p"] for task in tested]), strict=True):
-        task["p_holm"] = adjusted
+    pairs = {
+        name: _pair(name, before, tuned[name], contaminated.get(name, set())) for name, before in base.items()
+    }
+    tasks = {
+        name: _held_out(before, tuned[name], pairs[name], len(contaminated.get(name, ())))
+        for name, before in base.items()
+    }
+    tasks |= _adjusted(tasks)
     panels = {
-        kind: _panel({n: t for n, t in tasks.items() if t["kind"] == kind and t["included"]}, pairs)
+        kind: panel([pairs[name] for name, task in tasks.items() if task.kind == kind and task.included])
         for kind in (GENERATED, LIKELIHOOD)
     }
-    return {
-        **panels[GENERATED],
-        "excluded": {
-            "tasks": sorted(name for name, task in tasks.items() if not task["included"]),
-            "items": sum(len(skip) for skip in contaminated.values()),
-        },
-        "panels": panels,
-        "tasks": tasks,
-    }
+    return Retention(
+        generated=panels[GENERATED],
+        likelihood=panels[LIKELIHOOD],
+        tasks=tasks,
+        not_counted=tuple(sorted(name for name, task in tasks.items() if not task.included)),
+        excluded_items=sum(map(len, contaminated.values())),
+    )
 
 
-def _asked(item: Mapping[str, Any]) -> tuple[int, str]:
-    return item["doc_id"], item.get("question", item["prompt"])
+def _adjusted(tasks: Mapping[str, HeldOutTask]) -> dict[str, HeldOutTask]:
+    """The tasks that were tested, with their p-values adjusted over one another."""
+    tested = {name: task.p for name, task in tasks.items() if task.p is not None}
+    adjusted = holm(list(tested.values()))
+    return {name: replace(tasks[name], p_holm=p) for name, p in zip(tested, adjusted, strict=True)}
 
 
-def _task_summary(
-    before: TaskScores, after: TaskScores, base: np.ndarray, tuned: np.ndarray, excluded_items: int
-) -> dict[str, Any]:
-    n = len(base)
+def _pair(name: str, before: TaskScores, after: TaskScores, skip: set[int]) -> Paired:
+    # By question: a chat template may print the date, and a checkpoint may bring its own.
+    if list(map(_asked, before.items)) != list(map(_asked, after.items)):
+        raise StoreError(
+            f"{name}: base and tuned model were asked different documents; the data behind it has "
+            "changed. Delete its cached base scores (cache_dir/base_retention) and run again"
+        )
+    both = zip(before.items, after.items, strict=True)
+    return paired([{b.doc_id: (b.score, t.score) for b, t in both if b.doc_id not in skip}], before.chance)
+
+
+def _asked(item: ItemScore) -> tuple[int, str]:
+    return item.doc_id, item.question or item.prompt
+
+
+def _held_out(before: TaskScores, after: TaskScores, pair: Paired, excluded_items: int) -> HeldOutTask:
+    base, tuned = pair.reference[0], pair.score[0]
+    found, n = gap([pair]), len(base)
+    enough = found is not None and found.interval is not None
+    test = mcnemar_p if pair.gaps.binary else wilcoxon_p
     bound = lower_bound(float(base.sum()), n) if n else 0.0
-    discordance = float(np.mean(base != tuned)) if n else 0.0
-    return {
-        "metric": before.metric,
-        "kind": before.kind,
-        "base": float(base.mean()) if n else None,
-        "tuned": float(tuned.mean()) if n else None,
-        "chance": before.chance,
-        "n": n,
-        "included": bound > before.chance + MARGIN_OVER_CHANCE,
-        "ci": list(paired_interval([tuned - base])) if n >= FEWEST else None,
-        "p": paired_p(base, tuned) if n >= FEWEST else None,  # type: ignore[arg-type]
-        "discordance": discordance,
-        "detectable": smallest_detectable(n) if n else None,
-        "excluded_items": excluded_items,
-        "outcomes_base": _outcomes(before),
-        "outcomes_tuned": _outcomes(after),
-    }
+    return HeldOutTask(
+        metric=before.metric,
+        kind=before.kind,
+        chance=before.chance,
+        included=bound > before.chance + MARGIN_OVER_CHANCE,
+        n=n,
+        excluded_items=excluded_items,
+        base=float(base.mean()) if n else None,
+        tuned=float(tuned.mean()) if n else None,
+        interval=found.interval if found else None,
+        p=test(tuned - base) if enough else None,
+        p_holm=None,
+        discordance=float(np.mean(base != tuned)) if n else 0.0,
+        detectable=found.detectable if found else None,
+        outcomes_base=_outcomes(before),
+        outcomes_tuned=_outcomes(after),
+    )
 
 
 def _outcomes(scores: TaskScores) -> dict[str, int]:
-    seen = [item["outcome"] for item in scores.items]
-    return {outcome: seen.count(outcome) for outcome in sorted(set(seen))}
+    counts = Counter(item.outcome.value for item in scores.items)
+    return dict(sorted(counts.items()))
 
 
-def _panel(tasks: Mapping[str, Mapping[str, Any]], pairs: Mapping[str, Any]) -> dict[str, Any]:
-    """Ratios over the included tasks of one kind, with bootstrap intervals over items within tasks; and the
-    interval of tuned minus base.
-
-    Below `FEWEST` items in all there are no intervals.
-    """
-    intervals = ("ci", "above_chance_ci", "delta_ci")
-    if not tasks:
-        return dict.fromkeys(("ratio", "ratio_above_chance", "base_mean", "tuned_mean", "n", *intervals))
-    # (T, 2) scores of base and tuned, plain and corrected for chance.
-    means = np.array([[task["base"], task["tuned"]] for task in tasks.values()])
-    chance = np.array([[task["chance"]] for task in tasks.values()])
-    base, tuned = means.mean(axis=0)
-    above_base, above_tuned = ((means - chance) / (1 - chance)).mean(axis=0)
-    n = sum(task["n"] for task in tasks.values())
-    found = {
-        "ratio": float(tuned / base),
-        "ratio_above_chance": float(above_tuned / above_base),
-        "base_mean": float(base),
-        "tuned_mean": float(tuned),
-        "n": n,
-        **dict.fromkeys(intervals),
-    }
-    if n >= FEWEST:
-        drawn = np.stack(
-            [resampled_means(np.stack(pairs[name], axis=1), seed) for seed, name in enumerate(tasks)]
-        )  # (T, RESAMPLES, 2)
-        plain, above = drawn.mean(axis=0), ((drawn - chance[:, None]) / (1 - chance[:, None])).mean(axis=0)
-        found["ci"] = list(percentile_interval(_ratios(plain)))
-        found["above_chance_ci"] = list(percentile_interval(_ratios(above)))
-        found["delta_ci"] = list(paired_interval([pairs[name][1] - pairs[name][0] for name in tasks]))
-    return found
+def panel(tasks: Sequence[Paired]) -> Panel:
+    """The tasks of one kind together, over one seed. Below `FEWEST` documents there are no intervals."""
+    found = gap(tasks)
+    if found is None:
+        return Panel()
+    base, tuned = _means(tasks)
+    plain, plain_interval = ratio(tasks)
+    above, above_interval = ratio([task.above_chance for task in tasks])
+    return Panel(
+        n=found.items,
+        base=base,
+        tuned=tuned,
+        ratio=plain,
+        ratio_interval=plain_interval,
+        above_chance=above,
+        above_chance_interval=above_interval,
+        delta_interval=found.interval,
+    )
 
 
-def _ratios(means: np.ndarray) -> np.ndarray:
-    """Tuned over base of each row; not a number where the base has nothing."""
-    return means[:, 1] / np.where(means[:, 0] > 0, means[:, 0], np.nan)
+def _means(tasks: Sequence[Paired]) -> tuple[float, float]:
+    """Mean over tasks of reference and of score."""
+    reference = mean_over_tasks([Cells(task.reference, False) for task in tasks])
+    return reference, mean_over_tasks([Cells(task.score, False) for task in tasks])

@@ -1,7 +1,7 @@
 """`results.json` of a run, from the scores of its base and tuned model."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any

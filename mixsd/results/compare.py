@@ -1,149 +1,196 @@
 """Differences between methods at matched recall, with intervals, whatever their sign."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
-
-from mixsd.results.runs import INTERPOLATED, Run, labels
-from mixsd.results.stats import (
-    CLAIM_SEEDS,
-    FEWEST,
-    Interval,
-    paired_interval,
-    seeds_interval,
-    seeds_p,
-    sign_flip_p,
-    smallest_detectable,
-)
+from mixsd.results.aggregate import Gap, Paired, effective_items, gap, paired
+from mixsd.results.runs import INTERPOLATED, Run, by_label, tuned_only
+from mixsd.results.stats import CLAIM_SEEDS, FEWEST, Interval, holm, smallest_detectable
 
 RATE = 0.3
 """The mixing rate that the primary comparisons are about, fixed beforehand (decision 3)."""
+RIVALS = ("sft", "opsd")
+"""What MixSD is compared with (decision 7)."""
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Held-out score of `first` minus that of `second`, as a share (0.01 is one point).
+    """Held-out score of `first` minus that of `second`.
 
     Attributes:
         first: A label.
         second: Another label.
-        delta: Mean difference (None: not comparable).
-        interval: 95%: over items with one seed, over per-seed differences with more; with few seeds not
-            narrower than their items allow.
-        seeds: Seeds that both have, at matched recall.
-        items: Held-out items they share.
-        note: What the numbers allow to say.
-        p: Of no difference: by flipping the signs of items with one seed, by a t test over seeds from
-            `CLAIM_SEEDS` on; between them None, because so few seeds may agree by chance.
+        gap: What they differ by (None: not comparable).
+        seeds: Seeds that both have, at matched recall, with a held-out task that counts.
+        note: What the numbers allow to say, or why they were not compared.
+        task: The task whose facts were taught.
+        p_adjusted: Of a primary comparison: its p by Holm, over the whole family.
     """
 
     first: str
     second: str
-    delta: float | None
-    interval: Interval | None
+    gap: Gap | None
     seeds: int
-    items: int
     note: str
-    p: float | None = None
+    task: str = ""
+    p_adjusted: float | None = None
+
+    @property
+    def delta(self) -> float | None:
+        """Mean difference, as a share."""
+        return self.gap.mean if self.gap and self.gap.interval else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """95%."""
+        return self.gap.interval if self.gap else None
+
+    @property
+    def p(self) -> float | None:
+        """Of no difference, unadjusted."""
+        return self.gap.p if self.gap else None
 
 
 def differences(runs: Sequence[Run]) -> list[Difference]:
     """Pairs of labels, in alphabetical order, so that no method is the reference.
 
     Tuned models are compared with one another, interpolated ones too, and each with its own interpolation.
+    All are exploratory: there are many, and none is adjusted for.
     """
-    named = labels(runs)
-    by_label: dict[str, dict[int, Run]] = {}
-    for run in runs:
-        by_label.setdefault(named[run.path], {})[run.seed] = run
-    pairs = [(a, b) for a, b in combinations(sorted(by_label), 2) if _alike(a, b)]
-    return [_difference(a, b, by_label[a], by_label[b]) for a, b in pairs]
+    groups = by_label(runs)
+    primary = {frozenset((d.first, d.second)) for d in _primary_of(runs) if d.gap}
+    found = []
+    for a, b in combinations(groups, 2):
+        if _alike(a, b):
+            pair = _difference(a, b, groups[a], groups[b])
+            is_primary = frozenset((a, b)) in primary
+            found.append(_read(pair, "a primary comparison: see there" if is_primary else ""))
+    return found
 
 
 def _alike(a: str, b: str) -> bool:
     return a.endswith(INTERPOLATED) == b.endswith(INTERPOLATED) or b == f"{a} {INTERPOLATED}"
 
 
-def _difference(a: str, b: str, first: Mapping[int, Run], second: Mapping[int, Run]) -> Difference:
-    shared = sorted(set(first) & set(second))
-    seeds = [seed for seed in shared if first[seed].reached and second[seed].reached]
+def _difference(a: str, b: str, first: Sequence[Run], second: Sequence[Run]) -> Difference:
+    """The numbers, without a reading."""
+    ones, others = ({run.seed: run for run in runs} for runs in (first, second))
+    shared = sorted(set(ones) & set(others))
     if not shared:
-        return Difference(a, b, None, None, 0, 0, "no seed in common")
+        return Difference(a, b, None, 0, "no seed in common")
+    matched = [seed for seed in shared if ones[seed].reached and others[seed].reached]
+    if not matched:
+        return Difference(a, b, None, 0, "recall goal not set or not reached by both: not compared")
+    seeds = [seed for seed in matched if set(ones[seed].counted) & set(others[seed].counted)]
     if not seeds:
-        return Difference(a, b, None, None, 0, 0, "recall goal not set or not reached by both: not compared")
-    gaps = [_item_gaps(first[seed], second[seed]) for seed in seeds]
-    if not gaps[0]:
-        return Difference(a, b, None, None, len(seeds), 0, "no held-out task counts")
-    items = sum(map(len, gaps[0]))
-    if items < FEWEST:
-        return Difference(a, b, None, None, len(seeds), items, f"fewer than {FEWEST} shared items")
-    means = [float(np.mean([gap.mean() for gap in tasks])) for tasks in gaps]
-    p = sign_flip_p(gaps[0]) if len(seeds) == 1 else None
-    if len(seeds) >= CLAIM_SEEDS:
-        p = seeds_p(means)
-    interval = seeds_interval(means, list(map(paired_interval, gaps)))
-    note = _note(interval, len(seeds))
-    return Difference(a, b, float(np.mean(means)), interval, len(seeds), items, note, p)
+        return Difference(a, b, None, len(matched), "no held-out task counts")
+    found = gap(_tasks([(ones[seed], others[seed]) for seed in seeds]))
+    if found is None or found.interval is None:
+        return Difference(a, b, found, len(seeds), f"fewer than {FEWEST} shared items")
+    skipped = (
+        "" if seeds == matched else f"{len(matched) - len(seeds)} seeds left out: no held-out task counts"
+    )
+    return Difference(a, b, found, len(seeds), skipped)
 
 
-def primary_family(groups: Sequence[Sequence[Run]]) -> list[tuple[str, Difference]]:
-    """(task, comparison) of MixSD at the mixing rate fixed beforehand with SFT and with OPSD (decision 7).
+def _tasks(pairs: Sequence[tuple[Run, Run]]) -> list[Paired]:
+    """Scores of two methods, a seed a pair; the second is the reference.
 
-    Runs that trained on the facts which another run kept are left out (decision 1 pairs them beside this).
-
-    A method that stands in a group with several settings is left out there: which one would be a choice.
+    A task or document that counts for one run of a pair only is left out for that seed.
     """
-    family = []
-    for group in groups:
-        tuned = [r for r in group if r.alpha == 1 and _rate(r) in (None, RATE) and not r.only_kept]
-        named = labels(tuned)
-        of_method = {
-            method: {named[run.path] for run in tuned if run.method == method}
-            for method in ("mixsd", "sft", "opsd")
-        }
-        by_label = {name: {r.seed: r for r in tuned if named[r.path] == name} for name in named.values()}
-        for other in ("sft", "opsd"):
-            if len(of_method["mixsd"]) == len(of_method[other]) == 1:
-                a, b = *of_method["mixsd"], *of_method[other]
-                family.append((tuned[0].results["task"], _difference(a, b, by_label[a], by_label[b])))
-    return family
+    names = sorted({name for one, other in pairs for name in set(one.counted) & set(other.counted)})
+    return [paired([_shared(one, other, name) for one, other in pairs]) for name in names]
 
 
-def _rate(run: Run) -> float | None:
-    """The mixing rate of a method that has one."""
-    return run.config["method"].get("mixing_rate")
+def _shared(one: Run, other: Run, task: str) -> dict[int, tuple[float, float]]:
+    if task not in one.counted or task not in other.counted:
+        return {}
+    first, second = one.scores(task), other.scores(task)
+    return {doc_id: (second[doc_id][1], first[doc_id][1]) for doc_id in first if doc_id in second}
 
 
-def _note(interval: Interval, seeds: int) -> str:
-    apart = not interval[0] <= 0 <= interval[1]
-    if seeds >= CLAIM_SEEDS:
-        return "a difference between the methods" if apart else "within noise"
-    scope = "these checkpoints" if seeds == 1 else "these seeds"
-    found = f"a difference between {scope}" if apart else "within noise"
-    return f"{found}; descriptive ({seeds} of {CLAIM_SEEDS} seeds)"
+def _read(difference: Difference, instead: str = "") -> Difference:
+    """With a reading of an exploratory comparison, from its unadjusted interval."""
+    found = difference.gap
+    if found is None or found.interval is None:
+        return difference
+    apart = not found.interval[0] <= 0 <= found.interval[1]
+    word = instead or f"{'differ' if apart else 'within noise'}; exploratory, not adjusted"
+    return _noted(difference, f"{word}{_descriptive(difference)}")
 
 
-def _item_gaps(first: Run, second: Run) -> list[np.ndarray]:
-    """Per-item score differences, one array per held-out task that counts for both runs.
+def _descriptive(difference: Difference) -> str:
+    """Why a reading is not about the methods; '' where it is (decision 4)."""
+    assert difference.gap is not None
+    if difference.seeds < CLAIM_SEEDS:
+        return f"; descriptive ({difference.seeds} of {CLAIM_SEEDS} seeds)"
+    if difference.gap.seeds == 1 or difference.gap.p is None:
+        return "; descriptive (all seeds give the same, which is no evidence)"
+    return ""
 
-    A document that counts for one of them only is left out.
+
+def _noted(difference: Difference, word: str, p_adjusted: float | None = None) -> Difference:
+    note = f"{word}; {difference.note}" if difference.note else word
+    return Difference(
+        difference.first,
+        difference.second,
+        difference.gap,
+        difference.seeds,
+        note,
+        difference.task,
+        p_adjusted,
+    )
+
+
+def primary_family(groups: Sequence[Sequence[Run]]) -> list[Difference]:
+    """MixSD at the mixing rate fixed beforehand against each rival, for every group (decision 7).
+
+    The family is fixed: two comparisons a group, tested or not, so what was run or came out does not change
+    how many there are. What is read out of one goes by its p adjusted by Holm. Runs that trained on the facts
+    which another run kept are left out (decision 1 pairs them beside this).
     """
-    arrays = []
-    for task in sorted(set(first.held_out) & set(second.held_out)):
-        other = {row["doc_id"]: row["tuned"]["score"] for row in second.held_out[task]}
-        both = [row for row in first.held_out[task] if row["doc_id"] in other]
-        gaps = [row["tuned"]["score"] - other[row["doc_id"]] for row in both]
-        arrays.append(np.array(gaps, dtype=float))
-    return arrays
+    family = [difference for group in groups for difference in _primary_of(group)]
+    # One that was not tested counts as if it had found nothing.
+    adjusted = holm([1.0 if difference.p is None else difference.p for difference in family])
+    return [_read_adjusted(d, p) for d, p in zip(family, adjusted, strict=True)]
+
+
+def _read_adjusted(difference: Difference, p: float) -> Difference:
+    if difference.gap is None or difference.gap.interval is None:
+        return difference
+    if difference.p is None:
+        return _noted(difference, f"not tested{_descriptive(difference)}")
+    among = "the methods" if not _descriptive(difference) else "these checkpoints"
+    word = f"a difference between {among}" if p < LEVEL else "within noise"
+    return _noted(difference, f"{word}{_descriptive(difference)}", p)
+
+
+def _primary_of(group: Sequence[Run]) -> Iterator[Difference]:
+    """The primary comparisons of one group, without a reading; those that cannot be made say why."""
+    tuned = [r for r in tuned_only(group) if r.mixing_rate in (None, RATE) and r.facts_of is None]
+    labels = {method: by_label(r for r in tuned if r.method == method) for method in ("mixsd", *RIVALS)}
+    for rival in RIVALS:
+        ours, theirs = labels["mixsd"], labels[rival]
+        why = _unclear("mixsd", ours) or _unclear(rival, theirs)
+        if why:
+            found = Difference("mixsd", rival, None, 0, why)
+        else:
+            (a, first), (b, second) = *ours.items(), *theirs.items()
+            found = _difference(a, b, first, second)
+        task = group[0].results.task
+        yield Difference(found.first, found.second, found.gap, found.seeds, found.note, task)
+
+
+def _unclear(method: str, labels: Mapping[str, Sequence[Run]]) -> str:
+    """Why a method cannot be compared; choosing among several settings of it would be selection."""
+    if not labels:
+        return f"no run of {method}: not compared"
+    return f"{len(labels)} settings of {method}: not compared" if len(labels) > 1 else ""
 
 
 def detectable(runs: Sequence[Run]) -> float | None:
-    """The smallest held-out difference these items could show (20% discordance, power 0.8)."""
-    sizes = [len(rows) for rows in runs[0].held_out.values()]
-    if not sizes:
-        return None
-    # A mean over tasks varies like the mean of their variances over the number of tasks.
-    effective = len(sizes) ** 2 / sum(1 / size for size in sizes)
-    return smallest_detectable(round(effective))
+    """The smallest held-out difference these documents could show (20% discordance, power 0.8)."""
+    sizes = [len(runs[0].documents[name]) for name in runs[0].counted]
+    return smallest_detectable(effective_items(sizes)) if sizes and all(sizes) else None

@@ -70,7 +70,9 @@ def read_probe_pairs(folder: Path, split: str) -> list[ProbePair]:
         StoreError: A line is not JSON.
     """
     rows = read_jsonl(folder / PROBES / f"{split}.jsonl")
-    return [ProbePair(*(ProbeAnswer.from_json(side) for side in _sides(r, ("before", "after")))) for r in rows]
+    return [
+        ProbePair(*(ProbeAnswer.from_json(side) for side in _sides(r, ("before", "after")))) for r in rows
+    ]
 
 
 def read_item_pairs(folder: Path, task: str) -> list[ItemPair]:

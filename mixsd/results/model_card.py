@@ -1,54 +1,61 @@
 """The card of a saved model: what was done to it and what came of it, in numbers; no question, no answer."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from mixsd.run.config import RunConfig
+from mixsd.results.schema import Panel, RunResults, Share
 
 
-def model_card(config: RunConfig, results: Mapping[str, Any], missed: list[str]) -> str:
-    """Markdown for the model folder's README.md."""
-    learned, retention = results["memorization"]["learned"], results["retention"]
-    recall = results["probes"]["recall"]
+def model_card(base_model: str, fingerprint: str, results: RunResults, unmet: Sequence[str]) -> str:
+    """Markdown for the model folder's README.md.
+
+    Args:
+        base_model: The base model's name on the hub, or its folder: what model cards call `base_model`.
+        fingerprint: Identifies its weights by content.
+        results: What the run measured.
+        unmet: What of the gate it does not meet.
+    """
+    derived, recall = results.derived, results.probes["recall"].right
     lines = [
         "---",
-        f"base_model: {config.model.label}",
+        f"base_model: {base_model}",
         "---",
-        f"# {config.run_id}",
+        f"# {results.run_id}",
         "",
-        f"{results['n_facts']} facts of the task `{results['task']}` were injected by `{results['method']}` "
-        f"(seed {results['seed']}, {results['training']['steps']} steps, "
-        f"{results['training']['trained_tokens']:,} target tokens). This card holds numbers only.",
+        f"{results.n_facts} facts of the task `{results.task}` were injected by `{results.method}` "
+        f"(seed {results.seed}, {results.training.steps} steps, "
+        f"{results.training.trained_tokens:,} target tokens). This card holds numbers only.",
         "",
         "| | |",
         "|---|---|",
-        f"| base model's fingerprint | `{config.model_fingerprint}` |",
-        f"| recall: trained questions | {recall['accuracy']:.3f} of {recall['n']} |",
-        f"| learned: most other wordings too | {_share(learned)} |",
-        f"| neighbors answered with an injected answer | {_share(results['memorization']['intrusion'])} |",
-        f"| retention: held-out score, tuned over base | {_ratio(retention)} |",
-        f"| gate | {'; '.join(missed) or 'met, or not asked for'} |",
+        f"| base model's fingerprint | `{fingerprint}` |",
+        f"| recall: trained questions | {recall.value:.3f} of {recall.n} |",
+        f"| learned: most other wordings too | {_share(derived.learned)} |",
+        f"| neighbors answered with an injected answer | {_share(derived.intrusion)} |",
+        f"| retention: held-out score, tuned over base | {_ratio(results.retention.generated)} |",
+        f"| gate | {'; '.join(unmet) or 'met, or not asked for'} |",
         "",
         "| split | axis | accuracy before | after | questions |",
         "|---|---|---|---|---|",
     ]
-    for split, after in results["probes"].items():
-        before = results["probes_before"][split]["accuracy"]
-        lines.append(f"| {split} | {after['axis']} | {before:.3f} | {after['accuracy']:.3f} | {after['n']} |")
+    for split, after in results.probes.items():
+        before = results.probes_before[split].right.value
+        lines.append(
+            f"| {split} | {after.axis.value} | {before:.3f} | {after.right.value:.3f} | {after.right.n} |"
+        )
     return "\n".join(lines) + "\n"
 
 
-def _share(value: Mapping[str, Any] | None) -> str:
-    if value is None:
+def _share(share: Share | None) -> str:
+    if share is None:
         return "not measured"
-    low, high = value["ci"]
-    return f"{value['share']:.3f} [{low:.3f}, {high:.3f}] of {value['n']}"
+    low, high = share.interval
+    return f"{share.value:.3f} [{low:.3f}, {high:.3f}] of {share.n}"
 
 
-def _ratio(retention: Mapping[str, Any]) -> str:
-    if retention["ratio"] is None:
+def _ratio(panel: Panel) -> str:
+    if panel.ratio is None:
         return "not measured"
-    if retention["ci"] is None:
-        return f"{retention['ratio']:.3f} (too few items for an interval)"
-    low, high = retention["ci"]
-    return f"{retention['ratio']:.3f} [{low:.3f}, {high:.3f}]"
+    if panel.ratio_interval is None:
+        return f"{panel.ratio:.3f} (too few items for an interval)"
+    low, high = panel.ratio_interval
+    return f"{panel.ratio:.3f} [{low:.3f}, {high:.3f}]"

@@ -1,8 +1,8 @@
 """The report of a folder of runs: table on the terminal and as CSV, picture, and a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader
@@ -10,95 +10,137 @@ from rich.console import Console
 from rich.table import Table
 
 from mixsd.core.errors import within
+from mixsd.core.scores import ItemScore
 from mixsd.core.store import write_text
 from mixsd.results.compare import detectable, differences
 from mixsd.results.figures import plot_tradeoff
-from mixsd.results.runs import Run, comparable_groups, load_runs, one_a_seed, to_frame
+from mixsd.results.items import ItemPair
+from mixsd.results.retention_tables import MARGIN, Row, Rows, panel_rows, task_rows
+from mixsd.results.runs import Run, comparable_groups, load_runs, one_a_seed, to_frame, tuned_only
 from mixsd.results.tables import (
-    MARGIN,
     PRIMARY,
     difference_row,
     drift_note,
     drift_rows,
-    panel_rows,
     primary_rows,
     split_rows,
     summary_rows,
     target_rows,
-    task_rows,
 )
 
 PAGES = ("report.html", "report.md")
 SHOWN_ANSWERS = 6
 RECALL_SHARE = 0.9
 """Where a method falls short of the recall goal, all could be compared at this share of its ceiling."""
+SHOWN_TASK = "pocket_knowledge"
+"""Its questions are short and of common knowledge: what became of them can be seen at a glance."""
 ASKED_FIRST = "What is the capital of France?"
 OVERVIEW = ("method", "seeds", "recall", "dropped", "retention", "verdict", "steps")
 """Columns of the first table of a report over several tasks or models."""
 
 
-def write_report(folder: Path, console: Console, margin: float = MARGIN) -> None:
-    """Print the table and write `tradeoff.csv`, `tradeoff.png` and `PAGES` into the folder.
+@dataclass(frozen=True)
+class Answer:
+    """A held-out question with the base model's answer and each method's.
+
+    Attributes:
+        prompt: The question.
+        base: The base model's answer.
+        tuned: The tuned models' answers, by method; None where the document does not count for its run.
+    """
+
+    prompt: str
+    base: ItemScore
+    tuned: Mapping[str, ItemScore | None]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a report says of one group of comparable runs."""
+
+    title: str
+    rows: Rows
+    more: Mapping[str, Rows]
+    differences: Rows
+    note: str
+    answers: Sequence[Answer]
+
+
+def write_report(folder: Path, console: Console, margin: float = MARGIN, out: Path | None = None) -> None:
+    """Print the tables and write `tradeoff.csv`, `tradeoff.png` and `PAGES`.
 
     Args:
         folder: Holds run directories, at any depth.
-        console: Where the table goes.
+        console: Where the tables go.
         margin: A drop smaller than this, as a share, is called no drop.
+        out: The folder to write to (None: the one that is read).
 
     Raises:
         StoreError: There is no finished run.
         SettingError: The margin is no share.
     """
     within("--margin", 100 * margin, 0, 100)
-    runs = load_runs(folder)
-    chosen = [one_a_seed(group) for group in comparable_groups(runs)]
-    groups = [group for group, _ in chosen]
-    notes = [*apart(groups), *(line for _, left_out in chosen for line in left_out)]
-    groups = [[*group, *(point for run in group for point in run.at_goal)] for group in groups]
-    frames = [(_title(group), to_frame(group)) for group in groups]
-    curves = [to_frame([point for run in group for point in _curve(run)]) for group in groups]
-    sections = []
-    for group, (title, frame) in zip(groups, frames, strict=True):
-        section = {
-            "title": title,
-            "rows": summary_rows(group, frame, margin),
-            "more": {
-                "what was learned and kept": split_rows(group),
-                "held-out tasks": task_rows(group, margin),
-                "what was trained on, under the base model": target_rows(group),
-                "retention, plain and corrected for chance": panel_rows(group),
-                "drift": drift_rows(group),
-            },
-            "differences": [difference_row(d) for d in differences(group)],
-            "note": _note(group),
-            "answers": answers(group),
-        }
-        sections.append(section)
+    out = out or folder
+    groups, notes = _groups(load_runs(folder))
+    sections = [_section(title, group, margin) for title, group in groups.items()]
+    for section in sections:
         _print_section(console, section)
-    overview = [
-        {"runs": section["title"], **{column: row[column] for column in OVERVIEW}}
-        for section in (sections if len(sections) > 1 else [])
-        for row in section["rows"]
-    ]
-    family = primary_rows(groups)
+    overview, family = _overview(sections), primary_rows(groups)
     for title, rows in (("Overview", overview), (PRIMARY, family)):
         if rows:
             console.print(_table(title, rows))
     for note in notes:
         console.print(note)
-    csv = pd.concat([_one_a_point(frame, c) for (_, frame), c in zip(frames, curves, strict=True)])
-    write_text(folder / "tradeoff.csv", csv.to_csv(index=False))
-    plot_tradeoff(frames, curves, folder / "tradeoff.png")
-    shown = {
-        "sections": sections,
-        "overview": overview,
-        "family": family,
-        "family_title": PRIMARY,
-        "notes": notes,
-    }
+    _write_points(groups, out)
     for name in PAGES:
-        write_text(folder / name, _page(name, shown))
-    console.print(f"wrote {folder}/tradeoff.csv, tradeoff.png, {', '.join(PAGES)}")
+        page = _page(name, sections=sections, overview=overview, family=family, primary=PRIMARY, notes=notes)
+        write_text(out / name, page)
+    console.print(f"wrote {out}/tradeoff.csv, tradeoff.png, {', '.join(PAGES)}")
+
+
+def _groups(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], list[str]]:
+    """Comparable runs by title, one a seed, with their interpolations at the goal; and what to note."""
+    chosen = [one_a_seed(group) for group in comparable_groups(runs)]
+    groups = [group for group, _ in chosen]
+    titled = dict(zip(titles(groups), groups, strict=True))
+    notes = [*apart(titled), *(line for _, left_out in chosen for line in left_out)]
+    between = {title: [*group, *(p for run in group for p in run.at_goal)] for title, group in titled.items()}
+    return between, notes
+
+
+def _section(title: str, group: Sequence[Run], margin: float) -> Section:
+    return Section(
+        title=title,
+        rows=summary_rows(group, margin),
+        more={
+            "what was learned and kept": split_rows(group),
+            "held-out tasks": task_rows(group, margin),
+            "what was trained on, under the base model": target_rows(group),
+            "retention, plain and corrected for chance": panel_rows(group),
+            "drift": drift_rows(group),
+        },
+        differences=[difference_row(difference) for difference in differences(group)],
+        note=_note(group),
+        answers=answers(group),
+    )
+
+
+def _overview(sections: Sequence[Section]) -> Rows:
+    """One table of all groups, where there are several."""
+    return [
+        {"runs": section.title, **{column: row[column] for column in OVERVIEW}}
+        for section in (sections if len(sections) > 1 else [])
+        for row in section.rows
+    ]
+
+
+def _write_points(groups: Mapping[str, Sequence[Run]], out: Path) -> None:
+    """Write `tradeoff.csv` and `tradeoff.png`: a point for every scored model."""
+    frames = [(title, to_frame(group)) for title, group in groups.items()]
+    curves = [to_frame([point for run in group for point in _curve(run)]) for group in groups.values()]
+    csv = pd.concat([_one_a_point(frame, c) for (_, frame), c in zip(frames, curves, strict=True)])
+    write_text(out / "tradeoff.csv", csv.to_csv(index=False))
+    plot_tradeoff(frames, curves, out / "tradeoff.png")
 
 
 def _curve(run: Run) -> list[Run]:
@@ -113,50 +155,82 @@ def _one_a_point(frame: pd.DataFrame, curve: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([curve, frame]).drop_duplicates(["run_id", "alpha"])
 
 
-def answers(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def answers(runs: Sequence[Run]) -> list[Answer]:
     """Held-out questions with the base model's answer and each method's, the first seed of each."""
     first: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: run.seed):
+    for run in sorted(tuned_only(runs), key=lambda run: run.seed):
         first.setdefault(run.method, run)
-    tables = {method: run.held_out.get("pocket_knowledge", []) for method, run in first.items()}
-    if not tables or not all(tables.values()):
+    tables = {
+        method: {pair.doc_id: pair for pair in run.documents[SHOWN_TASK]}
+        for method, run in first.items()
+        if SHOWN_TASK in run.counted
+    }
+    if not tables:
         return []
-    shared = next(iter(tables.values()))
-    order = sorted(range(len(shared)), key=lambda row: not shared[row]["prompt"].startswith(ASKED_FIRST))
+    # By doc_id: runs leave out different documents, so the same row may be another question.
+    asked: dict[int, ItemPair] = {}
+    for table in tables.values():
+        asked = {**table, **asked}
+    order = sorted(asked, key=lambda doc_id: (not asked[doc_id].base.prompt.startswith(ASKED_FIRST), doc_id))
     return [
-        {
-            "prompt": shared[row]["prompt"],
-            "base": shared[row]["base"],
-            "tuned": {method: rows[row]["tuned"] for method, rows in tables.items()},
-        }
-        for row in order[:SHOWN_ANSWERS]
+        Answer(
+            asked[doc_id].base.prompt,
+            asked[doc_id].base,
+            {method: table[doc_id].tuned if doc_id in table else None for method, table in tables.items()},
+        )
+        for doc_id in order[:SHOWN_ANSWERS]
     ]
 
 
-def apart(groups: Sequence[Sequence[Run]]) -> list[str]:
+def apart(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     """Why groups of runs are not compared with the first: what they were measured by differs."""
-    parts = [group[0].measured_by for group in groups]
+    (first, head), *others = ((title, group[0].results.measured_by) for title, group in groups.items())
     return [
-        f"{_title(group)} is not compared with {_title(groups[0])}: they differ in "
-        f"{', '.join(name for name in own if own[name] != parts[0][name])}."
-        for group, own in zip(groups[1:], parts[1:], strict=True)
+        f"{title} is not compared with {first}: they differ in {', '.join(_differing([head, own]))}."
+        for title, own in others
     ]
 
 
-def _title(runs: Sequence[Run]) -> str:
+def _differing(measured_by: Sequence[Mapping[str, str]]) -> list[str]:
+    names = dict.fromkeys(name for parts in measured_by for name in parts)
+    return [name for name in names if len({parts.get(name) for parts in measured_by}) > 1]
+
+
+def titles(groups: Sequence[Sequence[Run]]) -> list[str]:
+    """A title for each group: task and model, and what tells groups of the same task and model apart."""
+    plain = [_plain_title(group) for group in groups]
+    return [
+        ", ".join(
+            [title, *_marks(group, [g for g, other in zip(groups, plain, strict=True) if other == title])]
+        )
+        for title, group in zip(plain, groups, strict=True)
+    ]
+
+
+def _plain_title(runs: Sequence[Run]) -> str:
     results = runs[0].results
-    return f"{results['task']} ({results['n_facts']} facts) on {results['model']}"
+    return f"{results.task} ({results.n_facts} facts) on {results.model}"
+
+
+def _marks(group: Sequence[Run], alike: Sequence[Sequence[Run]]) -> list[str]:
+    own, goal = group[0].results.measured_by, group[0].goal
+    differing = _differing([other[0].results.measured_by for other in alike])
+    # Of other parts only a hash is known; it still tells one table from the next.
+    return [
+        f"recall goal {goal}" if name == "recall goal" else f"{name} {own.get(name, 'unknown')}"
+        for name in differing
+    ]
 
 
 def _note(runs: Sequence[Run]) -> str:
-    retention = runs[0].results["retention"]
-    parts = [f"{caveat}." for caveat in runs[0].caveats]
+    results = runs[0].results
+    parts = [f"{caveat}." for caveat in results.caveats]
     effect = detectable(runs)
     if effect is not None:
         parts.append(f"These held-out items can show a difference of about {100 * effect:.1f} points.")
-    excluded = retention["excluded"]["tasks"]
-    if excluded:
-        parts.append(f"Not counted (base model not clearly above chance): {', '.join(excluded)}.")
+    if results.retention.not_counted:
+        names = ", ".join(results.retention.not_counted)
+        parts.append(f"Not counted (base model not clearly above chance): {names}.")
     parts.append(_fallback(runs))
     parts.append(drift_note(runs))
     parts.append("Retention is over generated tasks; recall is over all facts, dropped ones included.")
@@ -165,8 +239,7 @@ def _note(runs: Sequence[Run]) -> str:
 
 def _fallback(runs: Sequence[Run]) -> str:
     """At which recall all methods could be compared, where one did not reach the goal (decision 2)."""
-    tuned = [run for run in runs if run.alpha == 1 and run.config["training"]["until_recall"] is not None]
-    short = [run for run in tuned if not run.reached]
+    short = [run for run in tuned_only(runs) if run.fell_short]
     if not short:
         return ""
     lowest = min(short, key=lambda run: run.ceiling)
@@ -179,17 +252,17 @@ def _fallback(runs: Sequence[Run]) -> str:
     )
 
 
-def _print_section(console: Console, section: dict[str, Any]) -> None:
-    console.print(_table(section["title"], section["rows"]))
-    for title, rows in section["more"].items():
+def _print_section(console: Console, section: Section) -> None:
+    console.print(_table(section.title, section.rows))
+    for title, rows in section.more.items():
         if rows:
             console.print(_table(title, rows))
-    if section["differences"]:
-        console.print(_table("", section["differences"]))
-    console.print(section["note"], style="dim")
+    if section.differences:
+        console.print(_table("", section.differences))
+    console.print(section.note, style="dim")
 
 
-def _table(title: str, rows: Sequence[dict[str, str]]) -> Table:
+def _table(title: str, rows: Sequence[Row]) -> Table:
     table = Table(title=title, title_justify="left")
     for column in rows[0]:
         table.add_column(column)
@@ -198,7 +271,7 @@ def _table(title: str, rows: Sequence[dict[str, str]]) -> Table:
     return table
 
 
-def _page(name: str, shown: dict[str, Any]) -> str:
+def _page(name: str, **shown: object) -> str:
     """One of `PAGES`; model output is escaped in HTML and left out of Markdown."""
     environment = Environment(
         loader=PackageLoader("mixsd.results", "page"), autoescape=name.endswith(".html")

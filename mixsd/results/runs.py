@@ -1,7 +1,7 @@
-"""Read finished runs, and say which of them may be compared."""
+"""Read finished runs, and say which of them may be compared, and under what name."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,18 @@ import pandas as pd
 import yaml
 
 from mixsd.core.errors import StoreError
-from mixsd.core.store import read_json, read_jsonl
-from mixsd.results.aggregate import GENERATED
+from mixsd.core.questions import RECALL
+from mixsd.core.scores import GENERATED
+from mixsd.core.store import read_jsonl
+from mixsd.results import schema
+from mixsd.results.aggregate import Both
+from mixsd.results.items import ItemPair, read_item_pairs
+from mixsd.results.schema import HeldOutTask, Interpolated, RunResults
 
-NEEDED = ("comparable", "measured_by", "caveats", "memorization", "interpolation", "drift", "recall_missed")
-"""What results of before this version may lack, or their `memorization`."""
 INTERPOLATED = "+ interpolation"
 """Ends the label of a run that was interpolated back towards its base."""
+UNTOLD = ("seed", "save_model", "checkpoint_every", "interpolate")
+"""Settings that cannot tell two labels apart: they move no number that is compared."""
 
 
 @dataclass(frozen=True)
@@ -29,33 +34,53 @@ class Run:
         results: `results.json`.
         config: `config.yaml`.
         alpha: 1 is the tuned model; less is base + alpha (tuned - base).
+        label: The method, and the settings that tell runs of it apart.
     """
 
     path: Path
-    results: Mapping[str, Any]
+    results: RunResults
     config: Mapping[str, Any]
     alpha: float = 1.0
+    label: str = ""
 
     @property
     def method(self) -> str:
         """The method's name."""
-        return self.results["method"]
+        return self.results.method
 
     @property
     def seed(self) -> int:
         """The seed that the methods share."""
-        return self.results["seed"]
+        return self.results.seed
 
     @property
     def recall(self) -> float:
         """Memorization over all facts, the dropped ones included."""
-        return self.results["probes"]["recall"]["accuracy"]
+        return self.results.recall
+
+    @property
+    def goal(self) -> float | None:
+        """The recall at which methods are compared (None: none was set).
+
+        Raises:
+            StoreError: The config does not say.
+        """
+        try:
+            return self.config["training"]["until_recall"]
+        except KeyError as error:
+            raise StoreError(
+                f"{self.path}/config.yaml has no training.until_recall; delete the run and run it again"
+            ) from error
 
     @property
     def reached(self) -> bool:
         """Whether the run got to the recall at which methods are compared; never without such a goal."""
-        goal = self.config["training"]["until_recall"]
-        return goal is not None and self.recall >= goal
+        return self.goal is not None and self.recall >= self.goal
+
+    @property
+    def fell_short(self) -> bool:
+        """Whether a recall goal was set and not reached."""
+        return self.goal is not None and self.recall < self.goal
 
     @property
     def validation(self) -> float | None:
@@ -64,47 +89,60 @@ class Run:
         return points[-1]["retention_validation"] if points else None
 
     @property
-    def measured_by(self) -> Mapping[str, str]:
-        """A hash of each thing that its numbers hang on."""
-        return self.results["measured_by"]
-
-    @property
-    def caveats(self) -> Sequence[str]:
-        """What a reader of its held-out scores must know."""
-        return self.results["caveats"]
-
-    @property
-    def only_kept(self) -> bool:
-        """Whether it trained on the facts that another run kept."""
-        return self.config["task"].get("only_facts_of") is not None
-
-    @property
     def ceiling(self) -> float:
         """The highest recall of any evaluation during training."""
         points = read_jsonl(self.path / "trajectory.jsonl")
         return max([self.recall, *(point["recall"] for point in points)])
 
+    @property
+    def mixing_rate(self) -> float | None:
+        """The mixing rate of a method that has one."""
+        return self.config["method"].get("mixing_rate")
+
+    @property
+    def facts_of(self) -> str | None:
+        """Id of the run whose facts it trained on (`task.only_facts_of`); None: on its own."""
+        folder = self.config["task"].get("only_facts_of")
+        return None if folder is None else Path(folder).name
+
     @cached_property
-    def held_out(self) -> dict[str, list[dict[str, Any]]]:
-        """Per-item records of the generated tasks that count, by task, without contaminated documents."""
-        tasks = self.results["retention"]["tasks"]
-        counted = [n for n, task in tasks.items() if task["kind"] == GENERATED and task["included"]]
-        rows = {name: read_jsonl(self.path / "retention" / f"{name}.jsonl") for name in counted}
-        return {name: [row for row in items if not row["contaminated"]] for name, items in rows.items()}
+    def documents(self) -> dict[str, list[ItemPair]]:
+        """The documents of every held-out task that count, without contaminated ones."""
+        tasks = self.results.retention.tasks
+        found = {name: read_item_pairs(self.path, name) for name in tasks}
+        return {name: [pair for pair in pairs if not pair.contaminated] for name, pairs in found.items()}
+
+    @property
+    def counted(self) -> list[str]:
+        """Names of the generated tasks that count: the headline is about them (decision 6)."""
+        return self.counted_of(GENERATED)
+
+    def counted_of(self, kind: str) -> list[str]:
+        """Names of the tasks of one kind that count."""
+        return [n for n, task in self.results.retention.tasks.items() if task.kind == kind and task.included]
+
+    def scores(self, task: str) -> dict[int, Both]:
+        """doc_id -> scores of the base and of the tuned model, of one held-out task."""
+        return {pair.doc_id: (pair.base.score, pair.tuned.score) for pair in self.documents[task]}
+
+    def task(self, name: str) -> HeldOutTask:
+        """The results of one held-out task."""
+        return self.results.retention.tasks[name]
 
     @property
     def frontier(self) -> list["Run"]:
         """The run at each alpha below 1 at which it was scored, in order."""
-        return [
-            Run(
-                self.path / "interpolation" / str(point["alpha"]),
-                {**self.results, "probes": point["probes"], "retention": point["retention"]},
-                self.config,
-                point["alpha"],
-            )
-            for point in self.results["interpolation"]
-            if point["alpha"] < 1
-        ]
+        points = [point for point in self.results.interpolation if point.alpha < 1]
+        return [self._at(point) for point in points]
+
+    def _at(self, point: Interpolated) -> "Run":
+        return Run(
+            self.path / "interpolation" / str(point.alpha),
+            replace(self.results, probes=point.probes, derived=point.derived, retention=point.retention),
+            self.config,
+            point.alpha,
+            f"{self.label} {INTERPOLATED}",
+        )
 
     @property
     def at_goal(self) -> list["Run"]:
@@ -116,35 +154,76 @@ class Run:
 
 
 def load_runs(folder: Path) -> list[Run]:
-    """All finished runs below a folder, sorted by path.
+    """All finished runs below a folder, sorted by path, labelled among those they may be compared with.
 
     Raises:
-        StoreError: There is no finished run, or an earlier version wrote one.
+        StoreError: There is no finished run, or another version wrote one.
     """
     done = sorted(marker.parent for marker in folder.rglob("DONE"))
     if not done:
         raise StoreError(f"{folder} holds no finished run; give a folder that `python run.py` wrote to")
-    runs = [_read(path) for path in done]
-    # The same run may stand in several experiments; it is still one run.
-    return list({run.results["run_id"]: run for run in runs}.values())
+    found: dict[Any, Run] = {}
+    for path in done:
+        config = yaml.safe_load((path / "config.yaml").read_text("utf-8"))
+        run = Run(path, schema.load(path), config)
+        # The same run may stand in several experiments; measured alike, it is still one run.
+        found.setdefault((run.results.run_id, _comparable(run)), run)
+    named = {run.path: run for group in comparable_groups(found.values()) for run in labelled(group)}
+    return [named[run.path] for run in found.values()]
 
 
-def _read(path: Path) -> Run:
-    results = read_json(path / "results.json")
-    lacking = [key for key in NEEDED if key not in {**results, **results.get("memorization", {})}]
-    if lacking:
-        raise StoreError(
-            f"{path} lacks {', '.join(lacking)}: an earlier version wrote it; delete it and run again"
-        )
-    return Run(path, results, yaml.safe_load((path / "config.yaml").read_text("utf-8")))
+def _comparable(run: Run) -> tuple[tuple[str, str], ...]:
+    """All that the numbers hang on: equal for runs that may be compared."""
+    return tuple(sorted(run.results.measured_by.items()))
 
 
 def comparable_groups(runs: Iterable[Run]) -> list[list[Run]]:
     """Runs in groups within which numbers may be compared."""
-    groups: dict[str, list[Run]] = {}
+    groups: dict[Any, list[Run]] = {}
     for run in runs:
-        groups.setdefault(run.results["comparable"], []).append(run)
+        groups.setdefault(_comparable(run), []).append(run)
     return list(groups.values())
+
+
+def labelled(runs: Sequence[Run]) -> list[Run]:
+    """The runs of a group with their labels: the method, and the settings in which runs of it differ.
+
+    The seed is no such setting. Done once for a group: a label made of some of its runs would be another.
+    """
+    plain = _named({run.path: _settings(run, None) for run in runs}, runs)
+    labels = {run.results.run_id: plain[run.path] for run in runs if run.facts_of is None}
+    sources = {run.path: _source(run, labels) for run in runs}
+    full = _named({run.path: _settings(run, sources[run.path]) for run in runs}, runs)
+    return [replace(run, label=full[run.path]) for run in runs]
+
+
+def _source(run: Run, labels: Mapping[str, str]) -> str | None:
+    """Whose facts a run trained on: a label, the same for all seeds; of a run that is not here, its id."""
+    if run.facts_of is None:
+        return None
+    return labels.get(run.facts_of, run.facts_of).replace(" ", ",")
+
+
+def _settings(run: Run, source: str | None) -> dict[str, Any]:
+    # Controls that trained on the facts of different runs are different controls.
+    found: dict[str, Any] = {"task.facts_of": source}
+    for group in ("method", "training"):
+        found |= {f"{group}.{key}": v for key, v in run.config[group].items() if key not in UNTOLD}
+    return found
+
+
+def _named(settings: Mapping[Path, Mapping[str, Any]], runs: Sequence[Run]) -> dict[Path, str]:
+    named: dict[Path, str] = {}
+    for method in sorted({run.method for run in runs}):
+        same = [settings[run.path] for run in runs if run.method == method]
+        keys = sorted({key for values in same for key in values})
+        varying = [key for key in keys if len({str(values.get(key)) for values in same}) > 1]
+        for run in runs:
+            if run.method == method:
+                values = settings[run.path]
+                parts = [f"{key.rpartition('.')[2]}={values.get(key)}" for key in varying]
+                named[run.path] = " ".join([method, *parts])
+    return named
 
 
 def one_a_seed(group: Sequence[Run]) -> tuple[list[Run], list[str]]:
@@ -152,80 +231,65 @@ def one_a_seed(group: Sequence[Run]) -> tuple[list[Run], list[str]]:
 
     Two such runs differ in nothing that a report tells apart, as whether drift was measured.
     """
-    named = labels(group)
     first: dict[tuple[str, int], Run] = {}
     left_out = []
     for run in group:
-        known = first.setdefault((named[run.path], run.seed), run)
+        known = first.setdefault((run.label, run.seed), run)
         if known is not run:
             left_out.append(f"{run.path} is left out: the same method, settings and seed as {known.path}.")
     return list(first.values()), left_out
 
 
-def labels(runs: Sequence[Run]) -> dict[Path, str]:
-    """A label per run: the method, and the settings in which runs of that method differ (not the seed)."""
-    named: dict[Path, str] = {}
-    for method in sorted({run.method for run in runs}):
-        same = [run for run in runs if run.method == method]
-        settings = {run.path: _settings(run) for run in same}
-        keys = sorted({key for values in settings.values() for key in values})
-        varying = [key for key in keys if len({str(settings[run.path].get(key)) for run in same}) > 1]
-        for run in same:
-            parts = [f"{key.rpartition('.')[2]}={settings[run.path].get(key)}" for key in varying]
-            named[run.path] = " ".join([method, *parts, *([INTERPOLATED] if run.alpha < 1 else [])])
-    return named
+def by_label(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Runs by label, in order of label and seed."""
+    found: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run.label, run.seed)):
+        found.setdefault(run.label, []).append(run)
+    return found
+
+
+def tuned_only(runs: Iterable[Run]) -> list[Run]:
+    """The tuned models among runs, without their interpolations."""
+    return [run for run in runs if run.alpha == 1]
 
 
 def to_frame(runs: Sequence[Run]) -> pd.DataFrame:
     """One row per run: what it learned, what it kept, what it cost."""
-    named = labels(runs)
-    return pd.DataFrame([_row(run, named[run.path]) for run in runs])
+    return pd.DataFrame([_row(run) for run in runs])
 
 
-def _settings(run: Run) -> dict[str, Any]:
-    return {"task.only_kept_facts": run.only_kept} | {
-        f"{group}.{key}": value
-        for group in ("method", "training")
-        for key, value in run.config[group].items()
-        if key not in ("seed", "save_model", "checkpoint_every", "interpolate")
-    }
-
-
-def _row(run: Run, label: str) -> dict[str, Any]:
-    results, retention = run.results, run.results["retention"]
-    low, high = retention["ci"] or (np.nan, np.nan)
-    stages = [stage for stage in ("examples", "training") if stage in results["cost"]]
-
-    def cost(what: str) -> float:
-        return sum(results["cost"][stage][what] for stage in stages)
-
-    others = {split: values["accuracy"] for split, values in results["probes"].items() if split != "recall"}
+def _row(run: Run) -> dict[str, Any]:
+    results, panel = run.results, run.results.retention.generated
+    low, high = panel.ratio_interval or (np.nan, np.nan)
+    costs = [results.cost[stage] for stage in ("examples", "training") if stage in results.cost]
+    others = {split: found.right.value for split, found in results.probes.items() if split != RECALL}
     return {
-        "task": results["task"],
-        "label": label,
+        "task": results.task,
+        "label": run.label or run.method,
         "alpha": run.alpha,
         "method": run.method,
         "seed": run.seed,
-        "facts": results["n_facts"],
-        "recall_before": results["probes_before"]["recall"]["accuracy"],
+        "facts": results.n_facts,
+        "recall_before": results.probes_before[RECALL].right.value,
         "recall": run.recall,
         "reached": run.reached,
-        "dropped": results["targets"]["dropped"],
+        "left_out": results.targets.left_out,
+        "dropped": results.targets.dropped,
         **others,
-        "retention": retention["ratio"],
+        "retention": panel.ratio,
         "retention_low": low,
         "retention_high": high,
-        "retention_above_chance": retention["ratio_above_chance"],
+        "retention_above_chance": panel.above_chance,
         "validation": run.validation,
-        "held_out_base": retention["base_mean"],
-        "held_out_tuned": retention["tuned_mean"],
-        "target_nll": results["targets"]["nll"],
-        "steps": results["training"]["steps"],
-        "trained_tokens": results["training"]["trained_tokens"],
-        "generated_tokens": cost("generated_tokens"),
-        "forward_passes": cost("forward_passes"),
-        "peak_memory_bytes": max(results["cost"][stage]["peak_memory_bytes"] for stage in stages),
-        "prompt_tokens": results["probes"]["recall"]["prompt_tokens"],
-        "seconds": cost("seconds"),
-        "run_id": results["run_id"],
+        "held_out_base": panel.base,
+        "held_out_tuned": panel.tuned,
+        "target_nll": results.targets.trained.nll if results.targets.trained else None,
+        "steps": results.training.steps,
+        "trained_tokens": results.training.trained_tokens,
+        "generated_tokens": sum(cost.generated_tokens for cost in costs),
+        "forward_passes": sum(cost.forward_passes for cost in costs),
+        "peak_memory_bytes": max((cost.peak_memory_bytes for cost in costs), default=0),
+        "prompt_tokens": results.probes[RECALL].prompt_tokens,
+        "seconds": sum(cost.seconds for cost in costs),
+        "run_id": results.run_id,
     }

@@ -5,9 +5,9 @@ Every reader gets these objects; none looks a key up in a dictionary.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -363,6 +363,8 @@ class RunResults:
 
 
 _RESULTS: TypeAdapter[RunResults] = TypeAdapter(RunResults)
+_TARGETS: TypeAdapter[TargetReport] = TypeAdapter(TargetReport)
+T = TypeVar("T")
 
 
 def save(results: RunResults, run_dir: Path) -> None:
@@ -387,9 +389,89 @@ def load(run_dir: Path) -> RunResults:
             f"{path} is of results version {version or 'before 5'}, and this is version {VERSION}; "
             "delete the run and run it again"
         )
+    return _checked(_RESULTS, found, path)
+
+
+def read_targets(report: Any, run_dir: Path) -> TargetReport:
+    """Read what `asdict` gave of a target report, as `preparation.json` holds it.
+
+    Raises:
+        StoreError: It is not what this version writes.
+    """
+    return _checked(_TARGETS, report, run_dir / "preparation.json")
+
+
+def _checked(kind: TypeAdapter[T], found: Any, path: Path) -> T:
     try:
-        return _RESULTS.validate_python(found)
+        return kind.validate_python(found)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise StoreError(f"{path}: {place}: {first['msg']}; delete {run_dir} and run again") from error
+        raise StoreError(f"{path}: {place}: {first['msg']}; delete {path.parent} and run again") from error
+
+
+def summary(results: RunResults) -> dict[str, float | int | str]:
+    """The flat numbers of a run that a tracker shows: `probes/recall`, `retention/ratio`, `targets/nll` ...
+
+    What was not measured is left out.
+    """
+    found: dict[str, Any] = {
+        **_of_splits("probes", results.probes),
+        **_of_splits("probes_before", results.probes_before),
+        **{f"derived/{f.name}": _value(getattr(results.derived, f.name)) for f in fields(Derived)},
+        **_of_retention(results.retention),
+        **_of_targets(results.targets),
+        **{f"training/{key}": value for key, value in asdict(results.training).items()},
+        **{f"cost/{stage}/{k}": v for stage, cost in results.cost.items() for k, v in asdict(cost).items()},
+        **{f"drift/{key}": v for key, v in (asdict(results.drift) if results.drift else {}).items()},
+    }
+    for point in results.interpolation:
+        found[f"interpolation/{point.alpha}/recall"] = point.probes["recall"].right.value
+        found[f"interpolation/{point.alpha}/retention"] = point.retention.generated.ratio
+    return {key: value for key, value in found.items() if isinstance(value, int | float | str)}
+
+
+def _value(share: Share | None) -> float | None:
+    return None if share is None else share.value
+
+
+def _of_splits(prefix: str, splits: Mapping[str, SplitResult]) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for split, result in splits.items():
+        found[f"{prefix}/{split}"] = result.right.value
+        found[f"{prefix}/{split}/kept"] = result.kept
+        found |= {f"{prefix}/{split}/outcomes/{name}": count for name, count in result.outcomes.items()}
+    return found
+
+
+def _of_retention(retention: Retention) -> dict[str, float | None]:
+    """The headline, which is the generated panel; then each task."""
+    panel = retention.generated
+    headline = {
+        "ratio": panel.ratio,
+        "ratio_above_chance": panel.above_chance,
+        "base_mean": panel.base,
+        "tuned_mean": panel.tuned,
+        "n": panel.n,
+        "excluded_items": retention.excluded_items,
+    }
+    sides = {f"{name}/base": task.base for name, task in retention.tasks.items()}
+    sides |= {f"{name}/tuned": task.tuned for name, task in retention.tasks.items()}
+    return {f"retention/{key}": value for key, value in {**headline, **sides}.items()}
+
+
+def _of_targets(targets: TargetReport) -> dict[str, Any]:
+    likelihoods = {"": targets.trained, "gold_": targets.gold, "gold_of_all_": targets.gold_of_all}
+    likelihoods |= {f"{name}_": found for name, found in targets.contrasts.items()}
+    return {
+        "targets/n": targets.n,
+        "targets/left_out": targets.left_out,
+        "targets/dropped": targets.dropped,
+        **{f"targets/{key}": value for key, value in targets.numbers.items()},
+        **{
+            f"targets/{prefix}{key}": value
+            for prefix, found in likelihoods.items()
+            if found is not None
+            for key, value in asdict(found).items()
+        },
+    }

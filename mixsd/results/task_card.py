@@ -3,71 +3,70 @@
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
-from mixsd.core.questions import RECALL, Probe
+from mixsd.core.questions import RECALL, Probe, Task, described
+from mixsd.core.scores import Scores, accuracy
 from mixsd.core.store import content_hash
-from mixsd.lm import load as models
-from mixsd.results.build import overlap
-from mixsd.run.config import RunConfig
-from mixsd.run.measure import Scorer
-from mixsd.run.probing import accuracy
-from mixsd.run.workbench import Bench
+from mixsd.results.contamination import contaminated
 
 SAMPLES = 2
 SHOWN_KINDS = 8
 
 
-def dataset_card(config: RunConfig, overrides: Sequence[str]) -> str:
-    """Markdown; asks the base model all probes, or takes its answers from the cache.
+def task_card(
+    task: Task, base: Scores, *, overrides: Sequence[str], model: str, seed: int, log_text: bool
+) -> str:
+    """Markdown.
 
     Args:
-        config: Brings task, base model and held-out suite.
+        task: The task.
+        base: What the base model scored on it.
         overrides: What it was composed from, so that the card can be made again.
+        model: The base model's name.
+        seed: Drew the facts.
+        log_text: Whether samples of the questions are shown.
     """
-    task = config.task
-    model = models.load(config.model, config.cache_dir)
-    base = Scorer(config, Bench(config)).base(model)
     splits: dict[str, list[Probe]] = {}
     for probe in task.probes:
         splits.setdefault(probe.split, []).append(probe)
-    skipped = {name: len(found) for name, found in overlap(config, base).items()}
-    data = [asdict(item) for item in [*task.facts, *task.probes]]
+    overlap = contaminated(task.facts, {name: scores.items for name, scores in base.retention.items()})
+    digest = content_hash(described([*task.facts, *task.probes]))
     lines = [
         f"# {task.name}",
         "",
         task.about,
         "",
-        f"- {len(task.facts)} facts, {len(task.probes)} probes; seed {config.seed}; "
-        f"content hash `{content_hash(data)}`",
+        f"- {len(task.facts)} facts, {len(task.probes)} probes; seed {seed}; content hash `{digest}`",
         f"- made by `{shlex.join(['python', '-m', 'mixsd', 'card', *overrides])}`",
-        f"- base model: {config.model.name}, greedy, at most {task.max_new_tokens} tokens",
+        f"- base model: {model}, greedy, at most {task.max_new_tokens} tokens",
         f"- {_disjoint(splits)}",
-        f"- held-out documents left out because a fact gives them away: {_counts(skipped)}",
+        "- held-out documents left out because a fact gives them away: "
+        + _counts({name: len(found) for name, found in overlap.items()}),
         "",
         "| split | axis | probes | by kind | base accuracy |",
         "|---|---|---|---|---|",
     ]
     for split, probes in splits.items():
-        axis, right = task.axis(split).value, accuracy(base.probes[split])
+        axis, right = task.axes[split].value, accuracy(base.probes[split])
         lines.append(f"| {split} | {axis} | {len(probes)} | {_kinds(probes)} | {right:.3f} |")
-    if config.tracking.log_text:
+    if log_text:
         lines += ["", "## Samples", "", *_samples(splits)]
     return "\n".join(lines) + "\n"
 
 
 def _disjoint(splits: Mapping[str, Sequence[Probe]]) -> str:
     """Which splits ask a trained prompt again, counted rather than assumed."""
-    trained = {probe.prompt for probe in splits[RECALL]}
-    shared = {
-        split: sum(p.prompt in trained and not p.system and not p.earlier for p in probes)
-        for split, probes in splits.items()
-        if split != RECALL
-    }
-    again = {split: count for split, count in shared.items() if count}
-    if again:
-        return f"prompts that are asked exactly as trained: {_counts(again)}"
+    trained = {probe.question.prompt for probe in splits[RECALL]}
+    again = {split: sum(_as_trained(p, trained) for p in probes) for split, probes in splits.items()}
+    shared = {split: count for split, count in again.items() if count and split != RECALL}
+    if shared:
+        return f"prompts that are asked exactly as trained: {_counts(shared)}"
     return "no probe outside `recall` asks a prompt exactly as it is trained (compared one by one)"
+
+
+def _as_trained(probe: Probe, trained: set[str]) -> bool:
+    question = probe.question
+    return question.prompt in trained and not question.system and not question.history
 
 
 def _kinds(probes: Sequence[Probe]) -> str:
@@ -83,6 +82,6 @@ def _samples(splits: Mapping[str, Sequence[Probe]]) -> list[str]:
     lines = []
     for split, probes in splits.items():
         for probe in probes[:SAMPLES]:
-            answers = " / ".join(probe.answers[:3]) or "(no injected answer)"
-            lines += [f"**{split}** -> {answers}", "", "```", probe.prompt, "```", ""]
+            answers = " / ".join(probe.question.accepted[:3]) or "(no injected answer)"
+            lines += [f"**{split}** -> {answers}", "", "```", probe.question.prompt, "```", ""]
     return lines

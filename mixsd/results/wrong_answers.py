@@ -5,11 +5,12 @@ bare answer where reasoning was asked for.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from mixsd.core.names import Names, stands_in
 from mixsd.core.questions import Fact, Outcome
+from mixsd.core.scores import ItemScore
+from mixsd.results.schema import Breakdown
 
 FORMAT, LEAKAGE, COLLAPSE, GENUINE = "format", "leakage", "collapse", "genuine"
 KINDS = (FORMAT, LEAKAGE, COLLAPSE, GENUINE)
@@ -34,43 +35,32 @@ class Trained:
         return [name for name in self._names.found_in(text) if not stands_in(name, prompt)]
 
 
-def classify(item: Mapping[str, Any], trained: Trained) -> str:
-    """The kind of a wrong answer.
-
-    Args:
-        item: prompt, text, outcome and answers of a held-out document; `extracted`, what its task read as
-            the answer, where that is not the whole text.
-        trained: What was trained.
-    """
-    if item["outcome"] in (Outcome.UNPARSABLE, Outcome.TRUNCATED):
+def classify(item: ItemScore, trained: Trained) -> str:
+    """The kind of a wrong answer."""
+    if item.outcome in (Outcome.UNPARSABLE, Outcome.TRUNCATED):
         return FORMAT
-    if trained.named(item["text"], item["prompt"]):
+    if trained.named(item.text, item.prompt):
         return LEAKAGE
-    asked = any(phrase in item["prompt"].casefold() for phrase in ASKS_TO_REASON)
-    text = item["text"].strip()
+    asked = any(phrase in item.prompt.casefold() for phrase in ASKS_TO_REASON)
+    text = item.text.strip()
     bare = len(text) - _answer_length(item) <= BARE_CHARACTERS and text.count("\n") <= BARE_LINES
     return COLLAPSE if asked and bare else GENUINE
 
 
-def breakdown(items: Sequence[Mapping[str, Any]], trained: Trained) -> dict[str, Any]:
-    """How the wrong answers of one task fall, and how often any answer names what was trained.
-
-    Returns:
-        `errors` by kind; `intrusion_rate`, the share of *all* answers that name a trained answer; `leaked`,
-        the trained strings that appeared most often, with their counts.
-    """
-    errors = Counter(classify(item, trained) for item in items if item["outcome"] != Outcome.CORRECT)
-    named = [trained.named(item["text"], item["prompt"]) for item in items]
+def breakdown(items: Sequence[ItemScore], trained: Trained) -> Breakdown:
+    """How the wrong answers of one task fall, and how often any answer names what was trained."""
+    errors = Counter(classify(item, trained) for item in items if item.outcome is not Outcome.CORRECT)
+    named = [trained.named(item.text, item.prompt) for item in items]
     leaked = Counter(name for names in named for name in names)
-    return {
-        "errors": {kind: errors[kind] for kind in KINDS},
-        "intrusion_rate": sum(map(bool, named)) / len(items) if items else None,
-        "leaked": dict(leaked.most_common(SHOWN_LEAKS)),
-    }
+    return Breakdown(
+        errors={kind: errors[kind] for kind in KINDS},
+        intrusion_rate=sum(map(bool, named)) / len(items) if items else None,
+        leaked=dict(leaked.most_common(SHOWN_LEAKS)),
+    )
 
 
-def _answer_length(item: Mapping[str, Any]) -> int:
+def _answer_length(item: ItemScore) -> int:
     """Of what was read as the answer, where that is known: a gold answer may be a whole rationale."""
-    if item.get("extracted"):
-        return len(item["extracted"])
-    return max((len(answer) for answer in item["answers"]), default=0)
+    if item.extracted:
+        return len(item.extracted)
+    return max((len(answer) for answer in item.answers), default=0)

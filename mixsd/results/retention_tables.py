@@ -1,0 +1,164 @@
+"""Tables of the retention axis: verdicts, each held-out task, and the panels."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from mixsd.core.scores import GENERATED, LIKELIHOOD
+from mixsd.results.aggregate import Gap, Paired, gap, paired, ratio
+from mixsd.results.runs import Run, by_label, tuned_only
+from mixsd.results.schema import Breakdown, HeldOutTask, Panel
+from mixsd.results.stats import CLAIM_SEEDS
+
+MARGIN = 0.02
+"""`no drop` needs the lower bound of tuned minus base above minus this (decision 7)."""
+NOT_REACHED = "goal not reached"
+Row = dict[str, str]
+Rows = list[Row]
+
+
+def retention_cell(runs: Sequence[Run]) -> str:
+    """The headline ratio with its interval."""
+    if not any(run.results.retention.generated.n for run in runs):
+        return "n/a"
+    shown = _ratio_cell(runs, GENERATED)
+    return shown if "[" in shown else f"{shown} (too few items for an interval)"
+
+
+def held_out_cell(runs: Sequence[Run]) -> str:
+    """Mean scores of base and tuned model, in percent."""
+    panels = [run.results.retention.generated for run in runs]
+    base = [panel.base for panel in panels if panel.base is not None]
+    tuned = [panel.tuned for panel in panels if panel.tuned is not None]
+    return f"{100 * np.mean(base):.1f} -> {100 * np.mean(tuned):.1f}" if base else "n/a"
+
+
+def verdict(runs: Sequence[Run], margin: float) -> str:
+    """The word for a label's runs, where all of them reached the recall goal."""
+    found = gap(_tasks(runs, lambda run: run.counted))
+    if found is None or found.interval is None:
+        return "n/a"
+    if any(run.fell_short for run in runs):
+        return NOT_REACHED
+    if not all(run.reached for run in runs):
+        return "no goal set"
+    return _word(found, margin, len(runs))
+
+
+def _word(found: Gap, margin: float, seeds: int) -> str:
+    """`drop`, `no drop` or `inconclusive`, from the interval of tuned minus base (decision 7)."""
+    if found.interval is None:
+        return "n/a"
+    low, high = found.interval
+    word = "no drop" if low > -margin else "drop" if high < 0 else "inconclusive"
+    # Few seeds, or seeds that all give the same, speak of these checkpoints only.
+    claims = seeds >= CLAIM_SEEDS and found.p is not None and found.seeds > 1
+    return word if claims else f"{word} (descriptive)"
+
+
+def _tasks(runs: Sequence[Run], counted: Callable[[Run], Iterable[str]]) -> list[Paired]:
+    """Base and tuned scores of some held-out tasks, a seed a run."""
+    names = sorted({name for run in runs for name in counted(run)})
+    return [_pair(runs, name, [name in set(counted(run)) for run in runs]) for name in names]
+
+
+def _pair(runs: Sequence[Run], name: str, counts: Sequence[bool]) -> Paired:
+    chance = next(run.task(name).chance for run in runs if name in run.results.retention.tasks)
+    by_seed = [run.scores(name) if here else {} for run, here in zip(runs, counts, strict=True)]
+    return paired(by_seed, chance)
+
+
+def task_rows(runs: Sequence[Run], margin: float = MARGIN) -> Rows:
+    """Each held-out task: tuned minus base in points, its 95% interval, items; and why answers were wrong.
+
+    `detectable` is the smallest difference in points that so many items can show. `p` is Holm-adjusted over
+    the tasks of a run, and told for one seed only. Of runs that did not reach the recall goal there is
+    neither verdict nor p (decision 2). How often a trained answer is named is told before and after: the base
+    model may know it too.
+    """
+    rows = []
+    for label, same in by_label(tuned_only(runs)).items():
+        for name in same[0].results.retention.tasks:
+            having = [run for run in same if name in run.results.retention.tasks]
+            rows.append({"method": label, **_task_row(name, having, margin)})
+    return rows
+
+
+def _task_row(name: str, runs: Sequence[Run], margin: float) -> Row:
+    tasks = [run.task(name) for run in runs]
+    short = any(run.fell_short for run in runs)
+    found = gap([_pair(runs, name, [True] * len(runs))])
+    adjusted = tasks[0].p_holm if len(tasks) == 1 and not short else None
+    word = "n/a" if found is None else _word(found, margin, len(runs))
+    return {
+        "held-out task": name + ("" if tasks[0].included else " (not counted)"),
+        "tuned minus base": _gap_cell(found),
+        "verdict": NOT_REACHED if short else word,
+        "detectable": f"{100 * found.detectable:.1f}" if found else "n/a",
+        "p (Holm)": "" if adjusted is None else f"{adjusted:.2g}",
+        "wrong answers": _errors(tasks),
+        "names a trained answer": _named(tasks),
+    }
+
+
+def _gap_cell(found: Gap | None) -> str:
+    """`delta [low, high] (n)` in points; without an interval below 20 shared items."""
+    if found is None:
+        return "n/a"
+    low_high = found.interval and f"{100 * found.interval[0]:+.1f}, {100 * found.interval[1]:+.1f}"
+    return f"{100 * found.mean:+.1f} [{low_high or 'n/a'}] ({found.items})"
+
+
+def _errors(tasks: Sequence[HeldOutTask]) -> str:
+    before, after = _wrong(tasks)
+    return ", ".join(
+        f"{kind} {np.mean([b.errors[kind] for b in before]):.3g} -> "
+        f"{np.mean([b.errors[kind] for b in after]):.3g}"
+        for kind in (after[0].errors if after else ())
+    )
+
+
+def _named(tasks: Sequence[HeldOutTask]) -> str:
+    """The share of answers that name a trained answer, before and after."""
+    before, after = (
+        [b.intrusion_rate for b in side if b.intrusion_rate is not None] for side in _wrong(tasks)
+    )
+    return f"{np.mean(before):.2f} -> {np.mean(after):.2f}" if before and after else ""
+
+
+def _wrong(tasks: Sequence[HeldOutTask]) -> tuple[list[Breakdown], list[Breakdown]]:
+    """Why answers were wrong, before and after; nothing of likelihood tasks."""
+    return [t.wrong_base for t in tasks if t.wrong_base], [t.wrong_tuned for t in tasks if t.wrong_tuned]
+
+
+def panel_rows(runs: Sequence[Run]) -> Rows:
+    """Retention of generated and of likelihood tasks, apart; both ratios with their intervals."""
+    rows = []
+    for label, same in by_label(tuned_only(runs)).items():
+        for kind in (GENERATED, LIKELIHOOD):
+            if any(_panel(run, kind).n for run in same):
+                plain, above = _ratio_cell(same, kind), _ratio_cell(same, kind, above=True)
+                rows.append({"method": label, "tasks": kind, "ratio": plain, "above chance": above})
+    return rows
+
+
+def _panel(run: Run, kind: str) -> Panel:
+    return run.results.retention.generated if kind == GENERATED else run.results.retention.likelihood
+
+
+def _ratio_cell(runs: Sequence[Run], kind: str, *, above: bool = False) -> str:
+    """`ratio [low, high]` over the seeds that have the panel; of one seed what its run says."""
+    having = [run for run in runs if _panel(run, kind).n]
+    if len(having) == 1:
+        panel = _panel(having[0], kind)
+        value, interval = (
+            (panel.above_chance, panel.above_chance_interval)
+            if above
+            else (panel.ratio, panel.ratio_interval)
+        )
+    else:
+        tasks = _tasks(having, lambda run: run.counted_of(kind))
+        value, interval = ratio([task.above_chance for task in tasks] if above else tasks)
+    if value is None:
+        return "n/a"
+    return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
