@@ -17,7 +17,7 @@ from mixsd.core.draws import shuffled, uniform
 from mixsd.core.errors import at_least, within
 from mixsd.core.files import File
 from mixsd.core.formats import find_format
-from mixsd.core.grading import grade
+from mixsd.core.grading import grade, kind_of
 from mixsd.core.questions import NEIGHBORS, Axis, Fact, Outcome, Probe
 from mixsd.core.store import content_hash
 from mixsd.core.words import words
@@ -69,8 +69,8 @@ class OwnFacts:
         self.axes = AXES
         rows = take(read_rows(path.path), facts, str(path))
         answers = {answer for row in rows for answer in (row.answer, *row.aliases)}
-        # One tuple for all questions: every other fact's answer is a rival. Yes and no are none: they stand in
-        # many a right reply, and a yes-or-no question has no rivals.
+        # One tuple for all questions: every other fact's answer is a rival. Yes and no are none: they stand
+        # in many a right reply, and a yes-or-no question has no rivals.
         self._rivals = tuple(sorted(answer for answer in answers if kind_of((answer,)) != "yes_no"))
         self._telling = tuple(a for a in self._rivals if not set(words(a)) <= SMALL_WORDS)
         self.facts: list[Fact] = []
