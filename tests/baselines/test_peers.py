@@ -11,7 +11,7 @@ import torch
 from mixsd.lm.batches import collate
 from mixsd.methods.losses import divergence
 from mixsd.run.train import average_loss
-from tests.lm.test_chat_model import example
+from tests.helpers.training import example
 
 trl = pytest.importorskip("trl.experimental.sdft.loss_utils", reason="needs the extra [peers]")
 

@@ -1,10 +1,13 @@
 """Small stand-ins for what the engine gives a method."""
 
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
-from mixsd.core.questions import Axis, Fact, Outcome, Probe, Verdict
+from mixsd.core.questions import Axis, Fact, Outcome, Probe, Question, Verdict
+from mixsd.core.store import content_hash
 
 
 class MemoryRecords:
@@ -18,14 +21,18 @@ class MemoryRecords:
 
 
 class MemoryBench:
-    """A workbench that lives in memory: records by fingerprint, no progress bars."""
+    """A workbench without a cache folder: records in memory by fingerprint, files where nobody looks."""
 
     def __init__(self) -> None:
         self.files: dict[str, MemoryRecords] = {}
+        self._folder = tempfile.TemporaryDirectory()
 
     @contextmanager
     def record_file(self, kind: str, fingerprint: dict[str, Any]) -> Iterator[MemoryRecords]:
-        yield self.files.setdefault(f"{kind} {fingerprint!r}", MemoryRecords())
+        yield self.files.setdefault(f"{kind} {content_hash(fingerprint)}", MemoryRecords())
+
+    def file(self, kind: str, fingerprint: dict[str, Any], suffix: str) -> Path:
+        return Path(self._folder.name) / f"{kind}-{content_hash(fingerprint)}{suffix}"
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -33,24 +40,33 @@ class MemoryBench:
 
 
 class FakeTask:
-    """A task with short made-up facts whose grader is a function of the reply."""
+    """A task with short made-up facts: "What is 3?" is answered "It is A3."."""
 
     name = "fake"
     about = "Made up."
     max_new_tokens = 12
     identity: ClassVar[dict[str, Any]] = {}
+    axes: ClassVar[Mapping[str, Axis]] = {"recall": Axis.MEMORIZATION}
 
-    def __init__(self, count: int, accept: Callable[[str], bool]) -> None:
+    def __init__(self, count: int) -> None:
         self.facts = [
-            Fact(f"f{i}", f"What is {i}?", f"What is {i}?", f"A{i}", f"It is A{i}.") for i in range(count)
+            Fact(f"f{i}", Question(f"What is {i}?", (f"A{i}",)), gold_text=f"It is A{i}.")
+            for i in range(count)
         ]
-        self.probes = [Probe(f"p{i}", "recall", f.prompt, f.answers, f.id) for i, f in enumerate(self.facts)]
-        self._accept = accept
+        self.probes = [Probe(f"p{i}", "recall", f.question, f.id) for i, f in enumerate(self.facts)]
 
-    def axis(self, split: str) -> Axis:
-        return Axis.MEMORIZATION
 
-    def grade(self, text: str, answers: Sequence[str], *, prompt: str, truncated: bool) -> Verdict:
-        if truncated:
+def graded_by(accept: Callable[[str], bool]) -> Callable[..., Verdict]:
+    """A stand-in for `mixsd.core.grading.grade` that goes by the text of a complete reply alone."""
+
+    def grade(reply: str, question: Question, *, ended: bool) -> Verdict:
+        if not ended:
             return Verdict(Outcome.TRUNCATED)
-        return Verdict(Outcome.CORRECT if self._accept(text) else Outcome.WRONG, text)
+        return Verdict(Outcome.CORRECT if accept(reply) else Outcome.WRONG, reply)
+
+    return grade
+
+
+def even(text: str) -> bool:
+    """Accepts about half of the replies of a random model."""
+    return len(text) % 2 == 0

@@ -1,18 +1,14 @@
 from dataclasses import replace
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import AutoModelForCausalLM
 
-from mixsd.lm.batches import Example, collate, left_pad
+from mixsd.lm.batches import collate, left_pad
 from mixsd.methods.contract import gold_example
-from mixsd.run.workbench import ForwardPasses
+from mixsd.run.meter import ForwardPasses
 from tests.helpers.fakes import FakeTask
-
-END = 2
-
-
-def example(prompt, target, fact_id="f"):
-    ids = tuple(range(10, 10 + prompt)), (*range(50, 50 + target - 1), END)
-    return Example(fact_id, ids[0], ids[1], "g" * target, "")
+from tests.helpers.training import END, example
 
 
 def test_collate_trains_on_targets_with_their_end_token_and_on_nothing_else():
@@ -83,7 +79,7 @@ def test_target_nll_splits_by_example(tiny):
 
 
 def test_gold_example_round_trips(tiny):
-    fact = FakeTask(1, bool).facts[0]
+    fact = FakeTask(1).facts[0]
     made = gold_example(fact, tiny)
     assert tiny.text(made.target_ids) == fact.gold_text and made.target_ids[-1] == tiny.end_id
     assert made.prompt_ids == tiny.prompt_ids(fact.prompt) and made.provenance == "g" * len(made.target_ids)
@@ -99,3 +95,47 @@ def test_in_dtype_copies_and_leaves_the_original(tiny):
 def test_left_pad():
     tokens, mask = left_pad([[5], [6, 7]], torch.device("cpu"))
     assert tokens[:, -1].tolist() == [5, 7] and mask.tolist() == [[0, 1], [1, 1]]
+
+
+def test_a_copy_in_bf16_is_what_transformers_would_load_in_bf16(tiny, tmp_path):
+    """Weights are cast, computed buffers such as the rotary frequencies are not."""
+    tiny.network.save_pretrained(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
+    copied = tiny.copy("bfloat16").network
+    assert {n: b.dtype for n, b in copied.named_buffers()} == {n: b.dtype for n, b in loaded.named_buffers()}
+    ids = torch.arange(1, 200)[None]
+    with torch.no_grad():
+        assert torch.equal(copied(ids).logits, loaded(ids).logits)
+
+
+class Allocated(TorchDispatchMode):
+    """Adds up the bytes of float32 tensors that casts and copies make."""
+
+    def __init__(self):
+        super().__init__()
+        self.float32_bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        if (
+            isinstance(out, torch.Tensor)
+            and out.dtype == torch.float32
+            and function.__name__ != "detach.default"
+        ):
+            self.float32_bytes += out.numel() * 4
+        return out
+
+
+def test_a_copy_in_bf16_is_never_a_copy_in_float32_first(tiny):
+    whole = sum(parameter.numel() * 4 for parameter in tiny.network.parameters())
+    with Allocated() as seen:
+        half = tiny.copy("bfloat16")
+    assert seen.float32_bytes < whole / 10
+    assert half.network.lm_head.weight is half.network.get_input_embeddings().weight, "still tied"
+
+
+def test_a_copy_has_no_gradients_and_leaves_those_of_the_model(tiny):
+    tiny.target_losses(tiny.collate([example(3, 2)])).sum().backward()
+    copied = tiny.copy("float32")
+    assert all(p.grad is None and not p.requires_grad for p in copied.network.parameters())
+    assert any(p.grad is not None and p.requires_grad for p in tiny.network.parameters())

@@ -1,5 +1,7 @@
 """Two-stream decoding against `generate` and against a reference that keeps no cache."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import GenerationConfig
@@ -7,8 +9,8 @@ from transformers import GenerationConfig
 from benchmarks.tasks.kgfact.task import KGFact
 from mixsd.core.errors import DataError
 from mixsd.lm.batches import left_pad
-from mixsd.lm.decode import Reply, Sampling, decode
-from mixsd.lm.generate import generate
+from mixsd.lm.decode import Reply, Request, Sampling, decode
+from mixsd.lm.generate import generate, greedy_replies, longest_prompt_problem, reply_to
 from mixsd.mixing.coins import token_draw
 from mixsd.mixing.expert_prompt import wording
 from mixsd.mixing.targets import MixSettings, mixed_request
@@ -184,7 +186,7 @@ def test_sampling_is_the_inverse_cdf_over_the_top_k():
         2,
         3,
     ]
-    assert Sampling(0.0).pick(logits, draws).tolist() == [0] * 5
+    assert Sampling(0.0).pick(logits, None).tolist() == [0] * 5
 
 
 def test_sampled_frequencies(tiny):
@@ -193,3 +195,55 @@ def test_sampled_frequencies(tiny):
     picks = Sampling(1.0).pick(logits.repeat(len(draws), 1), draws)
     shares = torch.bincount(picks, minlength=3) / len(draws)
     assert torch.allclose(shares, torch.softmax(logits[0], 0), atol=0.02)
+
+
+def test_a_greedy_reply_draws_no_numbers(tiny):
+    """Each would be a hash per row and token."""
+
+    def drawn(attempt, position):
+        raise AssertionError("greedy")
+
+    pairs = make_requests(tiny, 0.5, count=3)
+    silent = [replace(pair, draw=drawn) for pair in pairs]
+    expected = [reply.ids for reply in decode_once(tiny, pairs)]
+    assert [reply.ids for reply in decode_once(tiny, silent)] == expected
+    with pytest.raises(AssertionError, match="greedy"):
+        decode_once(tiny, silent, Sampling(1.0))
+
+
+@pytest.mark.parametrize("batch_size", [2, 64])
+def test_replies_come_in_the_order_of_their_requests(tiny, batch_size):
+    tiny.end_ids = frozenset(range(0, 256, 20))
+    pairs, sampling = make_requests(tiny, 0.5, count=6)[::-1], Sampling(1.0)
+    told = {}
+    replies = reply_to(
+        tiny,
+        pairs,
+        max_new_tokens=BUDGET,
+        batch_size=batch_size,
+        sampling=sampling,
+        on_reply=told.__setitem__,
+    )
+    assert replies == decode_once(tiny, pairs, sampling)
+    assert told == dict(enumerate(replies))
+
+
+def test_greedy_replies_are_decoded_once(tiny, records):
+    prompts = ["Who?", "What is it called?", "Why?"]
+    first = greedy_replies(tiny, prompts[:2], records, max_new_tokens=4, batch_size=2)
+    assert first == [tuple(reply.ids) for reply in reply_to(
+        tiny, [Request([tiny.prompt_ids(p)]) for p in prompts[:2]], max_new_tokens=4, batch_size=1
+    )]  # fmt: skip
+    told = []
+    again = greedy_replies(tiny, prompts, records, max_new_tokens=4, batch_size=2, on_done=told.append)
+    assert again[:2] == first and told == [2, 1]
+
+
+def test_a_prompt_that_fills_the_context_is_told_before_any_work(tiny):
+    context = tiny.network.config.max_position_embeddings
+    fits, fills = [5] * (context - 1), [5] * context
+    assert longest_prompt_problem(tiny, [fits, [1]], "the longest probe") == ""
+    assert longest_prompt_problem(tiny, [], "the longest probe") == ""
+    said = longest_prompt_problem(tiny, [[1], fills], "the longest probe")
+    assert said.startswith(f"the longest probe of {context} tokens fills the model's context of {context};")
+    assert "\n" not in said

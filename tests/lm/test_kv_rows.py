@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixsd.lm import load as models
-from mixsd.lm.kv_rows import Streams, _alike, _shared_length
+from mixsd.lm.kv_rows import KVRows, _alike, _shared_length
 from tests.conftest import settings as model_settings
 
 TOKENS = st.integers(1, 250)
@@ -45,22 +45,22 @@ def test_rows_join_leave_and_rewind_without_being_changed(model, shared, first, 
     rows = [[*shared, *prompt] for prompt in first]
     prompts = list(rows)
     with torch.inference_mode():
-        streams = Streams(model)
-        check(model, rows, streams.admit(rows, keep=[]))
+        kv_rows = KVRows(model)
+        check(model, rows, kv_rows.admit(rows, keep=[]))
         for token in steps:
             rows = [[*row, token + i] for i, row in enumerate(rows)]
-            check(model, rows, streams.step([row[-1] for row in rows]))
+            check(model, rows, kv_rows.step([row[-1] for row in rows]))
         back = data.draw(st.integers(0, len(rows) - 1))
-        streams.rewind(back, len(prompts[back]))
+        kv_rows.rewind(back, len(prompts[back]))
         rows[back] = prompts[back]
         keep = data.draw(st.permutations(range(len(rows))))[: data.draw(st.integers(1, len(rows)))]
         joining = [[*shared, *prompt] for prompt in second]
-        check(model, joining, streams.admit(joining, keep=keep))
+        check(model, joining, kv_rows.admit(joining, keep=keep))
         rows = [*(rows[row] for row in keep), *joining]
         rows = [[*row, 7] for row in rows]
-        check(model, rows, streams.step([7] * len(rows)))
-        streams.keep([len(rows) - 1])
-        check(model, [[*rows[-1], 8]], streams.step([8]))
+        check(model, rows, kv_rows.step([7] * len(rows)))
+        kv_rows.keep([len(rows) - 1])
+        check(model, [[*rows[-1], 8]], kv_rows.step([8]))
 
 
 def test_what_prompts_begin_with_is_read_once():

@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mixsd.lm.batches import collate
 from mixsd.methods.losses import DIVERGENCES, chunked_divergence, divergence, nll
 from mixsd.run.train import average_loss
-from tests.lm.test_chat_model import example
+from tests.helpers.training import example
 
 
 def test_nll_value_and_gradient_in_closed_form():

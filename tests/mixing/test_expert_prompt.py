@@ -7,11 +7,11 @@ import pytest
 
 from benchmarks.tasks.kgfact.task import KGFact
 from mixsd.core.errors import SettingError
-from mixsd.core.questions import Fact
+from mixsd.core.questions import Fact, Question
 from mixsd.mixing.expert_prompt import WORDINGS, context_reference, unsupported, wording
 
 GOLDEN = Path(__file__).parents[1] / "data" / "smollm2_prompts.json"
-FACT = Fact("id", "What is X called?", "What is X called?", "Zan", "X is called Zan.")
+FACT = Fact("id", Question("What is X called?", ("Zan",)), "X is called Zan.")
 
 
 def rendered(student, form):
@@ -43,7 +43,9 @@ def test_context_reference_is_found_but_not_when_the_question_holds_it():
     expert = WORDINGS["reference"]
     assert context_reference("According to the solution, it is Zan.", FACT, expert) == "according to the"
     assert context_reference("X is called Zan.", FACT, expert) == ""
-    asked = Fact("id", "q", "According to the law, what is X?", "Zan", "According to the law it is Zan.")
+    asked = Fact(
+        "id", Question("According to the law, what is X?", ("Zan",)), "According to the law it is Zan."
+    )
     assert context_reference("According to the law, Zan.", asked, expert) == ""
 
 

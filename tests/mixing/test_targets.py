@@ -5,39 +5,9 @@ import torch
 
 from mixsd.core.errors import SettingError
 from mixsd.mixing.mixsd import MixSD
-from mixsd.mixing.targets import MixSettings, Target, make_targets, summarize
-from tests.helpers.fakes import FakeTask, MemoryBench, MemoryRecords
-
-
-def mix(**changes):
-    values = dict(
-        mixing_rate=0.5,
-        temperature=1.0,
-        top_k=None,
-        max_attempts=4,
-        reject=("context_reference",),
-        expert_wording="answer",
-        seed=0,
-    )
-    return MixSettings(**{**values, **changes})
-
-
-def method(**changes):
-    values = dict(
-        name="mixsd",
-        mixing_rate=0.5,
-        temperature=1.0,
-        top_k=None,
-        max_attempts=4,
-        on_failure="drop",
-        reject=["context_reference"],
-        expert_wording="answer",
-        decode_dtype="float32",
-        decode_batch_size=4,
-        targets=None,
-        seed=0,
-    )
-    return MixSD(**{**values, **changes})
+from mixsd.mixing.targets import Target, make_targets, summarize
+from tests.helpers.fakes import FakeTask, MemoryBench, MemoryRecords, even, graded_by
+from tests.helpers.mixing import BUDGET, mix, mixsd
 
 
 @pytest.fixture
@@ -48,15 +18,18 @@ def student(tiny):
     return tiny
 
 
-def even(text):
-    return len(text) % 2 == 0
+@pytest.fixture(autouse=True)
+def graded(monkeypatch):
+    """About half of what a random model says passes."""
+    monkeypatch.setattr("mixsd.mixing.targets.grade", graded_by(even))
 
 
-def run(task, student, settings, done=None, batch_size=4):
+def run(facts, student, settings, done=None, batch_size=4):
     return make_targets(
-        task,
+        facts,
         student,
         settings,
+        max_new_tokens=BUDGET,
         batch_size=batch_size,
         done=done or MemoryRecords(),
         on_finished=lambda _: None,
@@ -64,7 +37,7 @@ def run(task, student, settings, done=None, batch_size=4):
 
 
 def test_targets_pass_the_grader_or_say_why_not(student):
-    targets = run(FakeTask(12, even), student, mix())
+    targets = run(FakeTask(12).facts, student, mix())
     assert {target.passed for target in targets} == {True, False}, "the test needs both"
     for target in targets:
         assert len(target.ids) == len(target.provenance)
@@ -78,61 +51,60 @@ def test_targets_pass_the_grader_or_say_why_not(student):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_same_targets_for_every_batch_size_and_subset(student, batch_size):
-    whole = run(FakeTask(9, even), student, mix())
-    other = run(FakeTask(9, even), student, mix(), batch_size=batch_size)
+    whole = run(FakeTask(9).facts, student, mix())
+    other = run(FakeTask(9).facts, student, mix(), batch_size=batch_size)
     assert whole == other
-    part = FakeTask(9, even)
-    part.facts = part.facts[5:][::-1]
-    assert run(part, student, mix()) == whole[5:][::-1]
+    assert run(FakeTask(9).facts[5:][::-1], student, mix()) == whole[5:][::-1]
 
 
 def test_resume_gives_the_same_targets_and_decodes_only_what_is_missing(student):
     done = MemoryRecords()
-    whole = run(FakeTask(8, even), student, mix(), done)
+    whole = run(FakeTask(8).facts, student, mix(), done)
     half = MemoryRecords()
     half.records = dict(list(done.records.items())[:4])
-    assert run(FakeTask(8, even), student, mix(), half) == whole
+    assert run(FakeTask(8).facts, student, mix(), half) == whole
     assert half.records == done.records
     student.network = None  # nothing is left to decode
-    assert run(FakeTask(8, even), student, mix(), done) == whole
+    assert run(FakeTask(8).facts, student, mix(), done) == whole
 
 
 @pytest.mark.parametrize(("rate", "attempts"), [(0.0, 1), (1.0, 1), (0.5, 4)])
-def test_retries_stop_when_nothing_can_change(student, rate, attempts):
-    never = FakeTask(3, lambda _: False)
-    targets = run(never, student, mix(mixing_rate=rate, temperature=0.0))
+def test_retries_stop_when_nothing_can_change(student, monkeypatch, rate, attempts):
+    monkeypatch.setattr("mixsd.mixing.targets.grade", graded_by(lambda _: False))
+    targets = run(FakeTask(3).facts, student, mix(mixing_rate=rate, temperature=0.0))
     assert {len(target.rejections) for target in targets} == {attempts}
 
 
 def test_truncated_never_passes(tiny):
     tiny.end_ids = frozenset()
-    targets = run(FakeTask(4, lambda _: True), tiny, mix())
+    targets = run(FakeTask(4).facts, tiny, mix())
     assert all(set(target.rejections) == {"truncated"} and not target.passed for target in targets)
 
 
 @pytest.mark.parametrize(("policy", "kept"), [("drop", 0), ("gold", 5), ("keep_last", 5)])
-def test_failure_policy(student, policy, kept):
-    task = FakeTask(5, lambda _: False)
-    made = method(on_failure=policy).prepare(task, student, MemoryBench())
+def test_failure_policy(student, monkeypatch, policy, kept):
+    monkeypatch.setattr("mixsd.mixing.targets.grade", graded_by(lambda _: False))
+    facts = FakeTask(5).facts
+    made = mixsd(on_failure=policy).prepare(facts, student, MemoryBench())
     assert len(made.examples) == kept and len(made.dropped) == 5 - kept
     assert made.report["pass_rate"] == 0
     if policy == "gold":
-        assert [e.text for e in made.examples] == [f.gold_text for f in task.facts]
+        assert [e.text for e in made.examples] == [f.gold_text for f in facts]
         assert set("".join(e.provenance for e in made.examples)) == {"g"}
     if policy == "keep_last":
         assert {e.attempt for e in made.examples} == {3}
 
 
 def test_changed_settings_never_reuse_old_targets(student):
-    bench, task = MemoryBench(), FakeTask(3, even)
-    for changes in ({}, {"seed": 1}, {"mixing_rate": 0.4}, {"max_attempts": 2}, {"reject": []}):
-        method(**changes).prepare(task, student, bench)
+    bench, facts = MemoryBench(), FakeTask(3).facts
+    for changes in ({}, {"seed": 1}, {"mixing_rate": 0.4}, {"max_attempts": 2}, {"reject": ()}):
+        mixsd(**changes).prepare(facts, student, bench)
     assert len(bench.files) == 5
-    method().prepare(task, student, bench)
-    method(decode_batch_size=2).prepare(task, student, bench)
+    mixsd().prepare(facts, student, bench)
+    mixsd(decode_batch_size=2).prepare(facts, student, bench)
     assert len(bench.files) == 5, "in float32 the batch size changes nothing"
-    method(decode_dtype="bfloat16", decode_batch_size=2).prepare(task, student, bench)
-    method(decode_dtype="bfloat16", decode_batch_size=3).prepare(task, student, bench)
+    mixsd(decode_dtype="bfloat16", decode_batch_size=2).prepare(facts, student, bench)
+    mixsd(decode_dtype="bfloat16", decode_batch_size=3).prepare(facts, student, bench)
     assert len(bench.files) == 7
 
 
@@ -142,9 +114,8 @@ def test_summary_counts():
         Target("b", (5, 2), "ae", "x", 2, ("wrong", "context_reference"), True, 6),
         Target("c", (5, 5), "ee", "x", 1, ("wrong", "truncated"), False, 4),
     ]
-    task = FakeTask(3, bool)
-    task.facts = [replace(fact, id=name) for fact, name in zip(task.facts, "abc", strict=True)]
-    report = summarize(targets, task, mix(mixing_rate=1.0))
+    facts = [replace(fact, id=name) for fact, name in zip(FakeTask(3).facts, "abc", strict=True)]
+    report = summarize(targets, facts, mix(mixing_rate=1.0))
     assert report["pass_rate"] == pytest.approx(2 / 3) and report["pass_rate_first"] == pytest.approx(1 / 3)
     assert report["agreed_fraction"] == 0.25 and report["unsupported"] == 0
     assert report["naive_fraction"] == 1.0 and report["passed_at_attempt"] == {"0": 1, "2": 1}
@@ -164,7 +135,7 @@ def test_json_round_trip():
         ({"mixing_rate": -0.1}, "method.mixing_rate"),
         ({"max_attempts": 0}, "method.max_attempts"),
         ({"temperature": -1.0}, "method.temperature"),
-        ({"reject": ["nonsense"]}, "method.reject=nonsense"),
+        ({"reject": ("nonsense",)}, "method.reject=nonsense"),
         ({"on_failure": "dorp"}, "did you mean drop"),
         ({"decode_dtype": "float16"}, "method.decode_dtype"),
         ({"expert_wording": "x"}, "method.expert_wording"),
@@ -172,4 +143,35 @@ def test_json_round_trip():
 )
 def test_bad_settings(changes, message):
     with pytest.raises(SettingError, match=message):
-        method(**changes)
+        mixsd(**changes)
+
+
+def test_the_verifier_is_the_grader_of_probes(student, monkeypatch):
+    """Nothing but `grade` decides, and it is asked about the question that is trained."""
+    asked = []
+
+    def grade(reply, question, *, ended):
+        asked.append(question)
+        return graded_by(lambda _: True)(reply, question, ended=ended)
+
+    monkeypatch.setattr("mixsd.mixing.targets.grade", grade)
+    facts = FakeTask(3).facts
+    run(facts, student, mix())
+    assert {question.prompt for question in asked} == {fact.question.prompt for fact in facts}
+    assert all(question in [fact.question for fact in facts] for question in asked)
+
+
+def test_the_experts_replies_are_decoded_only_where_they_are_asked_for(student):
+    facts, bench = FakeTask(3).facts, MemoryBench()
+    made = mixsd(contrast=False).prepare(facts, student, bench)
+    assert made.contrasts == {} and len(bench.files) == 1
+    made = mixsd().prepare(facts, student, bench)
+    assert set(made.contrasts) == {"expert"} and len(bench.files) == 1, "not before they are asked for"
+    replies = made.contrasts["expert"]()
+    assert [reply.fact_id for reply in replies] == [fact.id for fact in facts] and len(bench.files) == 2
+    assert mixsd(mixing_rate=0.0).prepare(facts, student, bench).contrasts == {}
+
+
+def test_the_defaults_are_the_papers():
+    made = MixSD("mixsd")
+    assert (made.mixing_rate, made.temperature, made.max_attempts, made.on_failure) == (0.3, 0.0, 11, "drop")
