@@ -1,3 +1,4 @@
+import json
 from datetime import date
 
 import pytest
@@ -6,9 +7,11 @@ from hypothesis import strategies as st
 
 from mixsd.core.errors import SettingError
 from mixsd.core.formats import FORMATS, find_format, last_boxed
-from mixsd.core.grading import grade, kind_of, named
+from mixsd.core.grading import VERSION, grade, kind_of, named
 from mixsd.core.questions import Outcome, Question
+from mixsd.core.store import content_hash
 from mixsd.core.words import same_answer, words
+from tests.conftest import ROOT
 
 CORRECT, WRONG, UNPARSABLE, TRUNCATED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNPARSABLE, Outcome.TRUNCATED
 
@@ -25,79 +28,79 @@ name = st.from_regex(r"[A-Z][a-z]{3,9}", fullmatch=True).filter(
 )
 
 
-@pytest.mark.parametrize(
-    ("text", "answers", "prompt", "rivals", "outcome"),
-    [
-        ("The capital of France is Paris.", ["Paris"], "", [], CORRECT),
-        ("paris", ["Paris"], "", [], CORRECT),
-        ('It is called "Tolgrave".', ["Tolgrave"], "", [], CORRECT),
-        ("Málaga", ["Malaga"], "", [], CORRECT),
-        ("It is the Netherlands.", ["Netherlands"], "", [], CORRECT),
-        ("It is not Paris.", ["Paris"], "", [], WRONG),
-        ("It isn't Paris.", ["Paris"], "", [], WRONG),
-        ("Parisian food.", ["Paris"], "", [], WRONG),
-        ("Rome or Paris.", ["Paris"], "", [], WRONG),
-        ("Paris or Rome.", ["Paris"], "", [], WRONG),
-        ("Rome is not the capital. Paris is.", ["Paris"], "", ["Rome"], CORRECT),
-        ("It is Brenport. It is Tolgrave.", ["Tolgrave"], "", ["Brenport"], WRONG),
-        ("I thought Brenport, but the answer is Tolgrave.", ["Tolgrave"], "", ["Brenport"], CORRECT),
-        ("The answer is Tolgrave. No, the answer is Brenport.", ["Tolgrave"], "", ["Brenport"], WRONG),
-        ("The dish of Brenport is Brostina.", ["Brostina"], "dish of Brenport?", ["Brenport"], CORRECT),
-        ("It is New Tolgrave.", ["Tolgrave"], "", ["New Tolgrave"], WRONG),
-        ("It is New Tolgrave.", ["New Tolgrave"], "", ["Tolgrave"], CORRECT),
-        ("3 plus 4 is 7.", ["7", "seven"], "What is 3 plus 4?", [], CORRECT),
-        ("The sum is seven.", ["7", "seven"], "What is 3 plus 4?", [], CORRECT),
-        ("3 plus 4 is 12.", ["7", "seven"], "What is 3 plus 4?", [], WRONG),
-        ("First 5, then 7.", ["7"], "", [], CORRECT),
-        ("First 7, then 5.", ["7"], "", [], WRONG),
-        ("1,000 people", ["1000"], "", [], CORRECT),
-        ("7.0", ["7"], "", [], CORRECT),
-        ("7.5", ["7"], "", [], WRONG),
-        ("It is -5.", ["-5"], "", [], CORRECT),
-        ("It is -5.", ["5"], "", [], WRONG),
-        ("", ["Paris"], "", [], UNPARSABLE),
-        (" ... ", ["Paris"], "", [], UNPARSABLE),
-        ("It is not called Tolgrave.", ["Tolgrave"], "", [], WRONG),
-        ("It is not in Paris.", ["Paris"], "", [], WRONG),
-        ("It cannot be Paris.", ["Paris"], "", [], WRONG),
-        ("It is neither Paris nor Rome.", ["Paris"], "", [], WRONG),
-        ("It isn't really Paris.", ["Paris"], "", [], WRONG),
-        ("I don't think it is Paris.", ["Paris"], "", [], WRONG),
-        ("I do not know, but I think it is Paris.", ["Paris"], "", [], CORRECT),
-        ("Lyon is not the capital.", ["Lyon"], "", [], WRONG),
-        ("Lyon is wrong, Paris.", ["Lyon"], "", [], WRONG),
-        ("Lyon is not the capital of France; it is Paris.", ["Paris"], "", ["Lyon"], CORRECT),
-        ("Instead of Paris, Rome.", ["Paris"], "", [], WRONG),
-        ("Instead of Rome, Paris.", ["Paris"], "", ["Rome"], CORRECT),
-        ("The answer is Paris. Actually, it is Rome.", ["Paris"], "", [], WRONG),
-        ("No, Paris.", ["Paris"], "", [], CORRECT),
-        ("No. Paris is the capital.", ["Paris"], "", [], CORRECT),
-        ("No. 7", ["7"], "", [], CORRECT),
-        ("9780306406158", ["9780306406157"], "", [], WRONG),
-        ("9780306406157", ["9780306406157"], "", [], CORRECT),
-        ("Python 3.1", ["Python 3.10"], "", [], WRONG),
-        ("It needs Python 3.10.", ["Python 3.10"], "", [], CORRECT),
-        ("3.10", ["3.1"], "", [], CORRECT),
-        ("7", ["007"], "", [], WRONG),
-        ("The code is 007.", ["007"], "", [], CORRECT),
-        ("It is \u22125.", ["5"], "", [], WRONG),
-        ("It is \u22125.", ["-5"], "", [], CORRECT),
-        ("It is .5.", ["5"], "", [], WRONG),
-        ("It is 0.5.", [".5"], "", [], CORRECT),
-        ("10\u00b2", ["102"], "", [], WRONG),
-        ("You want Plan C.", ["Plan A"], "", [], WRONG),
-        ("You want Plan A.", ["Plan A"], "", [], CORRECT),
-        ("plan a", ["Plan A"], "", [], CORRECT),
-        ("A dog is a pet.", ["dog"], "", [], CORRECT),
-        ("C# it is.", ["C++"], "", [], WRONG),
-        ("It is written in C++.", ["C++"], "", [], CORRECT),
-        ("First of all, I do not know.", ["ALL"], "", [], WRONG),
-        ("It is the ALL.", ["ALL"], "", [], CORRECT),
-        ("it is usd", ["USD"], "", [], CORRECT),
-        ("The U.S.A. did.", ["USA"], "", [], CORRECT),
-        ("July 4", ["4 July"], "", [], CORRECT),
-    ],
-)
+PLAIN = [
+    ("The capital of France is Paris.", ["Paris"], "", [], CORRECT),
+    ("paris", ["Paris"], "", [], CORRECT),
+    ('It is called "Tolgrave".', ["Tolgrave"], "", [], CORRECT),
+    ("Málaga", ["Malaga"], "", [], CORRECT),
+    ("It is the Netherlands.", ["Netherlands"], "", [], CORRECT),
+    ("It is not Paris.", ["Paris"], "", [], WRONG),
+    ("It isn't Paris.", ["Paris"], "", [], WRONG),
+    ("Parisian food.", ["Paris"], "", [], WRONG),
+    ("Rome or Paris.", ["Paris"], "", [], WRONG),
+    ("Paris or Rome.", ["Paris"], "", [], WRONG),
+    ("Rome is not the capital. Paris is.", ["Paris"], "", ["Rome"], CORRECT),
+    ("It is Brenport. It is Tolgrave.", ["Tolgrave"], "", ["Brenport"], WRONG),
+    ("I thought Brenport, but the answer is Tolgrave.", ["Tolgrave"], "", ["Brenport"], CORRECT),
+    ("The answer is Tolgrave. No, the answer is Brenport.", ["Tolgrave"], "", ["Brenport"], WRONG),
+    ("The dish of Brenport is Brostina.", ["Brostina"], "dish of Brenport?", ["Brenport"], CORRECT),
+    ("It is New Tolgrave.", ["Tolgrave"], "", ["New Tolgrave"], WRONG),
+    ("It is New Tolgrave.", ["New Tolgrave"], "", ["Tolgrave"], CORRECT),
+    ("3 plus 4 is 7.", ["7", "seven"], "What is 3 plus 4?", [], CORRECT),
+    ("The sum is seven.", ["7", "seven"], "What is 3 plus 4?", [], CORRECT),
+    ("3 plus 4 is 12.", ["7", "seven"], "What is 3 plus 4?", [], WRONG),
+    ("First 5, then 7.", ["7"], "", [], CORRECT),
+    ("First 7, then 5.", ["7"], "", [], WRONG),
+    ("1,000 people", ["1000"], "", [], CORRECT),
+    ("7.0", ["7"], "", [], CORRECT),
+    ("7.5", ["7"], "", [], WRONG),
+    ("It is -5.", ["-5"], "", [], CORRECT),
+    ("It is -5.", ["5"], "", [], WRONG),
+    ("", ["Paris"], "", [], UNPARSABLE),
+    (" ... ", ["Paris"], "", [], UNPARSABLE),
+    ("It is not called Tolgrave.", ["Tolgrave"], "", [], WRONG),
+    ("It is not in Paris.", ["Paris"], "", [], WRONG),
+    ("It cannot be Paris.", ["Paris"], "", [], WRONG),
+    ("It is neither Paris nor Rome.", ["Paris"], "", [], WRONG),
+    ("It isn't really Paris.", ["Paris"], "", [], WRONG),
+    ("I don't think it is Paris.", ["Paris"], "", [], WRONG),
+    ("I do not know, but I think it is Paris.", ["Paris"], "", [], CORRECT),
+    ("Lyon is not the capital.", ["Lyon"], "", [], WRONG),
+    ("Lyon is wrong, Paris.", ["Lyon"], "", [], WRONG),
+    ("Lyon is not the capital of France; it is Paris.", ["Paris"], "", ["Lyon"], CORRECT),
+    ("Instead of Paris, Rome.", ["Paris"], "", [], WRONG),
+    ("Instead of Rome, Paris.", ["Paris"], "", ["Rome"], CORRECT),
+    ("The answer is Paris. Actually, it is Rome.", ["Paris"], "", [], WRONG),
+    ("No, Paris.", ["Paris"], "", [], CORRECT),
+    ("No. Paris is the capital.", ["Paris"], "", [], CORRECT),
+    ("No. 7", ["7"], "", [], CORRECT),
+    ("9780306406158", ["9780306406157"], "", [], WRONG),
+    ("9780306406157", ["9780306406157"], "", [], CORRECT),
+    ("Python 3.1", ["Python 3.10"], "", [], WRONG),
+    ("It needs Python 3.10.", ["Python 3.10"], "", [], CORRECT),
+    ("3.10", ["3.1"], "", [], CORRECT),
+    ("7", ["007"], "", [], WRONG),
+    ("The code is 007.", ["007"], "", [], CORRECT),
+    ("It is \u22125.", ["5"], "", [], WRONG),
+    ("It is \u22125.", ["-5"], "", [], CORRECT),
+    ("It is .5.", ["5"], "", [], WRONG),
+    ("It is 0.5.", [".5"], "", [], CORRECT),
+    ("10\u00b2", ["102"], "", [], WRONG),
+    ("You want Plan C.", ["Plan A"], "", [], WRONG),
+    ("You want Plan A.", ["Plan A"], "", [], CORRECT),
+    ("plan a", ["Plan A"], "", [], CORRECT),
+    ("A dog is a pet.", ["dog"], "", [], CORRECT),
+    ("C# it is.", ["C++"], "", [], WRONG),
+    ("It is written in C++.", ["C++"], "", [], CORRECT),
+    ("First of all, I do not know.", ["ALL"], "", [], WRONG),
+    ("It is the ALL.", ["ALL"], "", [], CORRECT),
+    ("it is usd", ["USD"], "", [], CORRECT),
+    ("The U.S.A. did.", ["USA"], "", [], CORRECT),
+    ("July 4", ["4 July"], "", [], CORRECT),
+]
+
+
+@pytest.mark.parametrize(("text", "answers", "prompt", "rivals", "outcome"), PLAIN)
 def test_plain(text, answers, prompt, rivals, outcome):
     assert graded(text, answers, prompt, rivals).outcome is outcome
 
@@ -106,113 +109,143 @@ FRANCE = "What is the capital of France?"
 POLICY = "May customers return goods?"
 
 
-@pytest.mark.parametrize(
-    ("text", "answers", "prompt", "outcome"),
-    [
-        # "the answer is", and what is no such statement
-        ("The capital of France is Paris. I hope this answer is helpful!", ["Paris"], FRANCE, CORRECT),
-        ("Paris is the answer: it is the capital.", ["Paris"], FRANCE, CORRECT),
-        ("Lentissa. If you need another answer: just ask!", ["Lentissa"], "", CORRECT),
-        ("It is Paris. I am sure that the answer is correct.", ["Paris"], FRANCE, CORRECT),
-        ("It is Paris. The answer is not Rome.", ["Paris"], FRANCE, CORRECT),
-        ("It is Paris. The answer is based on the text above.", ["Paris"], FRANCE, CORRECT),
-        ("Paris was the final answer: it always is.", ["Paris"], FRANCE, CORRECT),
-        ("Some say Rome, but the correct answer is Paris.", ["Paris"], FRANCE, CORRECT),
-        ("It could be Paris. My final answer: Rome", ["Paris"], FRANCE, WRONG),
-        ("It could be Rome. My final answer: Paris", ["Paris"], FRANCE, CORRECT),
-        ("Rome is large.\n\n**Answer:** Paris", ["Paris"], FRANCE, CORRECT),
-        ("Paris is large.\n\nAnswer: Rome", ["Paris"], FRANCE, WRONG),
-        ("Paris is large. The answer to your question is Rome.", ["Paris"], FRANCE, WRONG),
-        ("The answer would be Rome, not Paris.", ["Paris"], FRANCE, WRONG),
-        ("Take the blue one, but the answer is green.", ["blue"], "", WRONG),
-        ("The answer is right.", ["Right"], "Left or right?", CORRECT),
-        ("The answer is:\n\nParis", ["Paris"], FRANCE, CORRECT),
-        ("The answer is clear: Paris.", ["Paris"], FRANCE, CORRECT),
-        # yes and no
-        ("Customers have no problem returning goods.", ["No"], POLICY, WRONG),
-        ("Customers have no problem returning goods.", ["Yes"], POLICY, WRONG),
-        ("Yes, there is no time limit.", ["Yes"], POLICY, CORRECT),
-        ("Yes, there is no time limit.", ["No"], POLICY, WRONG),
-        ("Yes. No receipt is needed.", ["Yes"], POLICY, CORRECT),
-        ("No, they may not.", ["No"], POLICY, CORRECT),
-        ("No they may not.", ["No"], POLICY, CORRECT),
-        ("No refunds are given.", ["No"], POLICY, CORRECT),
-        ("No problem, of course they may.", ["No"], POLICY, WRONG),
-        ("No doubt they may.", ["No"], POLICY, WRONG),
-        ("No problem! Yes, they may.", ["Yes"], POLICY, CORRECT),
-        ("Yes. Actually, no.", ["No"], POLICY, CORRECT),
-        ("Yes. Actually, no.", ["Yes"], POLICY, WRONG),
-        ("No, wait, yes.", ["Yes"], POLICY, CORRECT),
-        ("Yes, they may. No, they may not.", ["Yes"], POLICY, WRONG),
-        ("Yes and no.", ["Yes"], POLICY, WRONG),
-        ("Yes or no, it depends.", ["No"], POLICY, WRONG),
-        ("The answer is yes.", ["Yes"], POLICY, CORRECT),
-        ("The answer is no.", ["Yes"], POLICY, WRONG),
-        ("I would say no.", ["No"], POLICY, CORRECT),
-        ("If yes, within 30 days.", ["Yes"], POLICY, WRONG),
-        ("They may.", ["Yes"], POLICY, WRONG),
-        ("Yes, within 30 days, says Ines Karvall.", ["Yes"], POLICY, CORRECT),
-        ("True, the sky is blue.", ["True"], "Is the sky blue?", CORRECT),
-        ("No, it is green.", ["False"], "Is the sky green?", CORRECT),
-        ("", ["Yes"], POLICY, UNPARSABLE),
-        # one of several, where no rival is known
-        ("It might be Paris, Rome, London or Berlin.", ["Paris"], FRANCE, WRONG),
-        ("It might be Paris, Rome, London or Berlin.", ["London"], FRANCE, WRONG),
-        ("Paris, London, Rome", ["Rome"], "What is the capital of Italy?", WRONG),
-        ("Paris, London, Rome", ["Paris"], FRANCE, WRONG),
-        ("1. Paris\n2. London\n3. Rome", ["Rome"], "What is the capital of Italy?", WRONG),
-        ("red, green, blue", ["blue"], "What colour is the sky?", WRONG),
-        ("Rome or perhaps Paris", ["Paris"], FRANCE, WRONG),
-        ("Paris, or possibly Rome.", ["Paris"], FRANCE, WRONG),
-        ("It is either Rome or Paris.", ["Paris"], FRANCE, WRONG),
-        ("Paris and Lyon", ["Paris"], FRANCE, WRONG),
-        ("Lyon and Paris are the capitals.", ["Paris"], FRANCE, WRONG),
-        ("It is 5, 6 or 7.", ["7"], "", WRONG),
-        ("5, 6, 7", ["7"], "", WRONG),
-        ("Paris, France", ["Paris"], FRANCE, CORRECT),
-        ("Springfield, Illinois.", ["Springfield"], "Where was he born?", CORRECT),
-        ("He was born in Springfield, Illinois, USA.", ["Springfield"], "Where?", CORRECT),
-        ("It comes from the island of Izu, Japan.", ["Japan"], "Where is sushi from?", CORRECT),
-        ("Monday, July 4, 1776", ["4 July 1776"], "When?", CORRECT),
-        ("Monday, July 4, 1776", ["1776"], "In which year?", CORRECT),
-        ("Larry Page and Sergey Brin", ["Larry Page and Sergey Brin"], "Who?", CORRECT),
-        ("Paris, and Emmanuel Macron is the president.", ["Paris"], FRANCE, CORRECT),
-        ("Well, yes, Paris.", ["Paris"], FRANCE, CORRECT),
-        ("Paris, also called Paname.", ["Paris"], FRANCE, CORRECT),
-        ("The USA, the United States", ["United States", "USA"], "Where?", CORRECT),
-        # other words that are written alike
-        ("It may be closed.", ["May"], "When is it closed?", WRONG),
-        ("it may be closed", ["May"], "When is it closed?", WRONG),
-        ("It is closed in May.", ["May"], "When is it closed?", CORRECT),
-        ("in may", ["May"], "When is it closed?", CORRECT),
-        ("may", ["May"], "When is it closed?", CORRECT),
-        ("May I help you?", ["May"], "When is it closed?", WRONG),
-        ("I march every day.", ["March"], "When is it?", WRONG),
-        ("March 3", ["3 March"], "When is it?", CORRECT),
-        ("He will know.", ["Will"], "Who wrote it?", WRONG),
-        ("Will wrote it.", ["Will"], "Who wrote it?", CORRECT),
-        # what takes an answer back, and what does not
-        ("It is Paris, no matter where you go.", ["Paris"], FRANCE, CORRECT),
-        ("It is Paris. No other city comes close.", ["Paris"], FRANCE, CORRECT),
-        ("It is Paris. Sorry for the short reply.", ["Paris"], FRANCE, CORRECT),
-        ("It is Paris. No doubt about it.", ["Paris"], FRANCE, CORRECT),
-        ("It is Paris. Actually, it is the largest city as well.", ["Paris"], FRANCE, CORRECT),
-        ("It is Paris. No, wait.", ["Paris"], FRANCE, WRONG),
-        ("It is Paris. No, it is Rome.", ["Paris"], FRANCE, WRONG),
-        ("It is Paris. Wait, that is wrong.", ["Paris"], FRANCE, WRONG),
-        ("It is Paris. Actually, it is Rome.", ["Paris"], FRANCE, WRONG),
-        ("It is Paris. Sorry, I meant another city.", ["Paris"], FRANCE, WRONG),
-        ("It is Paris. Sorry, Rome.", ["Paris"], FRANCE, WRONG),
-        ("it is paris. actually, it is rome", ["Paris"], FRANCE, WRONG),
-        ("Sorry, it is Paris.", ["Paris"], FRANCE, CORRECT),
-        # what looks like a denial
-        ("Paris is not only the capital.", ["Paris"], FRANCE, CORRECT),
-        ("It is not just Paris.", ["Paris"], FRANCE, CORRECT),
-        ("There is no doubt that it is Paris.", ["Paris"], FRANCE, CORRECT),
-    ],
-)
+EVERYDAY = [
+    # "the answer is", and what is no such statement
+    ("The capital of France is Paris. I hope this answer is helpful!", ["Paris"], FRANCE, CORRECT),
+    ("Paris is the answer: it is the capital.", ["Paris"], FRANCE, CORRECT),
+    ("Lentissa. If you need another answer: just ask!", ["Lentissa"], "", CORRECT),
+    ("It is Paris. I am sure that the answer is correct.", ["Paris"], FRANCE, CORRECT),
+    ("It is Paris. The answer is not Rome.", ["Paris"], FRANCE, CORRECT),
+    ("It is Paris. The answer is based on the text above.", ["Paris"], FRANCE, CORRECT),
+    ("Paris was the final answer: it always is.", ["Paris"], FRANCE, CORRECT),
+    ("Some say Rome, but the correct answer is Paris.", ["Paris"], FRANCE, CORRECT),
+    ("It could be Paris. My final answer: Rome", ["Paris"], FRANCE, WRONG),
+    ("It could be Rome. My final answer: Paris", ["Paris"], FRANCE, CORRECT),
+    ("Rome is large.\n\n**Answer:** Paris", ["Paris"], FRANCE, CORRECT),
+    ("Paris is large.\n\nAnswer: Rome", ["Paris"], FRANCE, WRONG),
+    ("Paris is large. The answer to your question is Rome.", ["Paris"], FRANCE, WRONG),
+    ("The answer would be Rome, not Paris.", ["Paris"], FRANCE, WRONG),
+    ("Take the blue one, but the answer is green.", ["blue"], "", WRONG),
+    ("The answer is right.", ["Right"], "Left or right?", CORRECT),
+    ("The answer is:\n\nParis", ["Paris"], FRANCE, CORRECT),
+    ("The answer is clear: Paris.", ["Paris"], FRANCE, CORRECT),
+    # yes and no
+    ("Customers have no problem returning goods.", ["No"], POLICY, WRONG),
+    ("Customers have no problem returning goods.", ["Yes"], POLICY, WRONG),
+    ("Yes, there is no time limit.", ["Yes"], POLICY, CORRECT),
+    ("Yes, there is no time limit.", ["No"], POLICY, WRONG),
+    ("Yes. No receipt is needed.", ["Yes"], POLICY, CORRECT),
+    ("No, they may not.", ["No"], POLICY, CORRECT),
+    ("No they may not.", ["No"], POLICY, CORRECT),
+    ("No refunds are given.", ["No"], POLICY, CORRECT),
+    ("No problem, of course they may.", ["No"], POLICY, WRONG),
+    ("No doubt they may.", ["No"], POLICY, WRONG),
+    ("No problem! Yes, they may.", ["Yes"], POLICY, CORRECT),
+    ("Yes. Actually, no.", ["No"], POLICY, CORRECT),
+    ("Yes. Actually, no.", ["Yes"], POLICY, WRONG),
+    ("No, wait, yes.", ["Yes"], POLICY, CORRECT),
+    ("Yes, they may. No, they may not.", ["Yes"], POLICY, WRONG),
+    ("Yes and no.", ["Yes"], POLICY, WRONG),
+    ("Yes or no, it depends.", ["No"], POLICY, WRONG),
+    ("The answer is yes.", ["Yes"], POLICY, CORRECT),
+    ("The answer is no.", ["Yes"], POLICY, WRONG),
+    ("I would say no.", ["No"], POLICY, CORRECT),
+    ("If yes, within 30 days.", ["Yes"], POLICY, WRONG),
+    ("They may.", ["Yes"], POLICY, WRONG),
+    ("Yes, within 30 days, says Ines Karvall.", ["Yes"], POLICY, CORRECT),
+    ("True, the sky is blue.", ["True"], "Is the sky blue?", CORRECT),
+    ("No, it is green.", ["False"], "Is the sky green?", CORRECT),
+    ("", ["Yes"], POLICY, UNPARSABLE),
+    # one of several, where no rival is known
+    ("It might be Paris, Rome, London or Berlin.", ["Paris"], FRANCE, WRONG),
+    ("It might be Paris, Rome, London or Berlin.", ["London"], FRANCE, WRONG),
+    ("Paris, London, Rome", ["Rome"], "What is the capital of Italy?", WRONG),
+    ("Paris, London, Rome", ["Paris"], FRANCE, WRONG),
+    ("1. Paris\n2. London\n3. Rome", ["Rome"], "What is the capital of Italy?", WRONG),
+    ("red, green, blue", ["blue"], "What colour is the sky?", WRONG),
+    ("Rome or perhaps Paris", ["Paris"], FRANCE, WRONG),
+    ("Paris, or possibly Rome.", ["Paris"], FRANCE, WRONG),
+    ("It is either Rome or Paris.", ["Paris"], FRANCE, WRONG),
+    ("Paris and Lyon", ["Paris"], FRANCE, WRONG),
+    ("Lyon and Paris are the capitals.", ["Paris"], FRANCE, WRONG),
+    ("It is 5, 6 or 7.", ["7"], "", WRONG),
+    ("5, 6, 7", ["7"], "", WRONG),
+    ("Paris, France", ["Paris"], FRANCE, CORRECT),
+    ("Springfield, Illinois.", ["Springfield"], "Where was he born?", CORRECT),
+    ("He was born in Springfield, Illinois, USA.", ["Springfield"], "Where?", CORRECT),
+    ("It comes from the island of Izu, Japan.", ["Japan"], "Where is sushi from?", CORRECT),
+    ("Monday, July 4, 1776", ["4 July 1776"], "When?", CORRECT),
+    ("Monday, July 4, 1776", ["1776"], "In which year?", CORRECT),
+    ("Larry Page and Sergey Brin", ["Larry Page and Sergey Brin"], "Who?", CORRECT),
+    ("Paris, and Emmanuel Macron is the president.", ["Paris"], FRANCE, CORRECT),
+    ("Well, yes, Paris.", ["Paris"], FRANCE, CORRECT),
+    ("Paris, also called Paname.", ["Paris"], FRANCE, CORRECT),
+    ("The USA, the United States", ["United States", "USA"], "Where?", CORRECT),
+    # other words that are written alike
+    ("It may be closed.", ["May"], "When is it closed?", WRONG),
+    ("it may be closed", ["May"], "When is it closed?", WRONG),
+    ("It is closed in May.", ["May"], "When is it closed?", CORRECT),
+    ("in may", ["May"], "When is it closed?", CORRECT),
+    ("may", ["May"], "When is it closed?", CORRECT),
+    ("May I help you?", ["May"], "When is it closed?", WRONG),
+    ("I march every day.", ["March"], "When is it?", WRONG),
+    ("March 3", ["3 March"], "When is it?", CORRECT),
+    ("He will know.", ["Will"], "Who wrote it?", WRONG),
+    ("Will wrote it.", ["Will"], "Who wrote it?", CORRECT),
+    # what takes an answer back, and what does not
+    ("It is Paris, no matter where you go.", ["Paris"], FRANCE, CORRECT),
+    ("It is Paris. No other city comes close.", ["Paris"], FRANCE, CORRECT),
+    ("It is Paris. Sorry for the short reply.", ["Paris"], FRANCE, CORRECT),
+    ("It is Paris. No doubt about it.", ["Paris"], FRANCE, CORRECT),
+    ("It is Paris. Actually, it is the largest city as well.", ["Paris"], FRANCE, CORRECT),
+    ("It is Paris. No, wait.", ["Paris"], FRANCE, WRONG),
+    ("It is Paris. No, it is Rome.", ["Paris"], FRANCE, WRONG),
+    ("It is Paris. Wait, that is wrong.", ["Paris"], FRANCE, WRONG),
+    ("It is Paris. Actually, it is Rome.", ["Paris"], FRANCE, WRONG),
+    ("It is Paris. Sorry, I meant another city.", ["Paris"], FRANCE, WRONG),
+    ("It is Paris. Sorry, Rome.", ["Paris"], FRANCE, WRONG),
+    ("it is paris. actually, it is rome", ["Paris"], FRANCE, WRONG),
+    ("Sorry, it is Paris.", ["Paris"], FRANCE, CORRECT),
+    # what looks like a denial
+    ("Paris is not only the capital.", ["Paris"], FRANCE, CORRECT),
+    ("It is not just Paris.", ["Paris"], FRANCE, CORRECT),
+    ("There is no doubt that it is Paris.", ["Paris"], FRANCE, CORRECT),
+]
+
+
+@pytest.mark.parametrize(("text", "answers", "prompt", "outcome"), EVERYDAY)
 def test_everyday_replies(text, answers, prompt, outcome):
     assert graded(text, answers, prompt).outcome is outcome
+
+
+CORPUS = [json.loads(line) for line in (ROOT / "tests/data/graded_replies.jsonl").open(encoding="utf-8")]
+"""Replies of the embedded model, base and trained, with the verdict that a person gave by reading them."""
+HELD = {1: "da559eda01"}
+"""By version, a hash of all grades below. A change of one raises `VERSION` and adds a line here."""
+
+
+def grade_of(row):
+    question = Question(
+        row["question"], tuple(row["accepted"]), tuple(row.get("rivals", ())), kind=row.get("kind", "name")
+    )
+    return grade(row["reply"], question, ended=row.get("ended", True))
+
+
+def test_real_replies_are_graded_as_a_person_grades_them():
+    assert len(CORPUS) >= 150
+    for row in CORPUS:
+        # Where the two differ, the row says what the grader gives, and why.
+        assert grade_of(row).outcome == row.get("graded", row["verdict"]), row
+    disagreed = [row for row in CORPUS if row.get("graded", row["verdict"]) != row["verdict"]]
+    assert len(disagreed) <= 1 and all(row["why"] for row in disagreed)
+
+
+def test_a_changed_grade_raises_the_version():
+    """Caches and run ids hold the version: grades of one version are the same everywhere."""
+    verdicts = [grade_of(row) for row in CORPUS]
+    verdicts += [graded(text, answers, prompt, rivals) for text, answers, prompt, rivals, _ in PLAIN]
+    verdicts += [graded(text, answers, prompt) for text, answers, prompt, _ in EVERYDAY]
+    assert content_hash([[v.outcome, v.extracted, v.strict] for v in verdicts]) == HELD[VERSION]
 
 
 def test_what_kind_of_answer_a_table_wants():
