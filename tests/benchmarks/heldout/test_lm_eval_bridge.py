@@ -10,7 +10,7 @@ from mixsd.lm import load as models
 from mixsd.run.train import Evaluation
 from tests.conftest import settings
 from tests.helpers.suites import POCKET, suite
-from tests.run.test_train import fit, make, weights
+from tests.helpers.training import fit_sft, make, weights
 
 
 def test_scores_every_task_and_counts_progress(tiny):
@@ -22,9 +22,9 @@ def test_scores_every_task_and_counts_progress(tiny):
     assert [scores.kind for scores in result.values()] == ["generated"] * 3 + ["likelihood"]
     assert result["pocket_grammar"].chance == 0.5 and result["pocket_knowledge"].chance == 0
     for scores in result.values():
-        assert len(scores.items) == 4 and all(item["prompt"] for item in scores.items)
-        assert all((item["score"] == 1) == (item["outcome"] == "correct") for item in scores.items)
-    assert {i["outcome"] for i in result["pocket_knowledge"].items} == {"truncated"}, "random bytes never end"
+        assert len(scores.items) == 4 and all(item.prompt and item.question for item in scores.items)
+        assert all((item.score == 1) == (item.outcome == "correct") for item in scores.items)
+    assert {i.outcome for i in result["pocket_knowledge"].items} == {"truncated"}, "random bytes never end"
 
 
 def test_leaves_generators_mode_and_weights_alone(tiny):
@@ -39,6 +39,7 @@ def test_leaves_generators_mode_and_weights_alone(tiny):
     assert all(torch.equal(before[name], value) for name, value in tiny.network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_training_is_the_same_with_and_without_an_evaluation_in_the_middle(tmp_path, monkeypatch):
     """Generators (dropout draws from them), training mode and tied weights are as if lm-eval had not been there."""
     real = lm_eval_scores.evaluate
@@ -62,7 +63,7 @@ def test_training_is_the_same_with_and_without_an_evaluation_in_the_middle(tmp_p
             return Evaluation(0.0)
 
         folder = tmp_path / f"{dropout} {watched}"
-        fit(student, make(max_steps=6, eval_every=2), folder, evaluate=evaluate)
+        fit_sft(student, make(max_steps=6, eval_every=2), folder, evaluate=evaluate)
         return weights(student)
 
     assert torch.equal(trained(0.5, False), trained(0.5, True))
@@ -75,6 +76,7 @@ def test_the_same_model_scores_the_same_twice_and_the_tied_head_stays_tied(tiny)
     assert tiny.network.lm_head.weight is tiny.network.get_input_embeddings().weight
 
 
+@pytest.mark.slow
 def test_prompts_are_those_of_the_probes(smollm, monkeypatch):
     """The chat template of held-out questions is the one of training and probes, token by token."""
     asked = []
@@ -86,9 +88,10 @@ def test_prompts_are_those_of_the_probes(smollm, monkeypatch):
 
     monkeypatch.setattr(lm_eval_scores, "generate", spy)
     scores = suite(limit=2).evaluate(smollm, POCKET[:1], 4, lambda _: None)["pocket_knowledge"]
-    assert [tuple(ids) for ids in asked] == [smollm.prompt_ids(item["prompt"]) for item in scores.items]
+    assert [tuple(ids) for ids in asked] == [smollm.prompt_ids(item.prompt) for item in scores.items]
 
 
+@pytest.mark.slow
 def test_the_embedded_model_answers(smollm):
     scores = suite(limit=12).evaluate(smollm, POCKET, 12, lambda _: None)
     assert scores["pocket_knowledge"].mean > 0.3 and scores["pocket_grammar"].mean > 0.6
@@ -114,31 +117,32 @@ def test_fingerprint_knows_tasks_limit_and_data(monkeypatch, tmp_path):
     for path in prompts:
         path.parent.mkdir()
         path.write_text("prompt,expected\nWhat?,that\n")
-    first, second = (suite(tasks=[], prompts=str(path)).fingerprint() for path in prompts)
+    first, second = (suite(tasks=[], prompts=path).fingerprint() for path in prompts)
     assert first == second, "by content, wherever it lies"
     prompts[1].write_text("prompt,expected\nWhat?,this\n")
     lm_eval_tasks.load_tasks.cache_clear()
-    assert suite(tasks=[], prompts=str(prompts[1])).fingerprint() != first
+    assert suite(tasks=[], prompts=prompts[1]).fingerprint() != first
 
 
 def test_bad_settings():
     with pytest.raises(SettingError, match="retention.limit=0"):
         suite(limit=0)
-    with pytest.raises(SettingError, match="pocket_knowledge"):
-        suite(tasks=["pocket_nonsense"])
 
 
+@pytest.mark.slow  # indexes all tasks of lm-eval
 def test_a_clone_that_is_missing_is_one_line(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(DataError, match="data_root"):
         suite(tasks=["piqa"], data_root=str(tmp_path)).evaluate(tiny, ["piqa"], 4, lambda _: None)
 
 
+@pytest.mark.slow  # indexes all tasks of lm-eval
 def test_an_unknown_task_is_one_line_before_any_model():
-    with pytest.raises(SettingError, match="no_such_task is no task or group"):
+    with pytest.raises(SettingError, match="no_such_task is no task or group.*pocket_knowledge"):
         suite(tasks=["no_such_task"])
 
 
+@pytest.mark.slow  # indexes all tasks of lm-eval
 def test_groups_become_their_tasks():
     assert len(suite(tasks=["mmlu"]).tasks) == 57
     assert suite(tasks=["pocket_grammar", "ai2_arc", "arc_easy"]).tasks == [
@@ -166,4 +170,24 @@ def test_samples_that_a_task_folds_itself_have_one_score():
 
 def test_the_right_choice_is_text(tiny):
     items = suite().evaluate(tiny, ["pocket_grammar"], 4, lambda _: None)["pocket_grammar"].items
-    assert all(len(item["answers"][0].split()) > 2 for item in items)
+    assert all(len(item.answers[0].split()) > 2 for item in items)
+
+
+def test_a_long_prompt_shortens_no_other_reply_and_what_it_loses_is_counted(tiny, tmp_path, monkeypatch):
+    """A reply's budget goes by its own prompt; one that fills the context loses its beginning, and that is told."""
+    context = int(tiny.network.config.max_position_embeddings)
+    long = "Long. " * context
+    (tmp_path / "p.csv").write_text(f"prompt,expected\nShort?,a\n{long},b\n")
+    asked = {}
+    real = lm_eval_scores.generate
+
+    def spy(model, prompts, **options):
+        asked["lengths"], asked["budget"] = [len(ids) for ids in prompts], options["max_new_tokens"]
+        return real(model, prompts, **{**options, "max_new_tokens": 2})
+
+    monkeypatch.setattr(lm_eval_scores, "generate", spy)
+    scores = suite(tasks=[], prompts=tmp_path / "p.csv").evaluate(tiny, ["prompts"], 2, lambda _: None)
+    assert asked["budget"] == lm_eval_tasks.PROMPTS_BUDGET
+    assert min(asked["lengths"]) < 100 and max(asked["lengths"]) == context - asked["budget"]
+    assert scores["prompts"].shortened == 1
+    assert suite().evaluate(tiny, POCKET[:1], 4, lambda _: None)["pocket_knowledge"].shortened == 0

@@ -56,9 +56,9 @@ REPEATED = (
 
 
 def fingerprint_anew(folder, *names):
-    for cached in (lm_eval_tasks.load_tasks, lm_eval_tasks._folder_digest, lm_eval_tasks._manager):
+    for cached in (lm_eval_tasks.load_tasks, lm_eval_tasks._digest_once, lm_eval_tasks._manager):
         cached.cache_clear()
-    return suite(tasks=list(names), include=str(folder)).fingerprint()
+    return suite(tasks=list(names), include=folder).fingerprint()
 
 
 def test_templates_of_any_name_and_few_shot_examples_are_in_the_fingerprint(folder):
@@ -87,13 +87,13 @@ def test_base_and_tuned_model_are_shown_the_same_examples(tiny, folder):
     (folder / "sums.yaml").write_text(TASK + "num_fewshot: 2\nfewshot_split: shots\n")
     for cached in (lm_eval_tasks.load_tasks, lm_eval_tasks._manager):
         cached.cache_clear()
-    own = suite(tasks=["my_sums"], include=str(folder), validation_limit=0)
+    own = suite(tasks=["my_sums"], include=folder, validation_limit=0)
     first = own.evaluate(tiny, ["my_sums"], 4, lambda _: None)["my_sums"]
     own.fingerprint()
     assert own.evaluate(tiny, ["my_sums"], 4, lambda _: None)["my_sums"] == first
-    prompts = [item["prompt"] for item in first.items]
+    prompts = [item.prompt for item in first.items]
     assert all(prompt.count("SHOT") == 2 for prompt in prompts) and len(set(prompts)) == 4
-    assert [item["question"] for item in first.items] == [f"What is {n} plus 1?" for n in range(4)]
+    assert [item.question for item in first.items] == [f"What is {n} plus 1?" for n in range(4)]
 
 
 def test_of_a_filtered_answer_the_whole_reply_is_kept(tiny, folder, monkeypatch):
@@ -108,11 +108,11 @@ def test_of_a_filtered_answer_the_whole_reply_is_kept(tiny, folder, monkeypatch)
     replies = ["It is 1, said Lunbelfey.", "Lunbelfey knows.", "3", "It is 99."]
     made = [lm_eval_scores.Completion(text, 3, False) for text in replies]
     monkeypatch.setattr(lm_eval_scores, "generate", lambda *_, **__: made)
-    own = suite(tasks=["my_sums"], include=str(folder), validation_limit=0)
+    own = suite(tasks=["my_sums"], include=folder, validation_limit=0)
     items = own.evaluate(tiny, ["my_sums"], 4, lambda _: None)["my_sums"].items
-    assert [item["text"] for item in items] == replies
-    assert [item.get("extracted") for item in items] == ["1", "", None, "99"]
-    assert [item["outcome"] for item in items] == ["correct", "unparsable", "correct", "wrong"]
+    assert [item.text for item in items] == replies
+    assert [item.extracted for item in items] == ["1", "", None, "99"]
+    assert [item.outcome for item in items] == ["correct", "unparsable", "correct", "wrong"]
 
 
 def test_a_task_without_a_score_per_item_is_refused(tmp_path):
@@ -122,7 +122,7 @@ def test_a_task_without_a_score_per_item_is_refused(tmp_path):
     )
     (tmp_path / "d.py").write_text(DOCUMENTS)
     with pytest.raises(SettingError, match="no score per item"):
-        suite(tasks=["my_text"], include=str(tmp_path)).fingerprint()
+        suite(tasks=["my_text"], include=tmp_path).fingerprint()
 
 
 @pytest.fixture
@@ -133,25 +133,25 @@ def folder(tmp_path):
 
 
 def test_a_folder_of_own_tasks(tiny, folder):
-    own = suite(tasks=["my_sums"], include=str(folder))
+    own = suite(tasks=["my_sums"], include=folder)
     scores = own.evaluate(tiny, ["my_sums"], 4, lambda _: None)["my_sums"]
-    assert scores.kind == "generated" and len(scores.items) == 4 and "plus 1" in scores.items[0]["prompt"]
-    with pytest.raises(DataError, match=r"retention.include=.* is not a folder"):
+    assert scores.kind == "generated" and len(scores.items) == 4 and "plus 1" in scores.items[0].prompt
+    with pytest.raises(DataError, match=r"retention.include=.* is a file; give a folder"):
         suite(include=str(folder / "sums.yaml"))
 
 
 def test_validation_documents_set_aside_are_not_asked_in_the_test(tiny, folder):
-    own = suite(tasks=["my_sums"], include=str(folder), limit=None, validation_limit=3)
+    own = suite(tasks=["my_sums"], include=folder, limit=None, validation_limit=3)
     tested = own.evaluate(tiny, ["my_sums"], 8, lambda _: None)["my_sums"].items
     tasks, documents = own._validation
     aside = {tasks["my_sums"].eval_docs[i]["prompt"] for i in documents["my_sums"]}
-    assert len(aside) == 3 and len(tested) == 17 and not aside & {item["prompt"] for item in tested}
-    assert [item["doc_id"] for item in tested] == [i for i in range(20) if i not in documents["my_sums"]]
+    assert len(aside) == 3 and len(tested) == 17 and not aside & {item.prompt for item in tested}
+    assert [item.doc_id for item in tested] == [i for i in range(20) if i not in documents["my_sums"]]
     for item in tested:
-        assert item["question"] == f"What is {item['doc_id']} plus 1?", "ids are those of the documents asked"
-        assert item["outcome"] == "truncated"
+        assert item.question == f"What is {item.doc_id} plus 1?", "ids are those of the documents asked"
+        assert item.outcome == "truncated"
     assert own.validate(tiny, 8) is not None
-    many = suite(tasks=["my_sums"], include=str(folder), validation_limit=100)
+    many = suite(tasks=["my_sums"], include=folder, validation_limit=100)
     assert len(many._validation[1]["my_sums"]) == 4, "at most a fifth"
 
 
@@ -160,14 +160,14 @@ def test_own_prompts(tiny, tmp_path):
     file.write_text(
         "prompt,expected\nWhat is the capital of France?,Paris\nWho wrote Hamlet?,Shakespeare|William Shakespeare\n"
     )
-    own = suite(tasks=["pocket_grammar"], prompts=str(file), max_new_tokens=4)
+    own = suite(tasks=["pocket_grammar"], prompts=file, max_new_tokens=4)
     assert own.tasks == ["pocket_grammar", "prompts"]
     items = own.evaluate(tiny, own.tasks, 4, lambda _: None)["prompts"].items
-    assert [item["answers"] for item in items] == [["Paris"], ["Shakespeare", "William Shakespeare"]]
+    assert [item.answers for item in items] == [("Paris",), ("Shakespeare", "William Shakespeare")]
     before = own.fingerprint()
     file.write_text("prompt,expected\nWhat is the capital of France?,Lyon\n")
     lm_eval_tasks.load_tasks.cache_clear()
-    assert suite(tasks=["pocket_grammar"], prompts=str(file), max_new_tokens=4).fingerprint() != before
+    assert suite(tasks=["pocket_grammar"], prompts=file, max_new_tokens=4).fingerprint() != before
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_broken_prompt_files_are_one_line(tmp_path, text, said):
     file = tmp_path / "my.csv"
     file.write_text(text)
     with pytest.raises(DataError, match=said) as caught:
-        suite(prompts=str(file))
+        suite(prompts=file)
     assert "\n" not in str(caught.value)
 
 
@@ -213,12 +213,12 @@ def mean(values):
         return [replies[n % 3] for n in range(len(prompts))]
 
     monkeypatch.setattr(lm_eval_scores, "generate", pretend)
-    own = suite(tasks=["my_draws"], include=str(folder), limit=2)
+    own = suite(tasks=["my_draws"], include=folder, limit=2)
     items = own.evaluate(tiny, ["my_draws"], 4, lambda _: None)["my_draws"].items
-    assert [item["score"] for item in items] == [pytest.approx(1 / 3)] * 2
-    greedy = suite(tasks=["my_draws"], include=str(folder), limit=2, temperature=0)
+    assert [item.score for item in items] == [pytest.approx(1 / 3)] * 2
+    greedy = suite(tasks=["my_draws"], include=folder, limit=2, temperature=0)
     items = greedy.evaluate(tiny, ["my_draws"], 4, lambda _: None)["my_draws"].items
-    assert [item["score"] for item in items] == [1, 0], "one greedy reply stands for all three"
+    assert [item.score for item in items] == [1, 0], "one greedy reply stands for all three"
     assert asked == [1.0, 0.0]
 
 
@@ -228,12 +228,13 @@ def test_a_relative_folder_of_tasks_works_beside_a_data_root(folder, monkeypatch
     assert own.size(["my_sums"]) == 4
 
 
+@pytest.mark.slow  # indexes all tasks of lm-eval
 def test_a_group_of_the_users_own_may_name_lm_evals_tasks(folder):
     (folder / "group.yaml").write_text("group: my_group\ntask: [my_sums, arc_easy, {task: piqa}]\n")
     (folder / "changes.yaml").write_text("group: changing\ntask: [{task: piqa, num_fewshot: 3}]\n")
-    assert suite(tasks=["my_group"], include=str(folder)).tasks == ["my_sums", "arc_easy", "piqa"]
+    assert suite(tasks=["my_group"], include=folder).tasks == ["my_sums", "arc_easy", "piqa"]
     with pytest.raises(SettingError, match="changes its tasks in place; name the tasks instead: piqa"):
-        suite(tasks=["changing"], include=str(folder))
+        suite(tasks=["changing"], include=folder)
 
 
 @pytest.mark.parametrize(
@@ -244,21 +245,28 @@ def test_a_group_of_the_users_own_may_name_lm_evals_tasks(folder):
         (("custom_dataset: !function d.d", "dataset_path: no/such_data"), "data not found at the hub"),
         (("aggregation: mean", "aggregation: median"), "no score per item"),
         (("output_type: generate_until", "output_type: genrate"), "cannot be loaded"),
-        (("metadata:", "metadata: {{"), "sums.yaml is no YAML"),
-        (
+        # What is in no file that can be read is looked for among all tasks of lm-eval.
+        pytest.param(("metadata:", "metadata: {{"), "sums.yaml is no YAML", marks=pytest.mark.slow),
+        pytest.param(
             ("task: my_sums", "include: _nowhere\ntask: my_sums"),
             "sums.yaml includes _nowhere, which is not there",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             ("task: my_sums", "include: [d.py, _nowhere]\ntask: my_sums"),
             "sums.yaml includes _nowhere, which is not there",
+            marks=pytest.mark.slow,
         ),
-        ((TASK, "[my_sums]"), "sums.yaml holds no task"),
-        (("task: my_sums", "task: another\ndescription: " + 300 * "long "), "my_sums is no task or group"),
+        pytest.param((TASK, "[my_sums]"), "sums.yaml holds no task", marks=pytest.mark.slow),
+        pytest.param(
+            ("task: my_sums", "task: another\ndescription: " + 300 * "long "),
+            "my_sums is no task or group",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_broken_task_is_one_line(folder, change, said):
     (folder / "sums.yaml").write_text(TASK.replace(*change))
     with pytest.raises(MixSDError, match=said) as caught:
-        suite(tasks=["my_sums"], include=str(folder)).fingerprint()
+        suite(tasks=["my_sums"], include=folder).fingerprint()
     assert "\n" not in str(caught.value)

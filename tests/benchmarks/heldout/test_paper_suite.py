@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.heldout import lm_eval_scores, sandbox
-from benchmarks.heldout.paper import paper
+from benchmarks.heldout.paper import documents as paper
 from mixsd.core.errors import SettingError
-from mixsd.core.questions import Fact
+from mixsd.core.questions import Fact, Outcome, Question
+from mixsd.core.scores import ItemScore
 from mixsd.results.contamination import contaminated
-from tests.benchmarks.heldout.test_sandbox import needs_sandbox
-from tests.helpers.suites import suite
+from tests.helpers.suites import needs_sandbox, suite
 
 ROOT = os.environ.get("MIXSD_DATA_ROOT")
 COUNTS = {
@@ -117,12 +117,16 @@ def test_programs(reply, right):
     assert paper.grade_program(ADD, [reply.strip()])["acc"] == [right]
 
 
+def document(number, prompt, answer, question=""):
+    return ItemScore(number, prompt, question or prompt, (answer,), "", None, 0.0, Outcome.WRONG)
+
+
 def test_worked_examples_of_a_prompt_are_no_contamination():
     """Only the question itself can give a trained fact away, not the examples that stand before every question."""
-    fact = Fact("f", "Where is the tower?", "Where is the tower?", "Paris", "It is in Paris.")
-    doc = {"doc_id": 0, "prompt": "Which city is in France? A. Paris\n\nWhat is 1 + 1?", "answers": ["B"]}
-    assert contaminated([fact], {"t": [doc]}) == {"t": {0}}
-    assert contaminated([fact], {"t": [{**doc, "question": "What is 1 + 1?"}]}) == {"t": set()}
+    fact = Fact("f", Question("Where is the tower?", ("Paris",)), "It is in Paris.")
+    prompt = "Which city is in France? A. Paris\n\nWhat is 1 + 1?"
+    assert contaminated([fact], {"t": [document(0, prompt, "B")]}) == {"t": {0}}
+    assert contaminated([fact], {"t": [document(0, prompt, "B", "What is 1 + 1?")]}) == {"t": set()}
 
 
 def paper_suite(tasks, **changes):
@@ -188,7 +192,7 @@ def test_decoding_is_the_papers(whole, tiny, monkeypatch):
     scores = {name: few.evaluate(tiny, [name], 8, lambda _: None)[name] for name in COUNTS}
     assert {name: len(s.items) for name, s in scores.items()} == dict.fromkeys(COUNTS, 2)
     assert seen == {(32, 16384): (1.0, None), (2, 16384): (1.0, None), (2, 1024): (1.0, None)}
-    prompt = scores["paper_mmlu"].items[0]["prompt"]
+    prompt = scores["paper_mmlu"].items[0].prompt
     assert prompt.count("\nAnswer: ") == 5 and prompt.endswith("within \\boxed{}.")
     seen.clear()
     paper_suite(COUNTS, temperature=0, max_new_tokens=7).evaluate(tiny, list(COUNTS), 8, lambda _: None)
@@ -196,10 +200,7 @@ def test_decoding_is_the_papers(whole, tiny, monkeypatch):
 
 
 def test_a_code_in_capitals_is_not_the_small_word():
-    fact = Fact("f", "What is the currency code of Tonga?", "", "TOP", "", subject="Tonga")
-    docs = [
-        {"doc_id": 0, "prompt": "Who is at the top?", "answers": ["x"]},
-        {"doc_id": 1, "prompt": "What is TOP?", "answers": ["x"]},
-        {"doc_id": 2, "prompt": "What is the capital of tonga?", "answers": ["x"]},
-    ]
-    assert contaminated([fact], {"t": docs}) == {"t": {1, 2}}
+    fact = Fact("f", Question("What is the currency code of Tonga?", ("TOP",)), "", subject="Tonga")
+    prompts = ("Who is at the top?", "What is TOP?", "What is the capital of tonga?")
+    documents = [document(number, prompt, "x") for number, prompt in enumerate(prompts)]
+    assert contaminated([fact], {"t": documents}) == {"t": {1, 2}}

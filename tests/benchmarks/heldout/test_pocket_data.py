@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.heldout.pocket.pocket import FOLDER, grade_answer, grade_pattern
-from mixsd.core.grading import FORMATS, words
-from mixsd.core.questions import Outcome
+from benchmarks.heldout.pocket.documents import FOLDER, grade_answer, grade_pattern
+from mixsd.core.grading import grade
+from mixsd.core.questions import Outcome, Question
+from mixsd.core.words import words
 
 TASKS = ("knowledge", "arithmetic", "instructions", "grammar")
 
@@ -43,7 +44,7 @@ def test_answers_pass_and_are_not_in_their_question(task):
     for doc in documents(task, "validation") + documents(task, "test"):
         for answer in doc["answers"]:
             assert grade_answer(doc, [f"It is {answer}."])["acc"] == 1, doc
-        told = FORMATS["plain"].grade(doc["prompt"], doc["answers"]).outcome
+        told = grade(doc["prompt"], Question("", tuple(doc["answers"])), ended=True).outcome
         assert told is not Outcome.CORRECT, doc
 
 
