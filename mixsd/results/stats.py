@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 RESAMPLES = 10_000
 BLOCK = 4_000_000
 """Random draws at a time."""
+ROUNDING = 1e-12
 FEWEST = 20
 """Below so many shared items there is no interval."""
 CLAIM_SEEDS = 5
@@ -171,7 +172,9 @@ def crossed(tasks: Sequence[Cells], *, pseudo_items: bool = True) -> Estimate:
     of_items = sum(variance for variance, _ in parts)
     if seeds == 1:
         return Estimate(centre, of_items, _satterthwaite(parts))
-    of_seeds = float((between_seeds**2).sum()) * seeds / (seeds - 1)
+    # Equal sums of equal scores differ in a last bit; that is no spread between seeds.
+    spread = np.where(np.abs(between_seeds) > ROUNDING, between_seeds, 0.0)
+    of_seeds = float((spread**2).sum()) * seeds / (seeds - 1)
     # The difference of two estimates may fall below 0, where a part of the truth is 0.
     variance = max(of_items + max(of_seeds - residual, 0.0), of_seeds)
     smallest = min(cells.values.shape[1] for cells in tasks)
