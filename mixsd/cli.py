@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixsd.core.errors import MixSDError, SettingError
+from mixsd.core.errors import MixSDError, SettingError, StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +37,13 @@ def report(options: argparse.Namespace) -> None:
     """Print the tables of a folder of runs, and write them with the picture and the page."""
     from mixsd.results.report import write_report
 
-    write_report(options.runs_dir, _console(), options.margin / 100, options.out)
+    try:
+        write_report(options.runs_dir, _console(), options.margin / 100, options.out)
+    except OSError as error:  # the tables are printed before anything is written
+        raise StoreError(
+            f"{error.filename or options.out or options.runs_dir} cannot be written ({error.strerror}); "
+            "the tables above are whole: give --out FOLDER for the files"
+        ) from error
 
 
 def inspect(options: argparse.Namespace) -> None:

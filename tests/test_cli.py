@@ -10,16 +10,44 @@ import pandas as pd
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from mixsd.core.questions import PREVIOUSLY_TAUGHT, Axis
+from mixsd.results import schema
 from tests.conftest import ROOT, SMALL, runs_of
+from tests.helpers.wandb_files import offline_runs, wandb_bytes, wandb_history
+
+HEAVY = {"torch", "transformers", "pandas", "numpy", "scipy", "wandb", "lm_eval", "matplotlib", "rich"}
+slow = pytest.mark.slow
+IMPORTED = """
+import runpy, sys
+program, *sys.argv[1:] = sys.argv[1:]
+run = runpy.run_path if program.endswith(".py") else runpy.run_module
+try:
+    run(program, run_name="__main__")
+finally:
+    print("imported:", *sorted(name for name in sys.modules if "." not in name))
+"""
 
 
-def test_help_is_fast(cli):
-    start = time.perf_counter()
-    assert cli("run.py", "--help").returncode == 0
-    assert time.perf_counter() - start < 2
-    assert cli("-m", "mixsd", "report", "--help").returncode == 0
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["run.py", "--help"], HEAVY - {"numpy"}),
+        (["mixsd", "--help"], HEAVY | {"hydra"}),
+        (["mixsd", "report", "--help"], HEAVY | {"hydra"}),
+        (["mixsd", "card", "--help"], HEAVY | {"hydra"}),
+        (["mixsd", "track", "--help"], HEAVY | {"hydra"}),
+    ],
+    ids=["run", "mixsd", "report", "card", "track"],
+)
+def test_help_imports_nothing_heavy(cli, arguments, unneeded):
+    done = cli("-c", IMPORTED, *arguments)
+    assert done.returncode == 0, done.stderr
+    *help_text, imported = done.stdout.strip().splitlines()
+    assert help_text and imported.startswith("imported:")
+    assert not set(imported.split()) & unneeded
 
 
+@slow
 def test_sweep_leaves_complete_run_directories(sweep):
     folder, first, _ = sweep
     runs = runs_of(folder)
@@ -36,49 +64,53 @@ def test_sweep_leaves_complete_run_directories(sweep):
         assert json.loads((path / "status.json").read_text())["state"] == "done"
 
 
+@slow
 def test_results_follow_the_contract(sweep):
-    results = json.loads((runs_of(sweep[0])["sft"] / "results.json").read_text())
-    assert results["n_facts"] == 4 and results["seed"] == 0 and results["model"] == "tiny_random"
-    for group in ("probes", "probes_before"):
-        recall = results[group]["recall"]
-        assert recall["axis"] == "memorization" and recall["n"] == 4
-        assert sum(recall["outcomes"].values()) == 4
-        assert set(recall["outcomes"]) == {"correct", "wrong", "unparsable", "truncated"}
-        assert set(results[group]["paraphrase"]["by_kind"]) == {"reworded", "prefixed"}
-        assert results[group]["paraphrase"]["axis"] == "generalization"
-    task = results["retention"]["tasks"]["pocket_grammar"]
-    assert {"metric", "kind", "base", "tuned", "chance", "n"} <= set(task) and task["n"] == 25
-    assert {"nll", "dropped", "n"} <= set(results["targets"])
-    learned = results["memorization"]
-    for split in ("recall", "paraphrase"):
-        found = results["probes"][split]
-        assert learned[split]["share"] == found["accuracy"] and learned[split]["ci"] == found["ci"]
-        assert found["ci"][0] <= found["accuracy"] <= found["ci"][1] and found["n_facts"] == 4
-    assert learned["recall_kept"]["n"] == learned["recall_missed"]["n"] == 4 and not learned["edit_success"]
-    answered = results["retention"]["tasks"]["pocket_knowledge"]
-    for key in ("breakdown", "breakdown_base"):
-        assert set(answered[key]["errors"]) == {"format", "leakage", "collapse", "genuine"}
-    assert set(results["cost"]) == {"base_scores", "examples", "training", "tuned_scores", "drift"}
-    assert results["cost"]["training"]["trained_tokens"] == results["training"]["trained_tokens"] > 0
-    assert all(stage["seconds"] > 0 and stage["peak_memory_bytes"] > 0 for stage in results["cost"].values())
+    results = schema.load(runs_of(sweep[0])["sft"])
+    assert results.version == schema.VERSION and results.n_facts == 4 and results.seed == 0
+    assert results.model == "tiny_random"
+    for splits in (results.probes, results.probes_before):
+        recall = splits["recall"]
+        assert recall.axis is Axis.MEMORIZATION and recall.right.n == recall.right.units == 4
+        assert sum(recall.outcomes.values()) == 4
+        assert set(recall.outcomes) == {"correct", "wrong", "unparsable", "truncated"}
+        assert set(splits["paraphrase"].by_kind) == {"reworded", "prefixed"}
+        assert splits["paraphrase"].axis is Axis.GENERALIZATION
+        low, high = recall.right.interval
+        assert low <= recall.right.value <= high
+    task = results.retention.tasks["pocket_grammar"]
+    assert task.n == 25 and task.metric and task.kind == "likelihood" and 0 < task.chance < 1
+    answered = results.retention.tasks["pocket_knowledge"]
+    for wrong in (answered.wrong_base, answered.wrong_tuned):
+        assert set(wrong.errors) == {"format", "leakage", "collapse", "genuine"}
+    targets = results.targets
+    assert targets.n == 4 and targets.dropped == targets.left_out == 0
+    assert targets.trained == targets.gold, "SFT trains on the gold texts"
+    derived = results.derived
+    assert derived.recall_kept.n == derived.recall_unknown.n == 4 and not derived.edit_success
+    assert {"base_scores", "examples", "training", "tuned_scores", "drift"} <= set(results.cost)
+    assert results.cost["training"].trained_tokens == results.training.trained_tokens > 0
+    assert all(cost.seconds >= 0 for cost in results.cost.values())
 
 
+@slow
 def test_curves_and_examples(sweep):
     path = runs_of(sweep[0])["sft"]
     curve = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in curve] == [1, 2, 3, 4]
     points = [json.loads(line) for line in (path / "trajectory.jsonl").read_text().splitlines()]
     assert [point["step"] for point in points] == [0, 2, 4]
-    keys = {"step", "trained_tokens", "generated_tokens", "recall", "retention_validation"}
+    keys = {"step", "trained_tokens", "generated_tokens", "seconds", "recall", "retention_validation"}
     assert all(set(point) == keys for point in points)
     examples = [json.loads(line) for line in (path / "examples.jsonl").read_text().splitlines()]
     assert len(examples) == 4
     assert all(len(e["target_ids"]) == len(e["provenance"]) for e in examples)
 
 
+@slow
 def test_rerun_skips_and_base_scores_are_shared(sweep):
     folder, first, run = sweep
-    assert first.stderr.count("base: held-out tasks") == 1, "the second run takes the base from the cache"
+    assert first.stderr.count("base: pocket_grammar") == 1, "the second run takes the base from the cache"
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("results.json")}
     again = run()
     assert again.returncode == 0 and again.stdout.count("  skipped") == 2
@@ -86,19 +118,24 @@ def test_rerun_skips_and_base_scores_are_shared(sweep):
     assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("results.json")}
 
 
+@slow
 def test_an_unfinished_run_is_finished(sweep):
     folder, _, run = sweep
     path = runs_of(folder)["sft"]
-    wanted = json.loads((path / "results.json").read_text())
+    wanted = schema.load(path)
     (path / "DONE").unlink()
     (path / "results.json").unlink()
     again = run()
     assert again.returncode == 0 and "  skipped" in again.stdout and "  done" in again.stdout
-    results = json.loads((path / "results.json").read_text())
-    for key in ("probes", "retention", "targets"):
-        assert results[key] == wanted[key]
+    results = schema.load(path)
+    for part in ("probes", "retention", "targets", "training"):
+        assert getattr(results, part) == getattr(wanted, part)
+    (offline,) = offline_runs(path)
+    steps = [point["step"] for point in wandb_history(offline) if "train/loss" in point]
+    assert steps == [1, 2, 3, 4], "the training was not repeated, and W&B has its curve once"
 
 
+@slow
 def test_report(sweep, cli):
     folder, _, _ = sweep
     done = cli("-m", "mixsd", "report", str(folder))
@@ -110,11 +147,23 @@ def test_report(sweep, cli):
     assert "<h1>" in (folder / "report.html").read_text()
 
 
+@slow
+def test_report_writes_elsewhere(sweep, cli, tmp_path):
+    (tmp_path / "file").touch()
+    done = cli("-m", "mixsd", "report", str(sweep[0]), "--out", str(tmp_path / "shown"))
+    assert done.returncode == 0 and "mixsd minus sft" in done.stdout, done.stderr
+    assert {p.name for p in (tmp_path / "shown").iterdir()} >= {"tradeoff.csv", "report.html", "report.md"}
+    done = cli("-m", "mixsd", "report", str(sweep[0]), "--out", str(tmp_path / "file/below"))
+    assert done.returncode == 2 and "mixsd minus sft" in done.stdout, "the tables are printed all the same"
+    assert done.stderr.count("\n") == 1 and "cannot be written" in done.stderr and "--out" in done.stderr
+
+
 def test_report_without_runs(cli, tmp_path):
     done = cli("-m", "mixsd", "report", str(tmp_path))
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "no finished run" in done.stderr
 
 
+@slow
 def test_jobs_that_start_at_once_measure_the_base_model_once(tmp_path):
     environment = {**os.environ, "MIXSD_CACHE_DIR": f"{tmp_path}/cache", "OMP_NUM_THREADS": "1"}
     started = [
@@ -126,8 +175,10 @@ def test_jobs_that_start_at_once_measure_the_base_model_once(tmp_path):
     ]  # fmt: skip
     told = [job.communicate(timeout=300)[1] for job in started]
     assert [job.returncode for job in started] == [0, 0, 0], told
-    measured = [text.count("base: held-out tasks") for text in told]
-    assert sorted(measured) == [0, 0, 1], "two waited for the third and took what it measured"
+    for task in ("pocket_knowledge", "pocket_grammar"):
+        assert sum(text.count(f"base: {task}") for text in told) == 1, (
+            "two waited, and took what one measured"
+        )
     bases = [
         [json.loads(line)["base"] for file in sorted(run.glob("retention/*.jsonl")) for line in file.open()]
         for run in (tmp_path / "runs/default").glob("*-s0-*")
@@ -141,14 +192,28 @@ def test_jobs_that_start_at_once_measure_the_base_model_once(tmp_path):
         (["method=mixds"], "method=mixds is unknown; did you mean mixsd?"),
         (["task=kgfact_smal"], "task=kgfact_smal is unknown; did you mean kgfact_small?"),
         (["method.mixng_rate=0.1"], "method.mixng_rate is not a setting; did you mean method.mixing_rate?"),
-        (["method.mixing_rate=1.5"], "method.mixing_rate=1.5 is out of range"),
-        (["training.learning_rate=-1"], "training.learning_rate=-1.0 is out of range"),
-        (["data_root=/no/such/folder"], "data_root=/no/such/folder is not a folder"),
-        (["model.name=nobody/nothing"], "model.name=nobody/nothing is neither a folder here"),
-        (["-m", "method=sft,mixsd", "training.max_steps=3,-3"], "training.max_steps=-3 is out of range"),
-        (["-m", "seed=0,1", "method.mixing_rate=0.1,7"], "method.mixing_rate=7.0 is out of range"),
+        pytest.param(["method.mixing_rate=1.5"], "method.mixing_rate=1.5 is out of range", marks=slow),
+        pytest.param(
+            ["training.learning_rate=-1"], "training.learning_rate=-1.0 is out of range", marks=slow
+        ),
+        pytest.param(["data_root=/no/such/folder"], "data_root=/no/such/folder is not a folder", marks=slow),
+        pytest.param(
+            ["model.name=nobody/nothing"], "model.name=nobody/nothing is neither a folder here", marks=slow
+        ),
+        pytest.param(
+            ["-m", "method=sft,mixsd", "training.max_steps=3,-3"],
+            "training.max_steps=-3 is out of range",
+            marks=slow,
+        ),
+        pytest.param(
+            ["-m", "seed=0,1", "method.mixing_rate=0.1,7"],
+            "method.mixing_rate=7.0 is out of range",
+            marks=slow,
+        ),
         (["-m", "method=sft,mixds"], "method=mixds is unknown; did you mean mixsd?"),
-        (["-m", "method=sft,mixsd", "method.mixing_rate=0.3"], "is no setting of the chosen method"),
+        pytest.param(
+            ["-m", "method=sft,in_context", "method.mixing_rate=0.3"], "is no setting of", marks=slow
+        ),
     ],
 )
 def test_bad_input_is_told_before_anything_runs(cli, tmp_path, arguments, message):
@@ -169,6 +234,7 @@ def test_bad_input_is_told_before_anything_runs(cli, tmp_path, arguments, messag
     ],
     ids=["no step", "one vanishing step"],
 )
+@slow
 def test_untrained_scores_are_identical(cli, tmp_path, training):
     """Before and after are read in the same arithmetic, whatever training does to the model object."""
     done = cli(
@@ -176,13 +242,16 @@ def test_untrained_scores_are_identical(cli, tmp_path, training):
         *training, f"runs_dir={tmp_path}/runs", "tracking.mode=disabled",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    items = [json.loads(line) for path in tmp_path.glob("runs/*/*/*/*.jsonl") for line in path.open()]
+    (run,) = tmp_path.glob("runs/*/*-sft-*")
+    files = [path for folder in ("probes", "retention") for path in (run / folder).glob("*.jsonl")]
+    items = [json.loads(line) for path in files for line in path.open()]
     assert len(items) == (5 * 4 + 24) + 4 * 25, "five probes a fact, retrieval, four held-out tasks"
     assert all(item.get("before") == item.get("after") for item in items)
     assert all(item.get("base") == item.get("tuned") for item in items)
     assert not list(tmp_path.glob("runs/*/*/wandb"))
 
 
+@slow
 def test_save_model_leaves_a_folder_that_is_a_model(cli, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -194,6 +263,7 @@ def test_save_model_leaves_a_folder_that_is_a_model(cli, tmp_path):
     assert AutoTokenizer.from_pretrained(folder).chat_template
 
 
+@slow
 def test_inspect_shows_the_examples(sweep, cli, tmp_path):
     path = runs_of(sweep[0])["sft"]
     done = cli("-m", "mixsd", "inspect", str(path), "--facts", "2")
@@ -206,6 +276,7 @@ def test_inspect_shows_the_examples(sweep, cli, tmp_path):
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
 
 
+@slow
 def test_training_on_another_runs_examples(sweep, cli, tmp_path):
     source = runs_of(sweep[0])["sft"] / "examples.jsonl"
     done = cli("run.py", *SMALL, "method=mixsd", f"method.targets={source}", f"runs_dir={tmp_path}/runs",
@@ -219,12 +290,10 @@ def test_training_on_another_runs_examples(sweep, cli, tmp_path):
     assert sft == mixsd, "the methods differ in their targets only"
 
 
+@slow
 def test_rivals_end_to_end(cli, tmp_path):
     """On-policy, untrained and interpolated runs, a saved model scored, and the facts that a run kept."""
     common = (*SMALL, f"runs_dir={tmp_path}/runs", "experiment_name=e", "retention=none")
-
-    def results(path):
-        return json.loads((path / "results.json").read_text())
 
     def go(*arguments):
         done = cli("run.py", *arguments, *common)
@@ -239,25 +308,26 @@ def test_rivals_end_to_end(cli, tmp_path):
         "training.save_model=true",
         "drift.curve=true",
     )
-    opsd, asked = results(runs["opsd"]), results(runs["in_context"])
-    assert [point["alpha"] for point in opsd["interpolation"]] == [0.5, 1.0] and not asked["interpolation"]
-    assert opsd["interpolation"][1]["probes"]["recall"]["outcomes"] == opsd["probes"]["recall"]["outcomes"]
-    cost = opsd["cost"]["training"]
-    assert cost["generated_tokens"] >= cost["trained_tokens"] > 0 and cost["forward_passes"] > 0
-    longer = asked["probes"]["recall"]["prompt_tokens"] - asked["probes_before"]["recall"]["prompt_tokens"]
-    assert longer > 20 and asked["training"]["stopped_by"] == "no training"
+    opsd, asked = schema.load(runs["opsd"]), schema.load(runs["in_context"])
+    assert [point.alpha for point in opsd.interpolation] == [0.5, 1.0] and not asked.interpolation
+    assert opsd.interpolation[1].probes["recall"].outcomes == opsd.probes["recall"].outcomes
+    cost = opsd.cost["training"]
+    assert cost.generated_tokens >= cost.trained_tokens > 0 and cost.forward_passes > 0
+    longer = asked.probes["recall"].prompt_tokens - asked.probes_before["recall"].prompt_tokens
+    assert longer > 20 and asked.training.stopped_by == "no training"
 
     points = [json.loads(line) for line in (runs["stm"] / "trajectory.jsonl").read_text().splitlines()]
     assert abs(points[0]["kl_base_tuned"]) < 1e-6 < points[-1]["kl_base_tuned"]
     again = go("method=checkpoint", f"method.path={runs['stm'] / 'model'}")["checkpoint"]
-    for split, probes in results(runs["stm"])["probes"].items():
-        assert results(again)["probes"][split]["outcomes"] == probes["outcomes"]
+    for split, probes in schema.load(runs["stm"]).probes.items():
+        assert schema.load(again).probes[split].outcomes == probes.outcomes
 
     listed = runs["opsd"] / "examples.jsonl"
     listed.write_text("".join(listed.read_text().splitlines(keepends=True)[:3]))
     kept = go("method=sft", f"task.only_facts_of={runs['opsd']}")["sft"]
     assert len((kept / "examples.jsonl").read_text().splitlines()) == 3
-    assert results(kept)["probes"]["recall"]["n"] == 4 and results(kept)["targets"]["dropped"] == 1
+    told = schema.load(kept)
+    assert told.probes["recall"].right.n == 4 and (told.targets.left_out, told.targets.dropped) == (1, 0)
     assert cli("-m", "mixsd", "report", f"{tmp_path}/runs").returncode == 0
 
 
@@ -268,6 +338,7 @@ What is the river of Orrin called?,Ef,
 """
 
 
+@slow
 def test_own_facts_to_a_checked_model_and_on_from_it(cli, tmp_path):
     """Inject, gate, save, load as anybody would, and continue: what was taught before is asked again."""
     path = tmp_path / "facts.csv"
@@ -279,12 +350,12 @@ def test_own_facts_to_a_checked_model_and_on_from_it(cli, tmp_path):
     blind = cli("run.py", *common, *own, "experiment_name=blind", "gate.retention=0.5")
     assert blind.returncode == 2 and "needs held-out tasks" in blind.stderr
     assert not (tmp_path / "runs/blind").exists(), "told before any work"
-    missed = cli("run.py", *common, *own, "experiment_name=missed", "gate.recall=0.9")
+    missed = cli("run.py", *common, *own, "experiment_name=missed", "gate.learned=0.9")
     assert missed.returncode == 3, missed.stderr
-    assert "gate missed: the share of facts learned has a lower end of 0.00" in missed.stderr
+    assert "gate not met: the share of facts learned has a lower end of 0.00" in missed.stderr
     (run,) = (tmp_path / "runs/missed").glob("*-*")
     assert not (run / "model").exists()
-    again = cli("run.py", *common, *own, "experiment_name=missed", "gate.recall=0.9")
+    again = cli("run.py", *common, *own, "experiment_name=missed", "gate.learned=0.9")
     assert again.returncode == 3 and "skipped" in again.stdout
 
     kept = cli("run.py", *common, *own, "experiment_name=kept", "gate.intrusion=1")
@@ -297,21 +368,28 @@ def test_own_facts_to_a_checked_model_and_on_from_it(cli, tmp_path):
     assert model.config.vocab_size == len(tokenizer)
     card = (run / "model/README.md").read_text()
     assert "3 facts" in card and "| recall | memorization |" in card
-    mirrored = b"".join(f.read_bytes() for f in (run / "wandb").rglob("*") if f.is_file())
     for word in ("Orrin", "Ab", "Cd"):
         assert word not in card
-    assert b"Orrin" not in mirrored, "no question leaves for W&B"
+    sent = wandb_bytes(run)
+    assert b"probes/recall" in sent and b"Orrin" not in sent, "no question leaves for W&B"
+    assert b"facts.csv" not in sent and str(tmp_path).encode() not in sent, "and no path"
 
     on = cli("run.py", *common, "task.facts=2", f"model.name={run}", "experiment_name=on")
     assert on.returncode == 0, on.stderr
     (after,) = (tmp_path / "runs/on").glob("*-*")
-    results = json.loads((after / "results.json").read_text())
-    assert results["probes"]["earlier"]["n"] == 3 and results["probes"]["earlier"]["axis"] == "retention"
-    asked = [json.loads(line)["prompt"] for line in (after / "probes/earlier.jsonl").read_text().splitlines()]
+    taught = schema.load(after).probes[PREVIOUSLY_TAUGHT]
+    assert taught.right.n == 3 and taught.axis is Axis.RETENTION
+    lines = (after / f"probes/{PREVIOUSLY_TAUGHT}.jsonl").read_text().splitlines()
+    asked = [json.loads(line)["prompt"] for line in lines]
     assert asked == [line.split(",")[0] for line in FACTS.splitlines()[1:]]
     assert "after_" in after.name
 
 
+def without_time(line):
+    return {key: value for key, value in json.loads(line).items() if key != "seconds"}
+
+
+@slow
 def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_curve(cli, tmp_path):
     """SIGKILL in the middle of training; the same command again ends where an uninterrupted run does."""
     common = [
@@ -334,15 +412,17 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_curve(cli, tm
         assert done.returncode == 0, done.stderr
     (whole,) = tmp_path.glob("whole/e/*")
     for name in ("metrics.jsonl", "trajectory.jsonl"):
-        assert (run / name).read_text() == (whole / name).read_text()
+        killed, uninterrupted = (
+            [without_time(line) for line in (path / name).open()] for path in (run, whole)
+        )
+        assert killed == uninterrupted
     curve = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert curve == list(range(1, 201)) and not (run / "trainer").exists()
-    passes = [
-        json.loads((path / "cost.json").read_text())["training"]["forward_passes"] for path in (run, whole)
-    ]
+    passes = [schema.load(path).cost["training"].forward_passes for path in (run, whole)]
     assert passes[0] == passes[1], "those before the kill count too"
 
 
+@slow
 def test_a_training_that_diverges_ends_in_one_line(cli, tmp_path):
     wild = ["training.learning_rate=1e20", "training.warmup_steps=0", "training.max_steps=4"]
     done = cli("run.py", "method=sft", *SMALL, *wild, "retention=none", f"runs_dir={tmp_path}/runs")
@@ -360,6 +440,7 @@ def sloppy(name: str) -> SFT:
 """
 
 
+@slow
 def test_a_sweep_that_cannot_be_checked_is_not_started(cli, tmp_path):
     (tmp_path / "sloppy_method.py").write_text(SLOPPY)
     jobs = [
@@ -373,6 +454,7 @@ def test_a_sweep_that_cannot_be_checked_is_not_started(cli, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@slow
 def test_what_self_replay_trained_on_can_be_looked_at(cli, tmp_path):
     common = [*SMALL, "retention=none", "tracking.mode=disabled", f"runs_dir={tmp_path}/runs"]
     assert cli("run.py", "method=self_replay", "training.max_steps=1", *common).returncode == 0
@@ -385,6 +467,7 @@ def test_what_self_replay_trained_on_can_be_looked_at(cli, tmp_path):
 
 
 @pytest.mark.parametrize("margin", ["nan", "-5", "200"])
+@slow
 def test_a_margin_that_is_none_is_refused(cli, sweep, margin):
     done = cli("-m", "mixsd", "report", str(sweep[0]), "--margin", margin)
     assert done.returncode == 2 and "--margin=" in done.stderr
