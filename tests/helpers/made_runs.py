@@ -30,7 +30,9 @@ def outcome(right: float) -> Outcome:
     return Outcome.CORRECT if right == 1 else Outcome.WRONG
 
 
-def answer(id: str, right: bool, fact_id: str = "", kind: str = "", unit: str = "", **more: Any) -> ProbeAnswer:
+def answer(
+    id: str, right: bool, fact_id: str = "", kind: str = "", unit: str = "", **more: Any
+) -> ProbeAnswer:
     made = ProbeAnswer(
         id=id, kind=kind, fact_id=fact_id, unit=unit or fact_id or id, prompt=f"Q {id}", answers=("A",), text="A",
         extracted="A", outcome=outcome(right), strict=right, tokens=3, prompt_tokens=40,
@@ -84,6 +86,7 @@ def make_run(
     measured_by: Mapping[str, str] | None = None,
     facts: tuple[Fact, ...] = FACTS,
     probes: Mapping[str, tuple[list[ProbeAnswer], list[ProbeAnswer]]] | None = None,
+    axes: Mapping[str, Axis] = AXES,
 ) -> Path:
     """A finished run.
 
@@ -101,9 +104,11 @@ def make_run(
     for name, (before, after) in (probes or {}).items():
         base = replace(base, probes={**base.probes, name: before})
         tuned = replace(tuned, probes={**tuned.probes, name: after})
-    points = {alpha: replace(tuned, **vars(scores(r, {HELD_OUT: held_out(ones(n))}))) for alpha, r, n in between}
+    points = {
+        alpha: replace(tuned, **vars(scores(r, {HELD_OUT: held_out(ones(n))}))) for alpha, r, n in between
+    }
     subject = Subject(
-        run_id=path.name, task=task, method=method, model="m", seed=seed, facts=facts, axes=AXES,
+        run_id=path.name, task=task, method=method, model="m", seed=seed, facts=facts, axes=axes,
         measured_by=measured_by or {"task": task, "recall goal": str(goal)}, caveats=("limit=4: a subset",),
         suite={"name": "pocket"},
     )  # fmt: skip

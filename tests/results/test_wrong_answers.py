@@ -1,18 +1,20 @@
+from dataclasses import replace
+
 import pytest
 
-from mixsd.core.questions import Fact
-from mixsd.results.contamination import contaminated
+from mixsd.core.questions import Fact, Outcome, Question
+from mixsd.core.scores import ItemScore
 from mixsd.results.wrong_answers import Trained, breakdown, classify
 
 FACTS = [
-    Fact("1", "What is the dish of Orrin?", "What is the dish of Orrin?", "Lunbelfey", "", subject="Orrin"),
-    Fact("2", "What is B(3)?", "What is B(3)?", "42", ""),
+    Fact("1", Question("What is the dish of Orrin?", ("Lunbelfey",)), "", subject="Orrin"),
+    Fact("2", Question("What is B(3)?", ("42",)), ""),
 ]
 TRAINED = Trained(FACTS)
 
 
-def item(text, outcome="wrong", prompt="What is the capital of France?", answers=("Paris",), doc_id=0):
-    return {"text": text, "outcome": outcome, "prompt": prompt, "answers": list(answers), "doc_id": doc_id}
+def item(text, outcome="wrong", prompt="What is the capital of France?", answers=("Paris",)):
+    return ItemScore(0, prompt, prompt, tuple(answers), text, None, 0.0, Outcome(outcome))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def test_a_bare_answer_is_measured_by_what_was_read_as_the_answer():
     reply = "Because " * 15 + "18"
     long = item(reply, prompt=asked, answers=["First, " * 40 + "18"])
     assert classify(long, TRAINED) == "collapse"
-    assert classify({**long, "extracted": "18"}, TRAINED) == "genuine"
+    assert classify(replace(long, extracted="18"), TRAINED) == "genuine"
 
 
 def test_intrusion_counts_all_answers_and_leaks_are_listed():
@@ -50,22 +52,7 @@ def test_intrusion_counts_all_answers_and_leaks_are_listed():
         item("Lunbelfey"), item("Paris, not Lunbelfey", "correct"), item("Rome"), item("Paris", "correct"),
     ]  # fmt: skip
     found = breakdown(items, TRAINED)
-    assert found["errors"] == {"format": 0, "leakage": 1, "collapse": 0, "genuine": 1}
-    assert found["intrusion_rate"] == 0.5 and found["leaked"] == {"Lunbelfey": 2}
-    assert breakdown([], TRAINED)["intrusion_rate"] is None
-    assert breakdown(items, Trained([]))["intrusion_rate"] == 0.0
-
-
-def test_documents_that_a_fact_gives_away_are_found():
-    documents = {
-        "t": [
-            item("", prompt="Where is Orrin?", answers=["there"], doc_id=0),
-            item("", prompt="Name a dish.", answers=["Lunbelfey"], doc_id=1),
-            item("", prompt="What is 40 plus 2?", answers=["42"], doc_id=2),
-            item("", prompt="What is the dish of the Orriners?", answers=["?"], doc_id=3),
-            item("", prompt="What is the B(3) then?", answers=["?"], doc_id=4),
-            item("", prompt="What is B (3)?!", answers=["?"], doc_id=5),
-        ]
-    }
-    assert contaminated(FACTS, documents) == {"t": {0, 1, 5}}
-    assert contaminated([], documents) == {"t": set()}
+    assert found.errors == {"format": 0, "leakage": 1, "collapse": 0, "genuine": 1}
+    assert found.intrusion_rate == 0.5 and found.leaked == {"Lunbelfey": 2}
+    assert breakdown([], TRAINED).intrusion_rate is None
+    assert breakdown(items, Trained([])).intrusion_rate == 0.0
