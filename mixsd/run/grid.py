@@ -4,15 +4,20 @@
 option has stays in every job, so that Hydra refuses it.
 """
 
+import importlib.util
+import sys
 from collections.abc import Sequence
+from types import ModuleType
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig
+
+Plugins.instance()  # loads Hydra's own plugins anew: a class of an earlier copy would be none of them
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
 
 Jobs = list[list[str]]
 
@@ -36,6 +41,10 @@ GridSweeper.__module__ = "hydra_plugins.mixsd"
 def register() -> None:
     """Let configs name `hydra_plugins.mixsd.GridSweeper`."""
     Plugins.instance().register(GridSweeper)
+    # Hydra 1.3.8 looks a registered class up once more, by importing its name.
+    if importlib.util.find_spec("hydra_plugins") is None:
+        sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
+    sys.modules["hydra_plugins.mixsd"] = sys.modules[__name__]
 
 
 def grid_jobs(overrides: list[Override], loader: ConfigLoader) -> Jobs:
