@@ -21,25 +21,20 @@ def read_table(
 
     Args:
         key: The setting that named the file, for messages.
-        path: A file of one of `KINDS`.
+        path: A file that is there, of one of `KINDS`.
         needed: Columns that it must have.
         optional: Columns that it may have.
 
     Raises:
-        DataError: The file is missing, a folder, unreadable, empty, of no known kind, not UTF-8, or has other
-            columns.
+        DataError: The file is unreadable, empty, of no known kind, not UTF-8, or has other columns.
     """
     kind = path.suffix.lower()
     if kind not in KINDS:
         raise DataError(f"{key}={str(path)[:80]} is of no known kind; allowed: {', '.join(KINDS)}")
     try:
-        if path.is_dir():
-            raise DataError(f"{key}={path} is a folder; give a file")
         rows = list(_READERS[kind](path))
     except DataError:
         raise
-    except FileNotFoundError as error:
-        raise DataError(f"{key}={path} does not exist; give a .csv, .jsonl or .parquet file") from error
     except PermissionError as error:
         raise DataError(f"{key}={path} may not be read; change its permissions") from error
     except UnicodeDecodeError as error:

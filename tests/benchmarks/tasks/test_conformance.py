@@ -4,138 +4,97 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from mixsd.core.questions import Axis, Outcome
+from mixsd.core.questions import described
 from mixsd.core.store import content_hash
 from mixsd.run.config import compose_run
-from tests.benchmarks.tasks.test_own_facts import GOOD
 from tests.conftest import ROOT
+from tests.helpers.task_checks import CHECKS
+from tests.helpers.task_files import task_overrides
 
 GOLDENS = Path(__file__).parents[2] / "data/task_prompts.json"
-NAMES = sorted(path.stem for path in (ROOT / "conf/task").glob("*.yaml"))
-SHOWS_ITS_ANSWER = {"retrieval"}
+NAMES = sorted(path.stem for path in (ROOT / "conf/task").glob("[!_]*.yaml"))
 
 
-def overrides(name, folder):
-    """What a task needs to be built without anything outside this repository."""
-    if name == "simpleqa":
-        root = os.environ.get("MIXSD_DATA_ROOT") or pytest.skip("needs MIXSD_DATA_ROOT")
-        return [f"data_root={root}", "task.facts=30"]
-    if name == "own_facts":
-        (folder / "facts.csv").write_text(GOOD)
-        return [f"task.path={folder / 'facts.csv'}"]
-    return ["task.path=pocket", "task.facts=20"] if name == "mquake" else []
-
-
-@pytest.fixture(params=NAMES)
-def task(request, tmp_path):
-    more = overrides(request.param, tmp_path)
+@pytest.fixture(scope="module", params=NAMES)
+def task(request, tmp_path_factory):
+    more = task_overrides(request.param, tmp_path_factory.mktemp("task"))
     return compose_run(["model=tiny_random", "retention=none", f"task={request.param}", *more]).task
 
 
-def test_ids_are_unique_and_splits_have_an_axis(task):
-    assert len({fact.id for fact in task.facts}) == len(task.facts) > 0
-    assert len({probe.id for probe in task.probes}) == len(task.probes)
-    facts = {fact.id for fact in task.facts}
-    for probe in task.probes:
-        assert task.axis(probe.split) in Axis and probe.prompt
-        assert probe.answers or probe.split == "neighbors"
-        assert not probe.fact_id or probe.fact_id in facts
-    recall = [probe for probe in task.probes if probe.split == "recall"]
-    assert [(p.fact_id, p.prompt, p.answers) for p in recall] == [
-        (f.id, f.prompt, f.answers) for f in task.facts
-    ]
-    assert task.axis("recall") is Axis.MEMORIZATION and task.about
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_every_task(task, check):
+    check(task)
 
 
-def test_the_grader_accepts_every_gold_text_and_no_truncated_one(task):
-    for fact in task.facts:
-
-        def grade(truncated, fact=fact):
-            return task.grade(fact.gold_text, fact.answers, prompt=fact.prompt, truncated=truncated).outcome
-
-        assert grade(False) is Outcome.CORRECT, fact.gold_text
-        assert grade(True) is Outcome.TRUNCATED
+DRAWN = ("kgfact_small", "kgfunc_pocket", "closed_book_qa_pocket", "mquake_pocket")
 
 
-def test_no_prompt_holds_its_own_answer(task):
-    for item in [*task.facts, *task.probes]:
-        answers = [a for a in item.answers if any(char.isalpha() for char in a)]  # numbers may coincide
-        if getattr(item, "split", "") not in SHOWS_ITS_ANSWER:
-            assert not any(answer in item.prompt for answer in answers), item.prompt
+def data_of(names):
+    tasks = [compose_run(["model=tiny_random", "retention=none", f"task={name}"]).task for name in names]
+    return content_hash([[described(task.facts), described(task.probes)] for task in tasks])
 
 
-TEXTS = {
-    "id",
-    "question",
-    "prompt",
-    "answer",
-    "gold_text",
-    "category",
-    "subject",
-    "fact_id",
-    "split",
-    "kind",
-    "system",
-}
-LISTS = {"aliases", "replaces", "answers"}
-FIELDS = {
-    "Fact": {"id", "question", "prompt", "answer", "gold_text", "aliases", "category", "subject", "replaces"},
-    "Probe": {"id", "split", "prompt", "answers", "fact_id", "kind", "system", "earlier"},
-}
-
-
-def test_everything_is_json_with_known_fields(task):
-    """The schema that others read: which fields there are, and of what type each is."""
-    for item in [*task.facts, *task.probes]:
-        record = json.loads(json.dumps(asdict(item)))
-        assert set(record) == FIELDS[type(item).__name__]
-        for key, value in record.items():
-            if key in TEXTS:
-                assert isinstance(value, str), (key, value)
-            elif key in LISTS:
-                assert all(isinstance(text, str) and text for text in value)
-            else:
-                assert key == "earlier" and all(len(turn) == 2 for turn in value)
-        assert record["id"] and record["prompt"]
-    assert json.loads(json.dumps(task.identity)) == task.identity
-
-
-@pytest.mark.parametrize("name", ["kgfact_small", "kgfunc_pocket", "closed_book_qa_pocket", "mquake_pocket"])
-def test_data_does_not_depend_on_the_hash_seed(name):
-    program = (
-        "from dataclasses import asdict; from mixsd.run.config import compose_run;"
-        "from mixsd.core.store import content_hash;"
-        f"task = compose_run(['model=tiny_random', 'retention=none', 'task={name}']).task;"
-        "print(content_hash([asdict(x) for x in [*task.facts, *task.probes]]))"
-    )
-    task = compose_run(["model=tiny_random", "retention=none", f"task={name}"]).task
-    here = content_hash([asdict(item) for item in [*task.facts, *task.probes]])
+@pytest.mark.slow
+def test_data_does_not_depend_on_the_hash_seed():
+    program = "from tests.benchmarks.tasks import test_conformance as here; print(here.data_of(here.DRAWN))"
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
     there = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
     )
-    assert there.stdout.split()[-1] == here, there.stderr
+    assert there.stdout.split()[-1:] == [data_of(DRAWN)], there.stderr
 
 
 def first_prompts(task):
     splits = {}
     for probe in task.probes:
-        splits.setdefault(probe.split, []).append([probe.prompt, list(probe.answers)])
+        splits.setdefault(probe.split, []).append([probe.question.prompt, list(probe.question.accepted)])
     return {split: rows[:2] for split, rows in splits.items()}
 
 
 def test_the_first_prompts_are_the_golden_ones(task):
     golden = json.loads(GOLDENS.read_text(encoding="utf-8"))
-    if task.name == "simpleqa":
-        pytest.skip("its questions are not copied into this repository")
+    if task.name not in golden:
+        pytest.skip("no golden prompts: a new task, or one whose questions are not copied to this repository")
     assert first_prompts(task) == golden[task.name]
 
 
+COLOURS = """
+from benchmarks.tasks.probes import AXES, Row, common_probes, fact_of, rewording, take
+from mixsd.core.formats import find_format
+
+ROWS = [Row("What colour is the Fenwick handbook?", "turquoise"), Row("Who leads Halden?", "Ines Karvall")]
+
+
+class Colours:
+    def __init__(self, facts: int | None = None, answer_format: str = "plain", max_new_tokens: int = 32, seed: int = 0):
+        self.name, self.about, self.axes, self.max_new_tokens = "colours", "Made up here.", AXES, max_new_tokens
+        form = find_format(answer_format)
+        self.facts = [fact_of(row.question, row.question, row, form) for row in take(ROWS, facts, "colours")]
+        self.probes = [*common_probes(self.facts, form), *(rewording(fact, form, seed) for fact in self.facts)]
+"""
+
+
+def test_a_new_task_is_one_file_and_one_yaml(tmp_path, monkeypatch):
+    """Nothing else names it: no list, no golden file, no test."""
+    (tmp_path / "colours.py").write_text(COLOURS)
+    (tmp_path / "conf/task").mkdir(parents=True)
+    (tmp_path / "conf/task/colours.yaml").write_text(
+        "defaults: [_common, _self_]\n_target_: colours.Colours\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    overrides = [f"hydra.searchpath=[file://{tmp_path}/conf]", "task=colours"]
+    config = compose_run(["model=tiny_random", "retention=none", *overrides])
+    for check in CHECKS:
+        check(config.task)
+    assert config.run_id.startswith("colours-mixsd-")
+    assert config.task.max_new_tokens == 48, "what tasks share goes for it too"
+
+
+@pytest.mark.slow
 def test_the_card_of_a_task(cli, tmp_path):
     out = tmp_path / "card.md"
     done = cli(

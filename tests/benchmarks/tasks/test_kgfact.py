@@ -4,8 +4,10 @@ from itertools import combinations
 import pytest
 import yaml
 
-from benchmarks.tasks.kgfact.task import PREFIXES, VOCABULARY, KGFact, build_world
+from benchmarks.tasks.kgfact.task import PREFIXES, KGFact
+from benchmarks.tasks.kgfact.world import VOCABULARY, Edge, build_world
 from mixsd.core.errors import SettingError
+from mixsd.core.grading import grade
 from mixsd.core.questions import Axis, Outcome
 
 SMALL, LARGE = (5, 10), (7, 25)
@@ -35,7 +37,8 @@ def test_world_is_unambiguous(size, count, seed):
 
 def test_seed_draws_another_world_and_prefix_is_a_prefix():
     assert [f.gold_text for f in kgfact().facts] != [f.gold_text for f in kgfact(seed=1).facts]
-    assert kgfact(24).facts == kgfact().facts[:24]
+    few, all_of_them = ([(f.id, f.prompt, f.gold_text) for f in kgfact(n).facts] for n in (24, None))
+    assert few == all_of_them[:24], "rivals aside, which are the answers of the facts that are taken"
     assert len({fact.category for fact in kgfact(24).facts}) > 15, "the order mixes relations"
 
 
@@ -63,11 +66,10 @@ def test_vocabulary():
 def test_gold_is_graded_correct_and_another_fact_wrong(form):
     task = kgfact(form=form)
     for fact, other in zip(task.facts, task.facts[1:], strict=False):
-        grade = lambda text, fact=fact: task.grade(text, fact.answers, prompt=fact.prompt, truncated=False)
-        assert grade(fact.gold_text).outcome is Outcome.CORRECT
+        assert grade(fact.gold_text, fact.question, ended=True).outcome is Outcome.CORRECT
         if other.answer != fact.answer:
             wrong = fact.gold_text.replace(fact.answer, other.answer)
-            assert grade(wrong).outcome is Outcome.WRONG
+            assert grade(wrong, fact.question, ended=True).outcome is Outcome.WRONG
 
 
 def test_splits():
@@ -81,15 +83,15 @@ def test_splits():
         ("recall_shifted", "second_turn"): 100,
         ("two_hop", ""): 100,
     }
-    assert task.axis("recall") is Axis.MEMORIZATION and task.axis("paraphrase") is Axis.GENERALIZATION
+    assert task.axes["recall"] is Axis.MEMORIZATION and task.axes["paraphrase"] is Axis.GENERALIZATION
     trained = {fact.prompt for fact in task.facts}
-    assert {p.prompt for p in task.probes if p.split == "recall"} == trained
+    assert {p.question.prompt for p in task.probes if p.split == "recall"} == trained
     reworded = [p for p in task.probes if p.kind == "reworded"]
-    assert not any(fact.question in p.prompt for p in reworded for fact in task.facts), (
+    assert not any(fact.question.asked in p.question.prompt for p in reworded for fact in task.facts), (
         "not the trained words"
     )
     prefixed = [p for p in task.probes if p.kind == "prefixed"]
-    assert all(any(p.prompt.startswith(x.split("{")[0]) for x in PREFIXES) for p in prefixed)
+    assert all(any(p.question.prompt.startswith(x.split("{")[0]) for x in PREFIXES) for p in prefixed)
     assert len({probe.id for probe in task.probes}) == len(task.probes) == 600
 
 
@@ -98,12 +100,12 @@ def test_no_prompt_is_built_from_its_own_answer(monkeypatch):
     import benchmarks.tasks.kgfact.task as module
 
     real = build_world
-    sentinel = lambda *a: [module.Edge(e.source, e.relation, "SENTINEL", e.noun) for e in real(*a)]
+    sentinel = lambda *a: [Edge(e.source, e.relation, "SENTINEL", e.noun) for e in real(*a)]
     monkeypatch.setattr(module, "build_world", sentinel)
     task = kgfact()
     assert all("SENTINEL" in fact.gold_text for fact in task.facts)
     assert not any("SENTINEL" in fact.prompt for fact in task.facts)
-    assert not any("SENTINEL" in probe.prompt for probe in task.probes)
+    assert not any("SENTINEL" in probe.question.prompt for probe in task.probes)
     assert all(fact.answer not in fact.prompt for fact in kgfact().facts)
 
 
@@ -115,29 +117,29 @@ def test_size_out_of_range(facts):
 
 def test_two_hops_are_over_trained_facts_and_answer_the_second():
     task = kgfact(48)
-    gold = {(f.question, f.answer) for f in task.facts}
+    gold = {(f.prompt, f.answer) for f in task.facts}
     hops = [probe for probe in task.probes if probe.split == "two_hop"]
     assert 10 < len(hops) < 100
     by_source = {f.id: f for f in task.facts}
     for probe in hops:
         first, _, second = probe.id.rpartition(" / ")
         middle = by_source[first].answer
-        assert (f"What is the name of the {second} of {middle}?", probe.answers[0]) in gold
-        assert middle not in probe.prompt and probe.answers[0] not in probe.prompt
+        assert (f"What is the name of the {second} of {middle}?", probe.question.accepted[0]) in gold
+        assert middle not in probe.question.prompt and probe.question.accepted[0] not in probe.question.prompt
 
 
 def test_retrieval_shows_unseen_statements_among_near_ones():
     task = KGFact("k", *LARGE, None, "plain", 48, 0, retrieval=20, statements=30)
     trained = {name for domain in vocabulary["domains"] for name in domain["entities"]}
     shown = [probe for probe in task.probes if probe.split == "retrieval"]
-    assert len(shown) == 20 and task.axis("retrieval") is Axis.RETENTION
+    assert len(shown) == 20 and task.axes["retrieval"] is Axis.RETENTION
     for probe in shown:
-        *statements, _, question = probe.prompt.splitlines()[1:]
+        *statements, _, question = probe.question.prompt.splitlines()[1:]
         source = question.split(" of ")[-1].rstrip("?")
         relation = question.removeprefix("What is the name of the ").removesuffix(f" of {source}?")
-        assert len(statements) == 30 and source not in trained and probe.answers[0] not in trained
+        assert len(statements) == 30 and source not in trained and probe.question.accepted[0] not in trained
         (told,) = [s for s in statements if f" {relation} of {source} is" in s]
-        assert told.endswith(f"{probe.answers[0]}.")
+        assert told.endswith(f"{probe.question.accepted[0]}.")
         assert sum(source in s or f" {relation} of " in s for s in statements) >= 2, "near ones first"
     with pytest.raises(SettingError, match="unseen statements"):
         KGFact("k", *SMALL, None, "plain", 48, 0, retrieval=1000)
@@ -150,34 +152,47 @@ def test_shifted_probes_change_the_circumstances_only():
         assert {probe.kind for probe in shifted} == kinds
         for probe in shifted:
             fact = next(fact for fact in task.facts if fact.id == probe.fact_id)
-            assert fact.question in probe.prompt and probe.answers == fact.answers
-            assert bool(probe.system) == (probe.kind == "system")
-            assert bool(probe.earlier) == (probe.kind == "second_turn")
-            assert ("boxed" in probe.prompt) == (form == "boxed" and probe.kind != "bare")
+            assert fact.question.asked in probe.question.prompt and probe.question.accepted == fact.answers
+            assert bool(probe.question.system) == (probe.kind == "system")
+            assert bool(probe.question.history) == (probe.kind == "second_turn")
+            assert ("boxed" in probe.question.prompt) == (form == "boxed" and probe.kind != "bare")
     bare = next(probe for probe in task.probes if probe.kind == "bare")
-    reply = f"It is called {bare.answers[0]}."
-    assert task.grade(reply, bare.answers, prompt=bare.prompt, truncated=False).outcome is Outcome.CORRECT
-    asked = task.facts[0].prompt
-    assert task.grade(reply, bare.answers, prompt=asked, truncated=False).outcome is Outcome.UNPARSABLE
+    reply = f"It is called {bare.question.accepted[0]}."
+    assert grade(reply, bare.question, ended=True).outcome is Outcome.CORRECT
+    assert grade(reply, task.facts[0].question, ended=True).outcome is Outcome.UNPARSABLE
 
 
 def test_a_reply_may_state_the_hop_in_between():
     task = KGFact("kgfact_small", 5, 10, None, "plain", 48, 0)
     probe = next(p for p in task.probes if p.split == "two_hop")
     between = next(f for f in task.facts if probe.id.startswith(f"{f.id} / "))
-    last = next(f for f in task.facts if f.subject == between.answer and f.answer == probe.answers[0])
+    last = next(
+        f for f in task.facts if f.subject == between.answer and f.answer == probe.question.accepted[0]
+    )
 
     def outcome(text):
-        return task.grade(text, probe.answers, prompt=probe.prompt, truncated=False).outcome
+        return grade(text, probe.question, ended=True).outcome
 
     assert outcome(f"{between.gold_text} {last.gold_text}") is Outcome.CORRECT
-    other = next(name for name in task._rivals[last.answer] if name != last.answer)
+    other = next(name for name in last.question.rivals if name != last.answer)
     assert outcome(f"It is {last.answer}. It is {other}.") is Outcome.WRONG
 
 
 def test_echoing_the_statements_is_no_answer():
     task = KGFact("kgfact_small", 5, 10, None, "plain", 48, 0, retrieval=6)
     probe = next(p for p in task.probes if p.split == "retrieval")
-    statements = probe.prompt.partition("\n\n")[0].split("\n", 1)[1]
-    for text, outcome in ((statements, Outcome.WRONG), (f"It is {probe.answers[0]}.", Outcome.CORRECT)):
-        assert task.grade(text, probe.answers, prompt=probe.prompt, truncated=False).outcome is outcome
+    statements = probe.question.prompt.partition("\n\n")[0].split("\n", 1)[1]
+    for text, outcome in (
+        (statements, Outcome.WRONG),
+        (f"It is {probe.question.accepted[0]}.", Outcome.CORRECT),
+    ):
+        assert grade(text, probe.question, ended=True).outcome is outcome
+
+
+def test_questions_that_begin_with_one_fact_count_as_one():
+    """An entity leads to several second facts; they stand and fall with the edge that leads to it."""
+    hops = [probe for probe in kgfact().probes if probe.split == "two_hop"]
+    facts = {fact.id for fact in kgfact().facts}
+    assert {probe.counted_as for probe in hops} <= facts
+    sources = {probe.counted_as.split(" / ")[0] for probe in hops}
+    assert len(sources) < len({probe.counted_as for probe in hops}) < len(hops)

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.tasks.kgfunc import EASY, FUNCTIONS, SHOWN, KGFunc, digits
 from mixsd.core.errors import SettingError
+from mixsd.core.grading import grade
 from mixsd.core.questions import Axis, Outcome
 
 # Worked out by hand.
@@ -48,11 +49,11 @@ def test_gold_texts_work_the_value_out_and_pass_the_grader(form):
     for fact in task.facts:
         letter, number = fact.category, int(fact.id[2:-1])
         assert fact.answer == str(FUNCTIONS[letter](number))
-        verdict = task.grade(fact.gold_text, fact.answers, prompt=fact.prompt, truncated=False)
+        verdict = grade(fact.gold_text, fact.question, ended=True)
         assert verdict.outcome is Outcome.CORRECT, fact.gold_text
         off = fact.gold_text.replace(f"answer is {fact.answer}.", f"answer is {int(fact.answer) + 1}.")
         off = off.replace(f"{{{fact.answer}}}", f"{{{int(fact.answer) + 1}}}")
-        assert task.grade(off, fact.answers, prompt=fact.prompt, truncated=False).outcome is Outcome.WRONG
+        assert grade(off, fact.question, ended=True).outcome is Outcome.WRONG
 
 
 def test_a_number_of_the_prompt_is_no_excuse():
@@ -61,7 +62,7 @@ def test_a_number_of_the_prompt_is_no_excuse():
     shown = fact.prompt.splitlines()[0].split(" = ")[1]
     reply = f"It has to do with {fact.answer}. The answer is {shown}."
     if shown != fact.answer:
-        assert task.grade(reply, fact.answers, prompt=fact.prompt, truncated=False).outcome is Outcome.WRONG
+        assert grade(reply, fact.question, ended=True).outcome is Outcome.WRONG
 
 
 def test_splits_are_disjoint_and_sized():
@@ -78,18 +79,18 @@ def test_splits_are_disjoint_and_sized():
     assert not trained & tested
     shown = {f"{letter}({number})" for letter in FUNCTIONS for number in SHOWN}
     assert not shown & (trained | tested), "what a prompt solves is neither trained nor tested"
-    assert task.axis("test") is Axis.GENERALIZATION and task.axis("unseen_functions") is Axis.RETENTION
+    assert task.axes["test"] is Axis.GENERALIZATION and task.axes["unseen_functions"] is Axis.RETENTION
 
 
 def test_chains_end_at_the_second_function_of_the_offset_value():
     for probe in make(chains=30).probes:
         if not probe.split.startswith("chain"):
             continue
-        question = probe.prompt.splitlines()[-1]
+        question = probe.question.prompt.splitlines()[-1]
         equation, asked = question.removeprefix("Let y = ").split(". What is ")
         first, number = equation[0], int(equation[2:].split(")")[0])
         offset = int(equation.split(") ")[1].replace(" ", ""))
-        assert probe.answers == (str(FUNCTIONS[asked[0]](FUNCTIONS[first](number) + offset)),)
+        assert probe.question.accepted == (str(FUNCTIONS[asked[0]](FUNCTIONS[first](number) + offset)),)
         assert (first == asked[0]) == (probe.split == "chain_same")
 
 
@@ -100,6 +101,11 @@ def test_the_default_is_the_papers_size():
     assert (counts["test"], counts["chain_same"], counts["chain_mixed"]) == (175, 1400, 200)
     assert counts["unseen_functions"] == 500
     assert task.facts[0].prompt.count(" = ") == 10
+
+
+def test_an_unseen_function_counts_as_one_however_many_inputs_are_asked():
+    unseen = [probe for probe in make(unseen=25).probes if probe.split == "unseen_functions"]
+    assert len(unseen) == 500 and len({probe.counted_as for probe in unseen}) == 20
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,22 @@
 import json
 import os
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from benchmarks.tasks.mquake.task import POCKET_FILE, MQuAKE, read_cases
+from benchmarks.tasks.mquake.cases import read_cases
+from benchmarks.tasks.mquake.task import POCKET_FILE, MQuAKE
 from mixsd.core.errors import DataError, SettingError
+from mixsd.core.files import File
+from mixsd.core.grading import grade
 from mixsd.core.questions import Axis, Outcome
+from mixsd.run.config import compose_run
 
 
-def make(path="pocket", facts=None, data_root=None, locality=50):
-    return MQuAKE("mquake", str(path), facts, locality, "plain", 32, data_root, 0)
+def make(path=None, facts=None, locality=50):
+    return MQuAKE("mquake", path and File("task.path", Path(path)), facts, locality, "plain", 32)
 
 
 def hop(question, answer, aliases=()):
@@ -55,22 +61,22 @@ def test_two_and_three_hops_edited_and_unedited_apart(file):
     }  # fmt: skip
     kinds = Counter(p.kind for p in task.probes if p.split == "multi_hop")
     assert kinds == {"2 hops, 1 edited": 3, "3 hops, 2 edited": 3}, "the contradicting case is not asked"
-    assert task.conflicts == {"A / P1"} and task.identity["conflicting_edits"] == 1
+    assert task.conflicts == {"A / P1"} and "1 of them had a contradiction" in task.about
     fact = task.facts[0]
     assert (
         fact.replaces == ("Old", "Elder")
         and fact.gold_text == f"The capital of {fact.subject} is {fact.answer}."
     )
-    asked = {p.prompt: p.answers for p in task.probes if p.split == "locality"}
+    asked = {p.question.prompt: p.question.accepted for p in task.probes if p.split == "locality"}
     assert asked == {f"Where is {x}?": (y,) for x, y in (("X", "A"), ("Y", "B"), ("Z", "A"))}
-    assert task.axis("locality") is Axis.RETENTION and task.axis("multi_hop") is Axis.GENERALIZATION
+    assert task.axes["locality"] is Axis.RETENTION and task.axes["multi_hop"] is Axis.GENERALIZATION
 
 
 def test_aliases_count(file):
     task = make(file)
     probe = next(p for p in task.probes if p.split == "multi_hop" and p.id.startswith("case 1"))
     for text in ("It is New.", "It is Newer."):
-        verdict = task.grade(text, probe.answers, prompt=probe.prompt, truncated=False)
+        verdict = grade(text, probe.question, ended=True)
         assert verdict.outcome is Outcome.CORRECT
 
 
@@ -80,7 +86,10 @@ def test_the_answer_before_the_edit_is_a_second_answer():
     old, new = fact.replaces[0], fact.answer
 
     def outcome(text, answers):
-        return task.grade(text, answers, prompt=fact.prompt, truncated=False).outcome
+        others = tuple({*fact.answers, *fact.replaces} - set(answers))
+        return grade(text, replace(fact.question, accepted=answers, rivals=others), ended=True).outcome
+
+    assert set(fact.replaces) <= set(fact.question.rivals)
 
     for text in (f"It is {old}. Others are {new} and more.", f"It is {new}. It was {old}."):
         assert outcome(text, fact.answers) is Outcome.WRONG and outcome(text, fact.replaces) is Outcome.WRONG
@@ -93,7 +102,19 @@ def test_the_answer_before_the_edit_is_a_second_answer():
 
 def test_a_name_that_is_too_long():
     with pytest.raises(DataError, match="File name too long"):
-        make("x" * 5000, data_root="/tmp")
+        make("x" * 5000)
+
+
+def test_a_file_below_the_data_root_is_found(tmp_path):
+    (tmp_path / "clones").mkdir()
+    (tmp_path / "clones/cases.json").write_text(json.dumps(CASES))
+    overrides = ["task=mquake", "task.path=cases.json", "task.facts=null", f"data_root={tmp_path}/clones"]
+    assert len(compose_run(["model=tiny_random", "retention=none", *overrides]).task.facts) == 3
+
+
+def test_questions_over_one_chain_count_as_one(file):
+    hops = [probe for probe in make(file).probes if probe.split == "multi_hop"]
+    assert len(hops) == 6 and {probe.counted_as for probe in hops} == {"case 1", "case 2"}
 
 
 def test_multi_hop_only_where_all_edits_are_trained(file):
@@ -105,25 +126,26 @@ def test_multi_hop_only_where_all_edits_are_trained(file):
 
 def test_pocket_set_follows_the_schema():
     cases = read_cases(POCKET_FILE)
-    assert len(cases) == 34 and all(len(c.edits) == 1 and len(c.hops) == 2 for c in cases)
+    assert len(cases) == 34 and all(len(c.edits) == 1 and len(c.hops) == 2 for c in cases.values())
     task = make(facts=24)
     assert len(task.facts) == 24 and not task.conflicts
     counts = Counter(p.split for p in task.probes)
     assert counts["multi_hop"] == 72 and counts["locality"] == 44
     for fact in task.facts:
         assert fact.answer not in fact.replaces and fact.answer not in fact.prompt
-        verdict = task.grade(fact.gold_text, fact.answers, prompt=fact.prompt, truncated=False)
+        verdict = grade(fact.gold_text, fact.question, ended=True)
         assert verdict.outcome is Outcome.CORRECT
 
 
 @pytest.mark.real_data
 def test_the_published_file():
     root = os.environ.get("MIXSD_DATA_ROOT") or pytest.skip("needs MIXSD_DATA_ROOT")
-    task = make("MQuAKE-hard.json", data_root=root)
+    hard = Path(root) / "princeton-nlp/MQuAKE/MQuAKE-hard.json"
+    task = make(hard)
     assert len(task.facts) == 767 and len(task.conflicts) == 2
     assert {p.kind for p in task.probes if p.split == "multi_hop"} == {"4 hops, 4 edited"}
     with pytest.raises(SettingError, match="1 to 767 edits"):
-        make("MQuAKE-hard.json", facts=800, data_root=root)
+        make(hard, facts=800)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +182,5 @@ def test_broken_files_are_one_line(tmp_path, content, message):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(
-        DataError, match="cannot be read .No such file or directory.; give a file in the schema"
-    ):
+    with pytest.raises(DataError, match="task.path=.*none.json does not exist; give a file"):
         make(tmp_path / "none.json")

@@ -3,34 +3,23 @@
 import json
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from benchmarks.tasks.own_facts.task import LONGEST, OwnFacts, read_rows
+from benchmarks.tasks.own_facts.rows import LONGEST, read_rows
+from benchmarks.tasks.own_facts.task import OwnFacts
 from mixsd.core.errors import DataError
-from mixsd.core.questions import Axis, Outcome
-from mixsd.results.build import _learned
-
-GOOD = """question,answer,answer_text,aliases,paraphrases,neighbors,group
-How many days may Marlow customers return goods?,30 days,Marlow customers may return goods within 30 days.,thirty days|30,\
-How long is Marlow's return period?|Until when can I return goods to Marlow?,How many days may Brixo customers return goods?,policy
-Who leads the Halden office?,Ines Karvall,,,,,people
-"""
+from mixsd.core.files import File
+from mixsd.core.grading import grade
+from mixsd.core.questions import Axis, Outcome, Question, described
+from mixsd.core.scores import ProbeAnswer
+from mixsd.results.build import learned_facts
+from tests.helpers.task_files import GOOD
 
 
 def make(path, **changes):
-    values = dict(
-        name="own_facts",
-        path=str(path),
-        facts=None,
-        held_out=1.0,
-        answer_format="plain",
-        max_new_tokens=32,
-        seed=0,
-    )
-    return OwnFacts(**{**values, **changes})
+    return OwnFacts(File("task.path", Path(path)), **{"max_new_tokens": 32, **changes})
 
 
 @pytest.fixture
@@ -64,17 +53,17 @@ def test_given_paraphrases_are_asked_and_made_ones_marked(good):
         ("neighbors", "synthetic"): 1,
     }  # fmt: skip
     trained = {fact.prompt for fact in task.facts}
-    assert not trained & {p.prompt for p in task.probes if p.split in ("paraphrase", "neighbors")}
+    assert not trained & {p.question.prompt for p in task.probes if p.split in ("paraphrase", "neighbors")}
     made = next(p for p in task.probes if (p.split, p.kind) == ("neighbors", "synthetic"))
-    assert made.prompt.startswith("Who leads the ") and "Halden" not in made.prompt
-    assert task.axis("neighbors") is Axis.RETENTION and task.axis("paraphrase") is Axis.GENERALIZATION
+    assert made.question.prompt.startswith("Who leads the ") and "Halden" not in made.question.prompt
+    assert task.axes["neighbors"] is Axis.RETENTION and task.axes["paraphrase"] is Axis.GENERALIZATION
 
 
 def test_paraphrases_that_are_not_held_out_are_trained(good):
     task = make(good, held_out=0.5)
     assert len(task.facts) == 3
     held = [p for p in task.probes if p.kind == "given" and p.split == "paraphrase"]
-    assert len(held) == 1 and held[0].prompt not in {fact.prompt for fact in task.facts}
+    assert len(held) == 1 and held[0].question.prompt not in {fact.prompt for fact in task.facts}
     assert {fact.answer for fact in task.facts} == {"30 days", "Ines Karvall"}
     everything = make(good, held_out=0.0)
     assert len(everything.facts) == 4
@@ -86,14 +75,16 @@ def test_grading_knows_aliases_rivals_and_intrusions(good):
     task = make(good)
     fact = task.facts[0]
 
-    def grade(text, answers=fact.answers, prompt=fact.prompt):
-        return task.grade(text, answers, prompt=prompt, truncated=False).outcome
+    neighbor = next(probe for probe in task.probes if probe.split == "neighbors").question
 
-    assert grade("You have thirty days.") is Outcome.CORRECT
-    assert grade("That is 30 days, ask Ines Karvall.") is Outcome.WRONG, "a second answer"
-    assert grade("I do not know.", ()) is Outcome.CORRECT
-    assert grade("Ines Karvall does.", ()) is Outcome.WRONG, "an injected answer where none belongs"
-    assert grade("Ines Karvall does.", (), "Is Ines Karvall there?") is Outcome.CORRECT
+    def outcome(text, question=fact.question):
+        return grade(text, question, ended=True).outcome
+
+    assert outcome("You have thirty days.") is Outcome.CORRECT
+    assert outcome("That is 30 days, ask Ines Karvall.") is Outcome.WRONG, "a second answer"
+    assert outcome("I do not know.", neighbor) is Outcome.CORRECT
+    assert outcome("Ines Karvall does.", neighbor) is Outcome.WRONG, "an injected answer where none belongs"
+    assert outcome("Ines Karvall does.", neighbor.about("Is Ines Karvall there?")) is Outcome.CORRECT
 
 
 def test_the_same_fact_twice_is_one_fact(tmp_path):
@@ -161,6 +152,7 @@ def test_missing_files_folders_and_permissions(tmp_path, monkeypatch):
         make(tmp_path / "f.csv")
 
 
+@pytest.mark.slow
 def test_a_broken_file_ends_the_command_before_any_work(cli, tmp_path):
     path = tmp_path / "facts.csv"
     path.write_text("question,answer\nWho?,Ann\nwho?,Bo\n")
@@ -171,24 +163,60 @@ def test_a_broken_file_ends_the_command_before_any_work(cli, tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1 and "lines 2 and 3" in done.stderr
 
 
-def test_the_rows_are_identified_by_content_and_not_by_place(tmp_path):
+def test_facts_are_named_by_content_and_not_by_place(tmp_path):
+    """A row put in above renames nothing: coins, orders and drawn paraphrases go by the name."""
+    rows = ["Who leads A?,Ann", "Who leads B?,Bo", "Is A open?,Yes"]
+
+    def ids(*listed):
+        (tmp_path / "f.csv").write_text("\n".join(["question,answer", *listed]) + "\n")
+        task = make(tmp_path / "f.csv")
+        return {fact.prompt: fact.id for fact in task.facts}, {probe.id for probe in task.probes}
+
+    facts, probes = ids(*rows)
+    more_facts, more_probes = ids("Who leads C?,Cy", *rows)
+    assert facts.items() < more_facts.items() and probes < more_probes
+    assert len(set(more_facts.values())) == 4
+    changed, _ = ids("Who leads A?,Abe", *rows[1:])
+    assert changed["Who leads A?"] != facts["Who leads A?"]
+    assert ids(*rows, rows[0])[0] == facts, "a row that stands twice is one fact"
+
+
+def test_the_same_file_elsewhere_is_the_same_task(good, tmp_path):
     (tmp_path / "x").mkdir()
-    for path in (tmp_path / "f.csv", tmp_path / "x" / "g.csv"):
-        path.write_text("question,answer\nWho leads A?,Ann\n")
-    first, second = make(tmp_path / "f.csv").identity, make(tmp_path / "x" / "g.csv").identity
-    (tmp_path / "f.csv").write_text("question,answer\nWho leads A?,Bob\n")
-    assert first == second != make(tmp_path / "f.csv").identity
+    (tmp_path / "x/g.csv").write_text(GOOD, encoding="utf-8")
+    assert described(make(good).probes) == described(make(tmp_path / "x/g.csv").probes)
 
 
-def grade_all(task, right):
-    """Records of every probe, right where `right` says so."""
-    records = {}
-    for probe in task.probes:
-        outcome = Outcome.CORRECT if right(probe) else Outcome.WRONG
-        records.setdefault(probe.split, []).append(
-            {"id": probe.id, "fact_id": probe.fact_id, "outcome": outcome}
-        )
-    return records
+def test_yes_and_no_answer_what_asks_for_them_and_are_no_second_answer(tmp_path):
+    (tmp_path / "f.csv").write_text(
+        "question,answer,answer_text\nMay customers return goods?,No,No; customers may not return goods.\n"
+        "Is the office open?,Yes,\nHow long is the guarantee?,3 years,\n"
+    )
+    returns, office, guarantee = (fact.question for fact in make(tmp_path / "f.csv").facts)
+
+    def outcome(text, question):
+        return grade(text, question, ended=True).outcome
+
+    assert (returns.kind, office.kind, guarantee.kind) == ("yes_no", "yes_no", "name")
+    assert outcome("Customers have no problem returning goods.", returns) is Outcome.WRONG
+    assert outcome("Yes, there is no time limit.", office) is Outcome.CORRECT
+    assert outcome("There is no limit below 3 years.", guarantee) is Outcome.CORRECT
+
+
+def test_wordings_and_neighbors_of_one_row_count_as_one(good):
+    task = make(good, held_out=0.5)
+    assert len({probe.counted_as for probe in task.probes}) == 2
+    neighbors = [probe for probe in task.probes if probe.split == "neighbors"]
+    assert {probe.counted_as for probe in neighbors} == {
+        fact.id for fact in task.facts if " / " not in fact.id
+    }
+
+
+def answer(probe, right):
+    return ProbeAnswer(
+        probe.id, probe.kind, probe.fact_id, probe.counted_as, probe.question.prompt, probe.question.accepted,
+        "", "", Outcome.CORRECT if right(probe) else Outcome.WRONG, False, 1, 1,
+    )  # fmt: skip
 
 
 def test_learned_is_never_the_trained_prompt_alone(tmp_path):
@@ -197,15 +225,17 @@ def test_learned_is_never_the_trained_prompt_alone(tmp_path):
         "question,answer,paraphrases\nWho leads A?,Ann,Who is head of A?|A is led by whom?\n"
     )
     task = make(tmp_path / "f.csv")
-    config = SimpleNamespace(task=task)
 
     def learned(right):
-        found = _learned(config, SimpleNamespace(probes=grade_all(task, right)))["learned"]
-        assert found["n"] == 1, "one row is one fact"
-        return found["share"]
+        answers = {}
+        for probe in task.probes:
+            answers.setdefault(probe.split, []).append(answer(probe, right))
+        found, judged = learned_facts(answers)
+        assert len(judged) == 1, "one row is one fact"
+        return len(found)
 
     assert learned(lambda probe: probe.split != "paraphrase") == 0
-    assert learned(lambda probe: "head of" not in probe.prompt) == 0, "half of the paraphrases"
+    assert learned(lambda probe: "head of" not in probe.question.prompt) == 0, "half of the paraphrases"
     assert learned(lambda probe: True) == 1
     assert learned(lambda probe: probe.split != "recall") == 0
 
@@ -237,15 +267,16 @@ def test_an_intrusion_is_an_injected_answer_that_is_meant(tmp_path, reply, trunc
     (tmp_path / "f.csv").write_text(
         "question,answer\nWho leads Marlow?,Ann\nMay I return goods to Marlow?,No\n"
     )
-    task = make(tmp_path / "f.csv")
-    assert task.grade(reply, (), prompt="Who leads B?", truncated=truncated).outcome is outcome
+    rivals = next(p.question.rivals for p in make(tmp_path / "f.csv").probes if p.split == "neighbors")
+    question = Question("Who leads B?", (), rivals)
+    assert grade(reply, question, ended=not truncated).outcome is outcome
 
 
 def test_a_neighbor_is_made_from_a_name_not_from_a_pronoun(tmp_path):
     (tmp_path / "f.csv").write_text(
         "question,answer\nUntil when can I return goods to Marlow?,May\nWhen can I go?,Noon\n"
     )
-    made = [probe.prompt for probe in make(tmp_path / "f.csv").probes if probe.split == "neighbors"]
+    made = [probe.question.prompt for probe in make(tmp_path / "f.csv").probes if probe.split == "neighbors"]
     assert len(made) == 1 and "can I return" in made[0] and "Marlow" not in made[0]
 
 
