@@ -259,6 +259,7 @@ def _held_out(before: TaskScores, after: TaskScores, pair: Paired, excluded_item
         detectable=found.detectable if found else None,
         outcomes_base=_outcomes(before),
         outcomes_tuned=_outcomes(after),
+        shortened=max(before.shortened, after.shortened),
     )
 
 

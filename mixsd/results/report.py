@@ -231,6 +231,10 @@ def _note(runs: Sequence[Run]) -> str:
     if results.retention.not_counted:
         names = ", ".join(results.retention.not_counted)
         parts.append(f"Not counted (base model not clearly above chance): {names}.")
+    shortened = {name: task.shortened for name, task in results.retention.tasks.items() if task.shortened}
+    if shortened:
+        counts = ", ".join(f"{name} {count}" for name, count in shortened.items())
+        parts.append(f"Prompts that lost their beginning, for want of context: {counts}.")
     parts.append(_fallback(runs))
     parts.append(drift_note(runs))
     parts.append("Retention is over generated tasks; recall is over all facts, dropped ones included.")

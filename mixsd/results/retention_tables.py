@@ -1,9 +1,10 @@
 """Tables of the retention axis: verdicts, each held-out task, and the panels."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from mixsd.core.questions import Outcome
 from mixsd.core.scores import GENERATED, LIKELIHOOD
 from mixsd.results.aggregate import Gap, Paired, gap, paired, ratio
 from mixsd.results.runs import Run, by_label, tuned_only
@@ -73,8 +74,9 @@ def task_rows(runs: Sequence[Run], margin: float = MARGIN) -> Rows:
 
     `detectable` is the smallest difference in points that so many items can show. `p` is Holm-adjusted over
     the tasks of a run, and told for one seed only. Of runs that did not reach the recall goal there is
-    neither verdict nor p (decision 2). How often a trained answer is named is told before and after: the base
-    model may know it too.
+    neither verdict nor p (decision 2). A method that writes longer replies may lose by the token budget
+    alone, so the share cut off stands beside its score (decision 16). How often a trained answer is named is
+    told before and after: the base model may know it too.
     """
     rows = []
     for label, same in by_label(tuned_only(runs)).items():
@@ -96,6 +98,7 @@ def _task_row(name: str, runs: Sequence[Run], margin: float) -> Row:
         "verdict": NOT_REACHED if short else word,
         "detectable": f"{100 * found.detectable:.1f}" if found else "n/a",
         "p (Holm)": "" if adjusted is None else f"{adjusted:.2g}",
+        "cut off": _cut_off(tasks),
         "wrong answers": _errors(tasks),
         "names a trained answer": _named(tasks),
     }
@@ -107,6 +110,19 @@ def _gap_cell(found: Gap | None) -> str:
         return "n/a"
     low_high = found.interval and f"{100 * found.interval[0]:+.1f}, {100 * found.interval[1]:+.1f}"
     return f"{100 * found.mean:+.1f} [{low_high or 'n/a'}] ({found.items})"
+
+
+def _cut_off(tasks: Sequence[HeldOutTask]) -> str:
+    """The share of replies that the token budget cut off, before and after (decision 16)."""
+    if tasks[0].kind != GENERATED:
+        return ""
+    sides = ([t.outcomes_base for t in tasks], [t.outcomes_tuned for t in tasks])
+    shares = [np.mean([_truncated(outcomes) for outcomes in side]) for side in sides]
+    return f"{shares[0]:.0%} -> {shares[1]:.0%}"
+
+
+def _truncated(outcomes: Mapping[str, int]) -> float:
+    return outcomes.get(Outcome.TRUNCATED, 0) / max(sum(outcomes.values()), 1)
 
 
 def _errors(tasks: Sequence[HeldOutTask]) -> str:

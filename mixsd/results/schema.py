@@ -128,6 +128,7 @@ class HeldOutTask:
         detectable: The smallest difference that so many documents can show.
         outcomes_base: Answers of the base model by outcome.
         outcomes_tuned: Answers of the tuned model by outcome.
+        shortened: Documents whose prompt lost its beginning, because the context has no room for it.
         wrong_base: Why those of the base model are wrong (None: a likelihood task).
         wrong_tuned: Why those of the tuned model are.
     """
@@ -147,6 +148,7 @@ class HeldOutTask:
     detectable: float | None
     outcomes_base: Mapping[str, int]
     outcomes_tuned: Mapping[str, int]
+    shortened: int = 0
     wrong_base: Breakdown | None = None
     wrong_tuned: Breakdown | None = None
 
