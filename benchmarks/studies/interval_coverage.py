@@ -87,7 +87,7 @@ def cases() -> Iterator[Case]:
         setting = f"{seeds} seeds, 200 items, {alike:.0%} alike in every seed"
         yield Case("over seeds and items", setting, 0.95, _shared_items(seeds, alike), at_least=alike < 0.5)
     for seeds in (3, 5, 10):
-        setting = f"{seeds} seeds that move all items by 10 points, 200 items"
+        setting = f"{seeds} seeds that move half of the items by 10 points, 200 items"
         yield Case("over seeds and items", setting, 0.95, _shared_items(seeds, 0.5, moved=0.1))
     setting = "5 seeds, 200 items, 80% alike in every seed"
     yield Case(
