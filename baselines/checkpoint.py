@@ -28,4 +28,5 @@ class Checkpoint:
 
     def edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Edited:
         """The model of the folder, read with the base's template options; it was taught elsewhere."""
-        return Edited(load_folder(self.path, model.template_options), changed=True)
+        loaded = load_folder(self.path, model.template_options)
+        return Edited(loaded, changed=not loaded.same_weights(model))

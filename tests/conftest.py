@@ -21,7 +21,9 @@ from omegaconf import DictConfig
 from benchmarks.tasks.kgfact.task import KGFact
 from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
+from mixsd.methods.contract import Method
 from tests.helpers.fakes import MemoryRecords
+from tests.helpers.training import build_method
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)  # two threads that spin on shared cores are ten times slower on a tiny model
@@ -85,6 +87,12 @@ def composed() -> Callable[..., DictConfig]:
             return compose("config", overrides=list(overrides))
 
     return build
+
+
+@pytest.fixture
+def build(composed: Callable[..., DictConfig]) -> Callable[..., Method]:
+    """Build the method of a config file, for the tiny model."""
+    return lambda name, *overrides: build_method(composed, name, *overrides)
 
 
 @pytest.fixture

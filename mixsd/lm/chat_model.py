@@ -73,6 +73,13 @@ class ChatModel:
     def _frozen(self, network: Any) -> "ChatModel":
         return ChatModel(network.eval().requires_grad_(False), self.tokenizer, self.template_options)
 
+    def same_weights(self, other: "ChatModel") -> bool:
+        """Whether two models have the same parameters, by name, shape and every bit."""
+        own, others = (dict(model.network.named_parameters()) for model in (self, other))
+        return own.keys() == others.keys() and all(
+            torch.equal(weight, others[name].to(weight.device)) for name, weight in own.items()
+        )
+
     @property
     def has_adapter(self) -> bool:
         """Whether LoRA is being trained, over frozen weights that stay those of the base model."""

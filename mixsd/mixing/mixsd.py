@@ -54,6 +54,11 @@ class MixSD(WritingSettings):
         """The wording itself, which the settings only name."""
         return self.writer.identity
 
+    @property
+    def inert(self) -> frozenset[str]:
+        """Settings that cannot move a weight as they stand."""
+        return super().inert | {"contrast"}
+
     def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """Decode and verify a target for every fact, or take them from the cache or a file."""
         if self.targets:

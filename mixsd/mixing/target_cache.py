@@ -51,6 +51,14 @@ class WritingSettings:
     max_new_tokens: int = 64
     seed: int = 0
 
+    @property
+    def inert(self) -> frozenset[str]:
+        """Settings that cannot change a target as they stand, so that they are no part of a run's hash."""
+        greedy = {"top_k"} if self.temperature == 0 else set[str]()
+        # In float32 the batch size changes no token; in bfloat16 it does.
+        exact = {"decode_batch_size"} if self.decode_dtype == "float32" else set[str]()
+        return frozenset(greedy | exact)
+
     def writer_of(self, mixing_rate: float, request: RequestMaker, verify: bool = True) -> "Writer":
         """A writer with these settings.
 
@@ -63,7 +71,7 @@ class WritingSettings:
                 self.temperature,
                 self.top_k,
                 self.max_attempts,
-                self.reject,
+                tuple(self.reject),
                 self.expert_wording,
                 self.seed,
             ),

@@ -37,8 +37,10 @@ def target_report(
         model: The frozen base model.
         batch_size: Examples at a time.
     """
-    kept = {example.fact_id for example in made.examples if not example.extra}
     gold = {fact.id: gold_example(fact, model) for fact in facts}
+    # Replayed answers and rows of a file that belong to no fact have no gold text to be compared with.
+    trained = [example for example in made.examples if example.fact_id in gold and not example.extra]
+    kept = {example.fact_id for example in trained}
     # One pass over all gold texts serves both of their likelihoods.
     losses = dict(zip(gold, model.target_nll(list(gold.values()), batch_size), strict=True))
     contrasts = {
@@ -49,7 +51,7 @@ def target_report(
         n=len(facts),
         left_out=len(left_out),
         dropped=len(made.dropped.keys() - set(left_out)),
-        trained=likelihood(made.examples, model, batch_size),
+        trained=likelihood(trained, model, batch_size),
         gold=_summed_up([loss for fact_id, loss in losses.items() if fact_id in kept]),
         contrasts={name: found for name, found in contrasts.items() if found is not None},
         gold_of_all=_summed_up(list(losses.values())),

@@ -11,7 +11,7 @@ from mixsd.mixing.coins import coin_is_naive, token_draw
 
 def test_uniform_is_pinned():
     # Golden: a change here changes every world, order and target ever made.
-    assert uniform("coin", 0, "f", 0, 0) == 0.48860263992390873
+    assert uniform("coin", 0, "f", 0, 0) == 0.4886026399239086
 
 
 def test_uniform_is_uniform_and_streams_are_independent():
@@ -51,7 +51,7 @@ def test_world_and_orders_do_not_depend_on_the_hash_seed():
     code = (
         "from benchmarks.tasks.kgfact.task import KGFact; from mixsd.core.draws import shuffled;"
         "t=KGFact('k',5,10,None,'plain',9,0);"
-        "print([f.gold_text for f in t.facts], [p.prompt for p in t.probes], shuffled('abcdef', 1))"
+        "print([f.gold_text for f in t.facts], [p.question.prompt for p in t.probes], shuffled('abcdef', 1))"
     )
     outputs = {
         subprocess.run(
@@ -64,3 +64,14 @@ def test_world_and_orders_do_not_depend_on_the_hash_seed():
         for seed in ("1", "2")
     }
     assert len(outputs) == 1
+
+
+def test_the_largest_draw_is_below_1(monkeypatch):
+    """With all 64 bits, the largest digest would round up to 1."""
+
+    class Largest:
+        def digest(self):
+            return b"\xff" * 8
+
+    monkeypatch.setattr("mixsd.core.draws.blake2b", lambda *_, **__: Largest())
+    assert uniform("any") == 1 - 2.0**-53 < 1

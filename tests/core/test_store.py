@@ -41,6 +41,17 @@ def test_atomic_folder_vanishes_on_failure(tmp_path):
     assert (tmp_path / "model" / "weights").read_text() == "whole"
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o755), (0o027, 0o750)])
+def test_a_folder_can_be_read_by_whom_the_umask_allows(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with atomic_folder(tmp_path / "model") as folder:
+            (folder / "weights").write_text("whole")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "model").stat().st_mode & 0o777 == mode
+
+
 def test_a_torn_last_line_is_cut_and_the_rest_kept(tmp_path):
     path = tmp_path / "records.jsonl"
     records = Records(path)

@@ -1,11 +1,15 @@
 """Makers for tests that train: settings, examples, fresh models, and a method prepared and trained."""
 
+import atexit
+import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from baselines.sft import SFT
@@ -19,6 +23,7 @@ from mixsd.run.settings import TrainingSettings
 from mixsd.run.train import Evaluation, train
 from tests.helpers.fakes import FakeTask, MemoryBench
 
+ROOT = Path(__file__).parents[2]
 END = 2
 TASK = FakeTask(2)
 """What methods are shown in conformance tests."""
@@ -135,9 +140,26 @@ def fit(
     return model, report, curve
 
 
+@cache
+def saved_model() -> Path:
+    """A folder that holds a trained tiny model, for settings that must name one."""
+    folder = Path(mkdtemp(prefix="mixsd-saved-"))
+    atexit.register(shutil.rmtree, folder)
+    model = fresh()
+    with torch.no_grad():
+        model.network.lm_head.weight[0, 0] += 1
+    model.network.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    return folder
+
+
 def build_method(composed: Callable[..., DictConfig], name: str, *more: str) -> Method:
-    """The method of a config file, for the tiny model in float32."""
+    """The method of a config file, for the tiny model in float32; folders that must be named hold a model."""
     from mixsd.run.config import read_config
 
+    node = OmegaConf.load(ROOT / f"conf/method/{name}.yaml")
+    missing = [f"method.{key}={saved_model()}" for key in node if OmegaConf.is_missing(node, key)]
     overrides = [f"method={name}", "model=tiny_random", "training.dtype=float32", *OVERRIDES.get(name, [])]
-    return read_config(composed(*overrides, "task.max_new_tokens=12", "retention=none", *more)).method
+    return read_config(
+        composed(*overrides, *missing, "task.max_new_tokens=12", "retention=none", *more)
+    ).method

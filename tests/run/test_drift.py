@@ -1,20 +1,23 @@
 """Displacement on a quadratic toy, and what drift says of equal and of moved models."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
-from mixsd.lm import load as models
+from baselines.self_replay import read_prompts
 from mixsd.lm.batches import Batch
-from mixsd.run.drift import base_answers, cached_fisher, displacement, distance, fisher, prompts
-from tests.conftest import settings
+from mixsd.results.schema import Drift
+from mixsd.run import drift as module
+from mixsd.run.drift import (
+    base_answers,
+    cached_fisher,
+    displacement,
+    distance,
+    fisher,
+    measure_drift,
+    prompts,
+)
 from tests.helpers.fakes import MemoryBench
-from tests.methods.test_conformance import build, fit  # noqa: F401  (build is a fixture)
-
-
-def fresh():
-    return models.load(settings("tiny_random"), Path("/nowhere"))
+from tests.helpers.training import fit, fresh
 
 
 class Quadratic:
@@ -46,7 +49,7 @@ def test_fisher_and_displacement_of_a_quadratic_by_hand():
     assert base.network.weight.grad is None or not base.network.weight.grad.any()
 
 
-def test_a_model_is_at_no_distance_from_itself_and_at_some_from_a_trained_one(build, tmp_path):  # noqa: F811
+def test_a_model_is_at_no_distance_from_itself_and_at_some_from_a_trained_one(build, tmp_path):
     base, bench = fresh(), MemoryBench()
     answers = base_answers(base, bench)
     assert len(answers) == len(prompts()) == 40 and answers == base_answers(base, bench)
@@ -76,6 +79,33 @@ def test_fisher_is_made_once(tmp_path, monkeypatch):
 
 
 def test_drift_prompts_are_nobodys_else():
-    from baselines.self_replay import _read_prompts
+    assert len(set(prompts())) == 40 and not set(prompts()) & set(read_prompts(None))
 
-    assert len(set(prompts())) == 40 and not set(prompts()) & set(_read_prompts(None))
+
+def test_a_fisher_file_is_whole_or_not_there(tmp_path, monkeypatch):
+    base, path = fresh(), tmp_path / "fisher.safetensors"
+    answers = base_answers(base, MemoryBench())[:1]
+
+    def torn(tensors, file):
+        file.write_bytes(b"half")
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "save_file", torn)
+        with pytest.raises(OSError, match="disk full"):
+            cached_fisher(path, base, answers)
+    assert not path.exists()
+    assert cached_fisher(path, base, answers).keys() == dict(base.network.named_parameters()).keys()
+
+
+def test_drift_is_typed_and_compares_weights_where_they_can_be(build, tmp_path):
+    base, bench = fresh(), MemoryBench()
+    tuned, _, _ = fit(build("sft"), tmp_path, max_steps=5)
+    found = measure_drift(base, tuned, bench)
+    assert isinstance(found, Drift) and found.raw and found.fisher and found.ratio
+    assert found.ratio == pytest.approx(found.fisher / found.raw)
+    answers = base_answers(base, bench)
+    assert (found.kl_base_tuned, found.top1_agreement) == tuple(distance(base, tuned, answers).values())
+    del tuned.network.model.layers[1]
+    other = measure_drift(base, tuned, bench)
+    assert other.kl_base_tuned > 0 and (other.raw, other.fisher, other.ratio) == (None, None, None)
