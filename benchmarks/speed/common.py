@@ -11,7 +11,7 @@ from mixsd.run.config import compose_run
 
 def load(model: str) -> ChatModel:
     """The model of a config of the model group, in float32."""
-    config = compose_run([f"model={model}", "retention=none", "tracking.mode=disabled"])
+    config = compose_run([f"model={model}", "retention=none", "tracking=none"])
     return models.load(config.model, config.cache_dir)
 
 

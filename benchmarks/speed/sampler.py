@@ -22,10 +22,12 @@ from benchmarks.tasks.kgfact.task import KGFact
 from mixsd.core.questions import Fact
 from mixsd.lm.batches import left_pad
 from mixsd.lm.chat_model import ChatModel
-from mixsd.lm.decode import Reply, Request, Sampling, decode
+from mixsd.lm.decode import Reply, Request
+from mixsd.lm.generate import reply_to
 from mixsd.mixing.expert_prompt import wording
 from mixsd.mixing.targets import MixSettings, mixed_request
-from mixsd.run.workbench import Meter, console
+from mixsd.run.meter import Meter
+from mixsd.run.workbench import console
 
 RATE, BUDGET, PLACES = 0.3, 48, 64
 
@@ -115,29 +117,14 @@ def _requests(student: ChatModel, size: int) -> list[Request]:
     """Invented facts, sorted by length; past one world's 525 facts, further worlds."""
     facts: list[Fact] = []
     while len(facts) < size:
-        facts += KGFact("speed", 7, 25, None, "plain", BUDGET, seed=len(facts)).facts
+        facts += KGFact("speed", 7, 25, seed=len(facts)).facts
     settings = MixSettings(RATE, 0.0, None, 1, (), "answer", 0)
     requests = [mixed_request(fact, wording("answer"), student, settings) for fact in facts[:size]]
     return sorted(requests, key=lambda request: len(request.prompts[1]))
 
 
 def _sample(student: ChatModel, requests: Sequence[Request], places: int = PLACES) -> list[Reply]:
-    replies: dict[int, Reply] = {}
-
-    def keep(index: int, reply: Reply) -> bool:
-        replies[index] = reply
-        return False
-
-    decode(
-        student.network,
-        requests,
-        sampling=Sampling(),
-        max_new_tokens=BUDGET,
-        end_ids=student.end_ids,
-        batch_size=places,
-        try_again=keep,
-    )
-    return [replies[index] for index in range(len(requests))]
+    return reply_to(student, requests, max_new_tokens=BUDGET, batch_size=places)
 
 
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 The same token ids on both sides, the same optimiser, no gradient checkpointing, bf16 autocast over float32
 weights on both. For OPSD every answer is made as long as its budget on both sides, the teacher is the frozen
-base model, and the divergence is KL(teacher || student) over the whole vocabulary. Seconds a step are taken
+base model, and the divergence is KL(teacher || model) over the whole vocabulary. Seconds a step are taken
 between the ends of successive steps; the first is left out.
 """
 
@@ -29,8 +29,10 @@ from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import gold_example
 from mixsd.mixing.expert_prompt import wording
-from mixsd.run.train import Evaluation, TrainingSettings, train
-from mixsd.run.workbench import Meter, console
+from mixsd.run.meter import Meter
+from mixsd.run.settings import TrainingSettings
+from mixsd.run.train import Evaluation, train
+from mixsd.run.workbench import Bench, console
 
 BATCH, ROLLOUTS, ROLLOUT_TOKENS = 16, 8, 24
 WORDING = "answer"
@@ -55,15 +57,15 @@ def measure(model: str, steps: int, repetitions: int, methods: Sequence[str]) ->
         ("opsd", "trl"): _trl_sdft,
     }
     ways = {key: way for key, way in ways.items() if key[0] in methods}
-    facts = KGFact("speed", 5, 10, None, "plain", 48, seed=0).facts
+    facts = KGFact("speed").facts
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in ways}
     notes: dict[tuple[str, str], tuple[int, int]] = {}
     for number in range(repetitions):
         for key, way in ways.items():  # interleaved, so that a slow minute hits all of them
             release_memory()
-            student = load(model)
-            with Meter(student.network) as meter:
-                taken, tokens = way(student, facts, steps)
+            base = load(model)
+            with Meter(base.network) as meter:
+                taken, tokens = way(base, facts, steps)
             seconds[key] += taken
             notes[key] = tokens, meter.growth_bytes
             console.print(f"{' '.join(key)}, {number + 1}: {statistics.median(taken):.2f} s a step")
@@ -88,6 +90,7 @@ def measure(model: str, steps: int, repetitions: int, methods: Sequence[str]) ->
 
 
 def _settings(batch_size: int, steps: int) -> TrainingSettings:
+    """As TRL's side is set: a constant rate, no weight decay, nothing but steps."""
     return TrainingSettings(
         learning_rate=1e-5,
         warmup_steps=0,
@@ -95,67 +98,38 @@ def _settings(batch_size: int, steps: int) -> TrainingSettings:
         batch_size=batch_size,
         micro_batch_size=min(BATCH, batch_size * ROLLOUTS),
         weight_decay=0.0,
-        betas=(0.9, 0.95),
-        clip=1.0,
-        dtype="bfloat16",
-        loss_average="token",
         eval_every=steps + 1,
         until_recall=None,
-        max_trained_tokens=None,
-        patience=None,
-        lora=None,
-        lora_alpha=1.0,
-        interpolate=(),
         checkpoint_every=None,
-        save_model=False,
     )
 
 
-def _our_sft(student: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
-    examples = [gold_example(fact, student) for fact in facts[:BATCH]]
+def _our_sft(model: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
+    examples = [gold_example(fact, model) for fact in facts[:BATCH]]
     settings = _settings(BATCH, steps)
-    return _ours(SFT("sft"), student, examples, settings), sum(len(e.target_ids) for e in examples)
+    return _ours(SFT("sft"), model, examples, settings), sum(len(e.target_ids) for e in examples)
 
 
-def _our_opsd(student: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
+def _our_opsd(model: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
     prompts = BATCH // ROLLOUTS
     method = OPSD(
         "opsd",
-        "forward_kl",
-        None,
-        ROLLOUTS,
-        1.0,
-        ROLLOUT_TOKENS,
-        "bfloat16",
-        BATCH,
-        "frozen",
-        0.0,
-        WORDING,
-        0,
+        rollouts=ROLLOUTS,
+        max_new_tokens=ROLLOUT_TOKENS,
+        rollout_batch_size=BATCH,
+        expert_wording=WORDING,
     )
-    student.end_ids = frozenset()  # every answer is as long as its budget
-    examples = [
-        Example(
-            fact.id,
-            student.prompt_ids(fact.prompt),
-            (),
-            "",
-            "",
-            teacher_ids=student.prompt_ids(method.expert.render(fact)),
-        )
-        for fact in facts[:prompts]
-    ]
-    return _ours(method, student, examples, _settings(prompts, steps)), BATCH * ROLLOUT_TOKENS
+    model.end_ids = frozenset()  # every answer is as long as its budget
+    examples = method.prepare(facts[:prompts], model, Bench(Path(), {})).examples
+    return _ours(method, model, examples, _settings(prompts, steps)), BATCH * ROLLOUT_TOKENS
 
 
-def _ours(
-    method: Any, student: ChatModel, examples: list[Example], settings: TrainingSettings
-) -> list[float]:
+def _ours(method: Any, model: ChatModel, examples: list[Example], settings: TrainingSettings) -> list[float]:
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as scratch:
         train(
             method,
-            student,
+            model,
             examples,
             settings,
             seed=0,
@@ -167,12 +141,12 @@ def _ours(
     return _between(ends)
 
 
-def _trl_sft(student: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
+def _trl_sft(model: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
     from datasets import Dataset
 
     trl: Any = import_module("trl")
 
-    examples = [gold_example(fact, student) for fact in facts[:BATCH]]
+    examples = [gold_example(fact, model) for fact in facts[:BATCH]]
     rows = Dataset.from_list(
         [
             {
@@ -184,11 +158,11 @@ def _trl_sft(student: ChatModel, facts: list[Fact], steps: int) -> tuple[list[fl
     )
     with tempfile.TemporaryDirectory() as scratch:
         config = trl.SFTConfig(**_shared(scratch, steps), completion_only_loss=True, max_length=None)
-        ends = _train_by(trl.SFTTrainer, student, config, rows)
+        ends = _train_by(trl.SFTTrainer, model, config, rows)
     return _between(ends), sum(len(e.target_ids) for e in examples)
 
 
-def _trl_sdft(student: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
+def _trl_sdft(model: ChatModel, facts: list[Fact], steps: int) -> tuple[list[float], int]:
     from datasets import Dataset
 
     sdft: Any = import_module("trl.experimental.sdft")
@@ -212,18 +186,18 @@ def _trl_sdft(student: ChatModel, facts: list[Fact], steps: int) -> tuple[list[f
             distillation_alpha=0.0,
             temperature=1.0,
         )
-        ends = _train_by(sdft.SDFTTrainer, student, config, rows)
+        ends = _train_by(sdft.SDFTTrainer, model, config, rows)
     return _between(ends), BATCH * ROLLOUT_TOKENS
 
 
-def _train_by(trainer: Any, student: ChatModel, config: Any, rows: Any) -> list[float]:
+def _train_by(trainer: Any, model: ChatModel, config: Any, rows: Any) -> list[float]:
     """Train with one of TRL's trainers; when each step ended."""
     watch = _Ends()
     trainer(
-        model=student.network,
+        model=model.network,
         args=config,
         train_dataset=rows,
-        processing_class=student.tokenizer,
+        processing_class=model.tokenizer,
         callbacks=[watch],
     ).train()
     return watch.ends

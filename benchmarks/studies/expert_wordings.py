@@ -18,11 +18,12 @@ from mixsd.core.errors import MixSDError
 from mixsd.lm import load as models
 from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import ChatModel
-from mixsd.methods.contract import Method, gold_example
+from mixsd.methods.contract import GradientMethod, gold_example
 from mixsd.mixing.expert_prompt import WORDINGS
 from mixsd.run.config import compose_run
 from mixsd.run.messages import config_error
 from mixsd.run.preparation import likelihood
+from mixsd.run.stages import cache_identity
 from mixsd.run.workbench import Bench
 
 RATES = (0.0, 0.3)
@@ -52,8 +53,10 @@ def measure(name: str, overrides: list[str]) -> list[dict[str, Any]]:
     for rate in RATES:
         config = compose_run([*overrides, f"method.expert_wording={name}", f"method.mixing_rate={rate}"])
         model = models.load(config.model, config.cache_dir)
-        assert isinstance(config.method, Method)
-        made = config.method.prepare(config.task, model, Bench(config))
+        assert isinstance(config.method, GradientMethod)
+        made = config.method.prepare(
+            config.task.facts, model, Bench(config.cache_dir, cache_identity(config))
+        )
         gold = [gold_example(fact, model) for fact in config.task.facts]
         report = made.report
         kept, facts = len(made.examples), len(config.task.facts)
@@ -74,10 +77,8 @@ def measure(name: str, overrides: list[str]) -> list[dict[str, Any]]:
 
 
 def _nll(model: ChatModel, examples: Sequence[Example]) -> str:
-    if not examples:
-        return "n/a"
-    numbers = likelihood("", examples, model, batch_size=32)
-    return f"{numbers['nll']:.2f} ({numbers['unlikely_share']:.0%} unlikely)"
+    found = likelihood(examples, model, batch_size=32)
+    return f"{found.nll:.2f} ({found.unlikely_share:.0%} unlikely)" if found else "n/a"
 
 
 if __name__ == "__main__":

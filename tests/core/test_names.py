@@ -3,8 +3,8 @@
 import pytest
 
 from mixsd.core.names import Names, stands_in
+from mixsd.core.questions import Fact, Question
 from mixsd.results.wrong_answers import Trained
-from tests.helpers.fakes import FakeTask
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,6 @@ def test_no_names_are_in_no_text():
 
 
 def test_a_trained_name_within_a_longer_one_of_the_prompt_is_shown():
-    facts = FakeTask(2, bool).facts
-    trained = Trained(
-        [facts[0].__class__("f", "", "", "York", ""), facts[0].__class__("g", "", "", "New York", "")]
-    )
+    facts = [Fact(name, Question("", (name,)), "") for name in ("York", "New York")]
+    trained = Trained(facts)
     assert trained.named("York", "Where is New York?") == [] and trained.named("York", "Where?") == ["York"]
