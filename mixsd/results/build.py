@@ -104,7 +104,7 @@ def build_results(
         seed=subject.seed,
         n_facts=len(subject.facts),
         measured_by=subject.measured_by,
-        caveats=tuple(subject.caveats),
+        caveats=(*subject.caveats, *cut_prompts(base)),
         suite=subject.suite,
         probes_before={split: measure.split(split, a) for split, a in base.probes.items()},
         probes=measure.probes(tuned),
@@ -124,6 +124,15 @@ def build_results(
 def write_items(folder: Path, base: Scores, tuned: Scores, facts: Sequence[Fact]) -> None:
     """Write every item of a model beside the base model's; those that the facts give away are marked."""
     write_pairs(folder, base, tuned, _overlap(facts, base))
+
+
+def cut_prompts(scores: Scores) -> list[str]:
+    """A caveat for each held-out task of which prompts lost their beginning for want of context."""
+    return [
+        f"{name}: {task.shortened} of {len(task.items)} prompts lost their beginning to make room for a reply"
+        for name, task in scores.retention.items()
+        if task.shortened
+    ]
 
 
 def unknown_to_base(base: Scores) -> set[str]:

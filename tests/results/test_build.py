@@ -10,6 +10,7 @@ from mixsd.results.build import (
     Reports,
     Subject,
     build_results,
+    cut_prompts,
     edits_known_before,
     learned_facts,
     share,
@@ -148,3 +149,9 @@ def test_models_between_are_measured_on_both_axes():
     (point,) = results(base, tuned, between={0.5: middle}).interpolation
     assert (point.alpha, point.probes["recall"].right.value) == (0.5, 0.5)
     assert point.retention.generated.ratio == 0.75 and point.derived.recall_unknown.value == 0.5
+
+
+def test_prompts_that_lost_their_beginning_are_a_caveat():
+    task = held_out(ones(N))
+    scores = Scores({}, {"whole": task, "cut": replace(task, shortened=3)})
+    assert cut_prompts(scores) == [f"cut: 3 of {N} prompts lost their beginning to make room for a reply"]
