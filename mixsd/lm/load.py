@@ -24,6 +24,7 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from mixsd.core.errors import ModelUnavailableError, at_least, one_of
+from mixsd.core.files import file_digest
 from mixsd.core.store import atomic_folder
 from mixsd.lm.chat_model import DTYPES, ChatModel
 
@@ -89,12 +90,12 @@ def fingerprint(settings: ModelSettings) -> str:
     if name == TINY:
         return f"{TINY}-1"
     if name == EMBEDDED:
-        return f"{EMBEDDED}-{_file_digest(_embedded_file())}"
+        return f"{EMBEDDED}-{file_digest(_embedded_file())}"
     if Path(name).is_dir():
         return folder_fingerprint("model.name", Path(name))
     config = _hub_file(name, "config.json")
     commit = _COMMIT.search(config)
-    return f"hub-{commit.group(1)[:16]}" if commit else f"hub-{_file_digest(Path(config))}"
+    return f"hub-{commit.group(1)[:16]}" if commit else f"hub-{file_digest(Path(config))}"
 
 
 def folder_fingerprint(key: str, folder: Path) -> str:
@@ -103,7 +104,7 @@ def folder_fingerprint(key: str, folder: Path) -> str:
     Raises:
         ModelUnavailableError: See `model_files`.
     """
-    digests = "".join(map(_file_digest, model_files(key, folder)))
+    digests = "".join(map(file_digest, model_files(key, folder)))
     return "folder-" + blake2b(digests.encode(), digest_size=8).hexdigest()
 
 
@@ -212,7 +213,7 @@ def _embedded_file() -> Path:
 def _converted_embedded(cache_dir: Path) -> Path:
     """The embedded model as a normal model folder, converted on first use (about 20 s)."""
     source = _embedded_file()
-    folder = cache_dir / "models" / f"{EMBEDDED}-{_file_digest(source)}"
+    folder = cache_dir / "models" / f"{EMBEDDED}-{file_digest(source)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
@@ -230,14 +231,6 @@ def _converted_embedded(cache_dir: Path) -> Path:
                 model.save_pretrained(target)
                 tokenizer.save_pretrained(target)
     return folder
-
-
-def _file_digest(path: Path) -> str:
-    digest = blake2b(digest_size=8)
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 _TINY_TEMPLATE = (
