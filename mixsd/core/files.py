@@ -31,7 +31,9 @@ class File:
                 f"{self.setting}={str(self.path)[:60]}... is no name ({error.strerror}); give a shorter one"
             ) from error
         if not there:
-            raise DataError(f"{self.setting}={self.path} does not exist; give {self.wanted}")
+            # A relative path may be one below the folder of data set clones.
+            below = "" if self.path.is_absolute() else ", or data_root=<the folder that it is in>"
+            raise DataError(f"{self.setting}={self.path} does not exist; give {self.wanted}{below}")
         if self.path.is_dir() != isinstance(self, Folder):
             found = "a folder" if self.path.is_dir() else "a file"
             raise DataError(f"{self.setting}={self.path} is {found}; give {self.wanted}")

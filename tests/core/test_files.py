@@ -1,5 +1,7 @@
 """Files that settings name: what is told where they are not there, and what their digests cover."""
 
+from pathlib import Path
+
 import pytest
 
 from mixsd.core.errors import DataError
@@ -19,6 +21,11 @@ def test_what_is_not_there_is_one_line_that_says_what_to_give(tmp_path):
         with pytest.raises(DataError, match=said) as caught:
             kind("task.path", tmp_path / name)
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_of_a_relative_path_the_data_root_is_named():
+    with pytest.raises(DataError, match="does not exist; give a file, or data_root=<the folder"):
+        File("task.path", Path("princeton-nlp/none.json"))
 
 
 def test_a_file_is_its_content_and_not_its_path(tmp_path):
