@@ -269,7 +269,7 @@ def test_inspect_shows_the_examples(sweep, cli, tmp_path):
     done = cli("-m", "mixsd", "inspect", str(path), "--facts", "2")
     assert done.returncode == 0, done.stderr
     examples = [json.loads(line) for line in (path / "examples.jsonl").read_text().splitlines()]
-    assert "gold text" in done.stdout and "gold_nll" in done.stdout
+    assert "gold text" in done.stdout and "gold of all facts: nll" in done.stdout
     assert examples[0]["fact_id"] in done.stdout and examples[2]["fact_id"] not in done.stdout
     assert "".join(examples[0]["pieces"]).startswith(examples[0]["text"])
     wrong = cli("-m", "mixsd", "inspect", str(tmp_path))
