@@ -41,8 +41,8 @@ _COPULA = re.compile(r"\b(?:is|are|was|were)\b|:|=")
 _NO_ANSWER = frozenset(
     words(
         "correct right wrong incorrect true false helpful useful clear obvious simple easy known unknown "
-        "given provided found based in on from text context information above below here there it is that this "
-        "as follows to of for you your me my question and very not quite because since important"
+        "given provided found based in on from text context information above below here there it is that "
+        "this as follows to of for you your me my question and very not quite because since important"
     )
 )
 """A sentence after "the answer is" that holds nothing but these tells something about the answer."""

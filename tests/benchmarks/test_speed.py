@@ -5,6 +5,7 @@ import pytest
 from benchmarks.speed.__main__ import main
 
 
+@pytest.mark.slow
 def test_sampler_benchmark_compares_in_one_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MIXSD_CACHE_DIR", str(tmp_path))
     path = tmp_path / "rows.json"
