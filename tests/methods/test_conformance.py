@@ -8,7 +8,12 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from mixsd.methods.contract import Editor
-from tests.helpers.conformance import EDITOR_CHECKS, GRADIENT_CHECKS, GRADIENT_CHECKS_WITH_LORA
+from tests.helpers.conformance import (
+    EDITOR_CHECKS,
+    GRADIENT_CHECKS,
+    GRADIENT_CHECKS_WITH_LORA,
+    learns_two_facts,
+)
 from tests.helpers.training import ROOT
 
 NAMES = sorted(path.stem for path in (ROOT / "conf/method").glob("*.yaml"))
@@ -22,13 +27,18 @@ def is_editor(name):
 gradient_method = pytest.mark.parametrize("name", [name for name in NAMES if not is_editor(name)])
 editor = pytest.mark.parametrize("name", [name for name in NAMES if is_editor(name)])
 gradient_check = pytest.mark.parametrize("check", GRADIENT_CHECKS, ids=lambda check: check.__name__)
+sparing_check = pytest.mark.parametrize(  # the unlisted method below learns at once
+    "check",
+    [pytest.param(c, marks=pytest.mark.slow) if c is learns_two_facts else c for c in GRADIENT_CHECKS],
+    ids=lambda check: check.__name__,
+)
 lora_check = pytest.mark.parametrize("check", GRADIENT_CHECKS_WITH_LORA, ids=lambda check: check.__name__)
 editor_check = pytest.mark.parametrize("check", EDITOR_CHECKS, ids=lambda check: check.__name__)
 full_and_lora = pytest.mark.parametrize("lora", [None, 4], ids=["full", "lora"])
 
 
 @gradient_method
-@gradient_check
+@sparing_check
 def test_gradient_methods(build, tmp_path, check, name):
     check(lambda: build(name), tmp_path)
 
