@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mixsd.run.grid import register
+from mixsd.run.messages import config_error, group_mistake
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
@@ -27,11 +28,13 @@ def main(config: DictConfig) -> str:
 
 
 if __name__ == "__main__":
+    mistake = group_mistake(sys.argv[1:])
+    if mistake:
+        print(mistake, file=sys.stderr)
+        sys.exit(2)
     register()  # Hydra looks its sweeper up before any of our code runs
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:
-        from mixsd.run.messages import config_error
-
         print(config_error(error), file=sys.stderr)
         sys.exit(2)

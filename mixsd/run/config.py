@@ -59,6 +59,7 @@ ENGINE_KEYS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Keys of a group that the engine or other groups read, with their types; its class does not get them."""
+_EMPTY = inspect.Parameter.empty
 SEEDS = 2**32 - 1
 """The highest that every generator takes."""
 
@@ -278,7 +279,8 @@ def _keep_text_private(config: DictConfig) -> None:
     saved = Path(str(config.model.get("name", ""))).expanduser() / "config.yaml"
     if saved.exists() and "log_text" in config.tracking:
         before = yaml.safe_load(saved.read_text(encoding="utf-8"))
-        if not before["tracking"].get("log_text", True):
+        advised = before["task"].get("advice", {}).get("log_text", True)
+        if not before["tracking"].get("log_text", advised):
             config.tracking.log_text = False
 
 
@@ -349,11 +351,18 @@ def _arguments(
         if OmegaConf.is_missing(node, key):
             raise SettingError(f"{name}.{key} is not set; add {name}.{key}=<value>")
     values = {str(key): node[key] for key in node if key not in skipped}
-    parameters = {k: p for k, p in inspect.signature(target).parameters.items() if k != "self"}
+    parameters = {
+        key: parameter.replace(annotation=Any) if parameter.annotation is _EMPTY else parameter
+        for key, parameter in inspect.signature(target).parameters.items()
+    }
+    rest = [key for key, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD]
+    for key in rest:  # it takes any further setting
+        any_setting = parameters.pop(key).replace(annotation=Any, kind=inspect.Parameter.KEYWORD_ONLY)
+        parameters |= {other: any_setting for other in values if other not in parameters}
     for key in values:
         if key not in parameters:
             raise SettingError(_unknown(f"{name}.{key}", key, list(parameters)))
-    missing = [k for k, p in parameters.items() if k not in values and p.default is inspect.Parameter.empty]
+    missing = [k for k, p in parameters.items() if k not in values and p.default is _EMPTY]
     if missing:
         raise SettingError(f"{name} lacks {', '.join(missing)}; a config file of this group sets it")
     arguments: dict[str, Any] = {}

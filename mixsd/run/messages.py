@@ -1,16 +1,17 @@
 """What the command line says: configuration mistakes in one line, and how a run ended."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
 from mixsd.core.errors import did_you_mean
-from mixsd.results import schema
 
 CONF = Path(__file__).parents[2] / "conf"
 _OVERRIDE = re.compile(r"Could not (?:override|append to config.*?) '?([\w.@/]+)'?")
+_NO_NAME = re.compile(r"[-+]?[\d.]+(?:e[-+]?\d+)?|true|false|null", re.IGNORECASE)
 _GROUP = re.compile(r"Could not (?:override|find) '?([\w/]+)(?:/([\w.-]+))?'?")
 
 
@@ -20,7 +21,7 @@ def config_error(error: Exception) -> str:
     if isinstance(error, MissingConfigException):
         found = _GROUP.search(text)
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
-        options = sorted(error.options or [])
+        options = sorted(name for name in error.options or [] if not name.startswith("_"))
         if found and name and options:
             return f"{group}={name} is unknown; {did_you_mean(name, options)}allowed: {', '.join(options)}"
     found = _OVERRIDE.search(text)
@@ -36,6 +37,20 @@ def config_error(error: Exception) -> str:
         hint = did_you_mean(key, allowed) or did_you_mean(key, known)
         return f"{key} is not a setting; {hint}allowed: {', '.join(allowed)}"
     return text
+
+
+def group_mistake(arguments: Sequence[str]) -> str:
+    """A line for a group that is given a number or a truth value, which Hydra meets with a traceback; or ''."""
+    for argument in arguments:
+        group, equals, value = argument.partition("=")
+        files = (CONF / group).glob("[!_]*.yaml") if group.isidentifier() else ()
+        options = sorted(path.stem for path in files)
+        if equals and options and _NO_NAME.fullmatch(value):
+            return (
+                f"{group}={value} is one value for a whole group; give {group}.<setting>=<value>, "
+                f"or an option: {', '.join(options)}"
+            )
+    return ""
 
 
 def known_keys() -> list[str]:
@@ -54,6 +69,8 @@ def known_keys() -> list[str]:
 
 def describe_run(run_dir: Path, state: str) -> str:
     """How a run ended, in one line."""
+    from mixsd.results import schema  # pandas and pydantic must not slow `--help`
+
     results = schema.load(run_dir)
     panel = results.retention.generated
     line = f"{state}: recall {results.recall:.2f} over {results.probes['recall'].right.n} facts"

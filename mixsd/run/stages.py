@@ -60,13 +60,15 @@ def run_experiment(config: RunConfig) -> RunOutcome:
         layers = Layers(config.run_dir, config.identity, made_by())
         if layers.is_done and not _model_is_wanted(config):
             return _outcome(config, "skipped")
+        run = _Run(config, layers)
         try:
-            _Run(config, layers).run()
+            results = run.run()
         except BaseException as error:
             write_text(config.run_dir / ERROR, traceback.format_exc())
             _write_status(config, "failed", error=f"{type(error).__name__}: {error}")
             raise
         (config.run_dir / ERROR).unlink(missing_ok=True)
+        run.drop_weights(results)
     return _outcome(config, "done")
 
 
@@ -109,7 +111,7 @@ class _Run:
         )
         self.tuning = Tuning(config, self.bench, self.ledger, self.scorer, self.tracker)
 
-    def run(self) -> None:
+    def run(self) -> RunResults:
         """All stages in order, shown by the tracker while they go on."""
         self._open()
         shown = run_info(self.dir, self.config.resolved, self.config.method.name, self.config.model.label)
@@ -125,7 +127,7 @@ class _Run:
         self._keep_weights(results)
         _write_status(self.config, "done")
         write_text(self.dir / files.DONE, "")
-        self._drop_weights(results)
+        return results
 
     def _open(self) -> None:
         """Say what is run, on what, and what is kept of an earlier start."""
@@ -257,7 +259,7 @@ class _Run:
             card = model_card(model.name, self.config.model_fingerprint, results, missing)
             write_text(folder / "README.md", card)
 
-    def _drop_weights(self, results: RunResults) -> None:
+    def drop_weights(self, results: RunResults) -> None:
         """After `DONE`: a run that is cut off here is finished, and only leaves more than it should."""
         if not self._is_kept(results):
             discard(self.dir / files.WEIGHTS)

@@ -3,6 +3,7 @@
 A model is loaded only where it is needed: a run that lacks nothing but a number loads none.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
@@ -171,15 +172,19 @@ class Tuning:
             keep_until(self.dir / name, checkpoint_step(checkpoint) if checkpoint else -1)
         log_kept(self._tracker, self.dir)
         look = self._look(model)
+        first = TrainingReport()
         if not checkpoint:
-            look(0, TrainingReport(), accuracy(base.probes[RECALL]))
+            start, before = time.perf_counter(), meter.forward_passes
+            look(0, first, accuracy(base.probes[RECALL]))
+            first.evaluation_seconds = time.perf_counter() - start
+            first.evaluation_passes = meter.forward_passes - before
 
         def log(record: dict[str, Any]) -> None:
             append_jsonl(self.dir / files.METRICS, record)
             log_record(self._tracker, "train", record)
 
         with self._bench.progress(f"training ({method.name})", config.training.max_steps) as advance:
-            return train(
+            report = train(
                 method,
                 model,
                 examples,
@@ -191,6 +196,9 @@ class Tuning:
                 on_step=advance,
                 passes=lambda: meter.forward_passes,
             )
+        report.evaluation_seconds += first.evaluation_seconds
+        report.evaluation_passes += first.evaluation_passes
+        return report
 
     def _look(self, model: ChatModel) -> Callable[..., Evaluation]:
         """What an evaluation does: recall, validation score and drift become a point of the trajectory."""

@@ -1,19 +1,17 @@
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from mixsd.core.errors import MixSDError
-from mixsd.core.questions import RECALL, Outcome
+from mixsd.core.files import File
+from mixsd.methods.contract import GradientMethod
 from mixsd.run.config import read_config
-from mixsd.run.measure import Scores
-from mixsd.run.stages import _Run
-from tests.helpers.task_files import task_overrides
 from tests.conftest import ROOT
-from tests.helpers.fakes import FakeTask
+from tests.helpers.task_files import task_overrides
 
-GROUPS = ("model", "task", "method", "training", "retention", "tracking", "experiment")
-OPTIONS = [(g, p.stem) for g in GROUPS for p in sorted((ROOT / "conf" / g).glob("*.yaml"))]
+GROUPS = ("model", "task", "method", "training", "retention", "tracking", "gate", "drift", "experiment")
+FILES = [(g, p.stem) for g in GROUPS for p in sorted((ROOT / "conf" / g).glob("*.yaml"))]
+OPTIONS = [(group, name) for group, name in FILES if not name.startswith("_")]
 TINY = ("model=tiny_random", "task.facts=4")
 
 
@@ -22,7 +20,9 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
     config = composed(f"{group}={name}")
     text = (ROOT / "conf" / group / f"{name}.yaml").read_text()
     first = next(line for line in text.splitlines() if not line.startswith("# @package"))
-    assert first.startswith("# python run.py") and name in first.replace("tracking.mode=disabled", "wandb")
+    assert first.startswith("# python run.py") and name in first.replace(
+        "tracking.mode=disabled", "wandb"
+    ).replace("gate.learned", "none")
     if group not in ("model", "experiment"):
         overrides = [f"{group}={name}"]
         if group == "task":
@@ -53,7 +53,7 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
         (["model.scoring_dtype=fp16"], "model.scoring_dtype=fp16 is unknown"),
         (["retention.limit=0"], "retention.limit=0"),
         (["tracking.mode=off"], "tracking.mode=off is unknown; did you mean offline?"),
-        (["~method.seed"], "method lacks seed"),
+        (["task=own_facts"], "task.path is not set; add task.path=<value>"),
         (["training.betas=[0.9]"], "training.betas"),
         (["training.clip=-1"], "training.clip"),
         (["training.learning_rate=inf"], "must be finite"),
@@ -63,15 +63,13 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
         (["task.facts=${task.nothing}"], "Interpolation key 'task.nothing' not found"),
         (["method._target_=mixsd.nothing"], "method._target_=mixsd.nothing cannot be imported"),
         (["seed=4294967296"], "seed=4294967296 is out of range; allowed: 0 to 4294967295"),
-        (["gate=0.5"], "gate=0.5 is one value for a whole group; give gate.<setting>=<value>"),
-        (["drift=true"], "drift=True is one value for a whole group"),
         (["task.budget=3"], "task.budget=3 is of the wrong type"),
         (["task.only_missed=flase"], "task.only_missed=flase is of the wrong type; allowed: bool"),
         (
-            ["method=sft", "+task.reject=[unsuported]"],
-            "task.reject=unsuported is unknown; did you mean unsupported?",
+            ["method=sft", "+task.advice.reject=[unsuported]"],
+            "task.advice.reject=unsuported is unknown; did you mean unsupported?",
         ),
-        (["method=sft", "+task.reject=7"], "task.reject=7 is of the wrong type"),
+        (["method=sft", "task.advice=7"], "task.advice=7 is of the wrong type"),
         (["runs_dir=run.py/x"], "run.py is a file; give a folder"),
         (["cache_dir=run.py"], "run.py is a file; give a folder"),
         (["model.expert_wording=anser"], "model.expert_wording=anser is unknown; did you mean answer?"),
@@ -86,8 +84,8 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
         ),
         (["gate.intrusion=0.2"], "gate.intrusion=0.2 needs neighbors, and task=kgfact_small has none"),
         (
-            ["task=kgfunc_pocket", "gate.recall=0.2"],
-            "gate.recall=0.2 needs paraphrases, and task=kgfunc_pocket has none",
+            ["task=kgfunc_pocket", "gate.learned=0.2"],
+            "gate.learned=0.2 needs paraphrases, and task=kgfunc_pocket has none",
         ),
         (["model.name=tests"], "model.name=tests is no model folder (config.json and weights)"),
     ],
@@ -104,45 +102,82 @@ def test_all_mistakes_are_told_at_once(composed):
     assert all(key in str(caught.value) for key in ("method.mixing_rate", "training.max_steps", "data_root"))
 
 
-def test_the_hash_covers_what_changes_a_number_and_nothing_else(composed, tmp_path):
-    def run_id(*overrides):
-        return read_config(composed(*TINY, *overrides)).run_id
+@pytest.mark.parametrize(
+    ("overrides", "lacks"),
+    [
+        (["method._target_=mixsd.core.draws.uniform"], "method"),
+        (["method=sft", "method._target_=tests.run.test_config.Nothing"], "edit"),
+        (["retention._target_=tests.run.test_config.Nothing"], "retention"),
+        (["tracking=none", "tracking._target_=tests.run.test_config.Nothing"], "start"),
+    ],
+)
+def test_a_target_that_fulfils_no_contract_is_told_before_work(composed, overrides, lacks):
+    with pytest.raises(MixSDError, match=lacks) as caught:
+        read_config(composed(*TINY, *overrides))
+    assert "\n" not in str(caught.value)
 
-    same = {run_id(), run_id("experiment_name=x"), run_id("runs_dir=/y"), run_id("cache_dir=/z")}
-    same |= {run_id("tracking.mode=disabled"), run_id(f"data_root={tmp_path}")}
-    assert len(same) == 1
-    changes = [
-        "seed=1", "task.facts=5", "method.mixing_rate=0.4", "method=sft", "training.max_steps=7",
-        "training.learning_rate=1e-4", "retention.limit=5", "retention=none", "model.scoring_batch_size=8",
-        "method.decode_batch_size=8", "task.max_new_tokens=9", "retention.validation_limit=5",
-    ]  # fmt: skip
-    assert len({run_id(change) for change in changes} | same) == len(changes) + 1
+
+class Nothing:
+    """Fulfils no contract."""
+
+    def __init__(self, name="", **settings):
+        self.name = name
 
 
-def test_a_changed_wording_is_another_run(composed, monkeypatch):
-    from mixsd.mixing import contexts
+class Wrapping:
+    """A method made of a method."""
 
-    first = read_config(composed(*TINY)).run_id
-    reworded = contexts.ExpertWording("{prompt} {gold}", ())
-    monkeypatch.setitem(contexts.WORDINGS, "answer", reworded)
-    assert read_config(composed(*TINY)).run_id != first
+    def __init__(self, name, inner: GradientMethod, words: File | None = None):
+        self.name, self.inner, self.words = name, inner, words
+
+    def prepare(self, facts, model, bench):
+        return self.inner.prepare(facts, model, bench)
+
+    def loss(self, batch, model):
+        return self.inner.loss(batch, model)
+
+
+WRAPPING = (
+    "method=sft", "method._target_=tests.run.test_config.Wrapping",
+    "+method.inner={_target_: baselines.stm.SelectiveTokenMasking, name: stm, threshold: 3.0}",
+)  # fmt: skip
+
+
+def test_a_method_may_be_made_of_methods_and_all_their_settings_count(composed):
+    run = read_config(composed(*TINY, *WRAPPING))
+    assert run.method.inner.threshold == 3.0
+    other = read_config(composed(*TINY, *WRAPPING, "method.inner.threshold=4.0"))
+    assert other.run_id != run.run_id
+
+
+def test_a_file_counts_by_its_content_wherever_it_lies(composed, tmp_path):
+    def run_id(path, text):
+        path.write_text(text)
+        return read_config(composed(*TINY, *WRAPPING, f"+method.words={path}")).run_id
+
+    first = run_id(tmp_path / "a.txt", "one")
+    assert run_id(tmp_path / "b.txt", "one") == first != run_id(tmp_path / "a.txt", "two")
+    with pytest.raises(MixSDError, match="method.words=/no/such does not exist; give a file"):
+        read_config(composed(*TINY, *WRAPPING, "+method.words=/no/such"))
+    with pytest.raises(MixSDError, match="is a folder; give a file"):
+        read_config(composed(*TINY, *WRAPPING, f"+method.words={tmp_path}"))
+
+
+def test_a_file_is_also_looked_for_below_the_data_root(composed, tmp_path):
+    (tmp_path / "words.txt").write_text("one")
+    run = read_config(composed(*TINY, *WRAPPING, "+method.words=words.txt", f"data_root={tmp_path}"))
+    assert run.method.words.path == tmp_path / "words.txt"
+
+
+def test_a_runs_dir_in_the_home_folder_is_used_as_it_is_checked(composed, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run = read_config(composed(*TINY, "runs_dir='~/runs'", "cache_dir='~/cache'"))
+    assert run.run_dir.is_relative_to(tmp_path / "runs") and run.cache_dir == tmp_path / "cache"
 
 
 @pytest.mark.parametrize(("given", "meant"), [("no", False), ("off", False), ("true", True), ("1", True)])
 def test_only_missed_means_what_is_written(composed, given, meant):
     assert read_config(composed(*TINY, f"task.only_missed={given}")).only_missed is meant
-
-
-def test_only_missed_trains_on_what_the_base_model_gets_wrong():
-    run = object.__new__(_Run)
-    outcomes = {"f0": Outcome.CORRECT, "f1": Outcome.WRONG, "f2": Outcome.TRUNCATED}
-    recall = [{"fact_id": fact, "outcome": outcome} for fact, outcome in outcomes.items()]
-    base = Scores({RECALL: recall}, {})
-    kept = {}
-    for only_missed in (False, True):
-        run.config = SimpleNamespace(task=FakeTask(3, bool), only_facts=None, only_missed=only_missed)  # type: ignore[assignment]
-        kept[only_missed] = run._kept_facts(base)
-    assert kept == {False: {"f0", "f1", "f2"}, True: {"f1", "f2"}}
 
 
 def test_a_run_that_kept_no_model_is_no_model(composed, tmp_path):

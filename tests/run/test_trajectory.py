@@ -2,7 +2,7 @@ import pytest
 
 from mixsd.core.store import read_jsonl
 from mixsd.run.trajectory import Trajectory, keep_until
-from tests.run.test_train import make
+from tests.helpers.training import make
 
 
 def stops(tmp_path, recalls, **rules):
