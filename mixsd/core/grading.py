@@ -97,7 +97,7 @@ def named(text: str, answers: Iterable[str], prompt: str) -> str:
     said, asked = words(text), words(prompt)
     found = find(said, index(tuple(answers), False))
     mentions = [Mention(at, at + len(key), True, name) for at, key, name in found if not places(key, asked)]
-    kept = meant(mentions, tokens(text))
+    kept = meant(mentions, tokens(text), asked)
     return kept[0].name if kept else ""
 
 
@@ -147,7 +147,7 @@ def _grade_plain(text: str, question: Question) -> Verdict:
             for at, word in enumerate(said)
             if NUMBER.fullmatch(word) and (word,) not in accepted and word not in asked
         ]
-    mentions = meant(given, said_tokens)
+    mentions = meant(given, said_tokens, asked)
     if not mentions:
         return Verdict(Outcome.WRONG, stated_span(text, answers))
     last = mentions[-1]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mixsd.core.words import CODE, Token, Words, canonical, words
+from mixsd.core.words import CODE, Token, Words, canonical, places, words
 
 _DENIALS = frozenset({"not", "never", "neither", "nor", "cannot", "hardly"})
 """Words that deny what follows in their clause."""
@@ -65,24 +65,25 @@ def find(said: Words, names: Index) -> list[tuple[int, Words, str]]:
     ]
 
 
-def meant(mentions: Sequence[Mention], tokens: Sequence[Token]) -> list[Mention]:
-    """Mentions that are meant, in the order of their ends."""
+def meant(mentions: Sequence[Mention], tokens: Sequence[Token], asked: Words) -> list[Mention]:
+    """Mentions that are meant, in the order of their ends; `asked` are the words of the question."""
     shouted = any(char.isupper() for token in tokens for char in token.raw)
     found = [m for m in mentions if not _is_homograph(m, tokens, shouted)]
     kept = [m for m in found if not any(_is_inside(m, other) for other in found)]
-    return sorted((m for m in kept if not _is_denied(m, tokens)), key=lambda m: (m.end, m.start))
+    return sorted((m for m in kept if not _is_denied(m, tokens, asked)), key=lambda m: (m.end, m.start))
 
 
 def _is_inside(a: Mention, b: Mention) -> bool:
     return b.start <= a.start and a.end <= b.end and (b.end - b.start) > (a.end - a.start)
 
 
-def _is_denied(mention: Mention, tokens: Sequence[Token]) -> bool:
+def _is_denied(mention: Mention, tokens: Sequence[Token], asked: Words) -> bool:
     clause = tokens[mention.start].clause
     before = [token.word for token in tokens[: mention.start] if token.clause == clause]
     after = [token.word for token in tokens[mention.end :] if token.clause == tokens[mention.end - 1].clause]
+    # A "not" of the question denies nothing: "Can't Buy Me Love was performed by ..." repeats a title.
     denied = any(
-        word in _DENIALS and following not in _NOT_DENIED
+        word in _DENIALS and following not in _NOT_DENIED and not places((word, following), asked)
         for word, following in zip(before, [*before, ""][1:], strict=True)
     )
     if denied or before[-1:] == ["no"] or tuple(before[-2:]) in _DENIED_PAIRS:

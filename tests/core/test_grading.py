@@ -208,6 +208,9 @@ EVERYDAY = [
     ("Paris is not only the capital.", ["Paris"], FRANCE, CORRECT),
     ("It is not just Paris.", ["Paris"], FRANCE, CORRECT),
     ("There is no doubt that it is Paris.", ["Paris"], FRANCE, CORRECT),
+    ("Can't Buy Me Love was performed by Madonna.", ["Madonna"], "Who performed Can't Buy Me Love?", CORRECT),
+    ("The city that is not in France is Rome.", ["Rome"], "Which city is not in France?", CORRECT),
+    ("Can't Buy Me Love was not by Madonna.", ["Madonna"], "Who performed Can't Buy Me Love?", WRONG),
 ]
 
 
@@ -218,8 +221,9 @@ def test_everyday_replies(text, answers, prompt, outcome):
 
 CORPUS = [json.loads(line) for line in (ROOT / "tests/data/graded_replies.jsonl").open(encoding="utf-8")]
 """Replies of the embedded model, base and trained, with the verdict that a person gave by reading them."""
-HELD = {1: "da559eda01"}
-"""By version, a hash of all grades below. A change of one raises `VERSION` and adds a line here."""
+HELD = {1: "d430a73f85"}
+"""By version, a hash of all grades below. Where a grade changes, raise `VERSION` and add a line; where only rows were
+added, replace the hash."""
 
 
 def grade_of(row):
