@@ -4,13 +4,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 
-from mixsd.core.errors import SettingError
-from mixsd.core.store import append_jsonl
-from mixsd.run.mirror import _label_without_paths, _tracker_of, log_kept, log_record, run_info
+from mixsd.core.errors import SettingError, StoreError
+from mixsd.core.store import append_jsonl, write_jsonl
+from mixsd.results import schema
+from mixsd.run.mirror import (
+    _label_without_paths,
+    _tracker_of,
+    log_kept,
+    log_record,
+    mirror_sweep,
+    replay,
+    run_info,
+)
 from mixsd.trackers.none import NoTracker
 from mixsd.trackers.wandb import WandB
+from tests.helpers.made_runs import make_run
 from tests.helpers.wandb_files import wandb_bytes
 
 SECRET = "hush"
@@ -36,20 +48,28 @@ CONFIG = {
 class Seen:
     """Keeps what it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_text: bool = True) -> None:
+        self.log_text = log_text
+        self.calls: list[str] = []
         self.points: list[tuple[int, dict]] = []
+        self.tables: dict[str, pd.DataFrame] = {}
 
     def start(self, run):
-        pass
+        self.calls.append("start")
+        self.run = run
 
     def log(self, step, values):
         self.points.append((step, dict(values)))
 
+    def table(self, name, frame, chart=None):
+        self.tables[name] = frame
+
     def finish(self, results, error=""):
-        pass
+        self.calls.append("finish")
+        self.results = results
 
     def close(self):
-        pass
+        self.calls.append("close")
 
 
 def test_no_path_and_no_file_name_is_told():
@@ -98,6 +118,46 @@ def test_kept_records_are_told_again(tmp_path):
     ]
     log_kept(seen, tmp_path / "nothing_yet")
     assert len(seen.points) == 3
+
+
+def a_run(folder):
+    """A made-up finished run, with a curve and an experiment's name."""
+    path = make_run(folder, "sft", 0)
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    (path / "config.yaml").write_text(yaml.safe_dump({**CONFIG, **config, "experiment_name": "e"}))
+    write_jsonl(path / "metrics.jsonl", [{"step": 1, "loss": 2.0}])
+    write_jsonl(path / "trajectory.jsonl", [{"step": 0, "recall": 0.6, "retention_validation": 0.5}])
+    return path
+
+
+@pytest.mark.parametrize("log_text", [True, False])
+def test_a_finished_run_is_told_from_its_files(tmp_path, log_text):
+    path = a_run(tmp_path)
+    seen = Seen(log_text)
+    replay(path, seen)
+    assert seen.calls == ["start", "finish", "close"] and not seen.run.live
+    assert (1, {"train/loss": 2.0}) in seen.points
+    assert seen.results == schema.summary(schema.load(path))
+    assert set(seen.tables) == ({"answers"} if log_text else set())
+    if log_text:
+        shown = seen.tables["answers"]
+        assert set(shown["split"]) == {"recall", "paraphrase"} and set(shown["before"]) == {"A"}
+
+
+def test_a_replay_that_fails_is_closed(tmp_path):
+    path, seen = a_run(tmp_path), Seen()
+    (path / "metrics.jsonl").write_text("no json\n{}\n")
+    with pytest.raises(StoreError, match="is not JSON"):
+        replay(path, seen)
+    assert seen.calls == ["start", "close"]
+
+
+def test_an_experiment_is_told_as_numbers_alone(tmp_path):
+    a_run(tmp_path)
+    seen = Seen(log_text=True)
+    mirror_sweep(tmp_path, seen)
+    assert seen.calls == ["start", "finish", "close"] and set(seen.tables) == {"runs"}
+    assert len(seen.tables["runs"]) == 1 and SECRET not in seen.tables["runs"].to_string()
 
 
 def test_a_label_keeps_no_path():
