@@ -53,8 +53,9 @@ def words(text: str) -> Words:
 def tokens(text: str) -> tuple[Token, ...]:
     """The words of a text with their clauses."""
     text = _SUPERSCRIPT.sub(r" ^\1", text.replace("\u2212", "-"))  # 10² is not 102
-    text = unicodedata.normalize("NFKD", text)
-    text = "".join(char for char in text if not unicodedata.combining(char))
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+        text = "".join(char for char in text if not unicodedata.combining(char))
     text = _INITIALS.sub(lambda initials: initials.group().replace(".", ""), text)
     # One order for dates: day, month, year.
     text = _MONTH_FIRST.sub(lambda date: f"{date[2]} {date[1]} {date[3] or ''}", text)
