@@ -129,6 +129,7 @@ class OPSD:
         with self._teacher(model) as teacher:
             wanted = teacher.target_states(model.collate(shown))
 
+        # Called again for the gradient, after the context above has ended.
         def teacher_head(states: Tensor) -> Tensor:
             with self._teacher(model) as teacher:
                 return teacher.head(states)
@@ -145,7 +146,7 @@ class OPSD:
 
     def load_state_dict(self, state: dict[str, Tensor], model: ChatModel) -> None:
         """Go on from averaged weights."""
-        if state:
+        if state:  # `keep=0` copies the weights of the state over those of the model
             self._average = model.copy("float32")
             _move(self._average, state, keep=0.0)
 
@@ -173,5 +174,6 @@ class OPSD:
 @torch.no_grad()
 def _move(average: ChatModel, weights: dict[str, Tensor], keep: float) -> None:
     """average = keep * average + (1 - keep) * weights."""
+    # Parameters alone: buffers are computed and equal in both.
     for name, parameter in average.network.named_parameters():
         parameter.lerp_(weights[name].to(parameter), 1 - keep)

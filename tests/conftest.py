@@ -48,6 +48,13 @@ def settings(name: str, **changes: Any) -> models.ModelSettings:
     return models.ModelSettings(**{**values, **changes})
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that read the embedded model are slow: it is converted once a session, and has 135M weights."""
+    for item in items:
+        if "smollm" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def tiny() -> ChatModel:
     """A fresh tiny model; tests may train it."""

@@ -87,7 +87,7 @@ def collate(examples: Sequence[Example], pad_id: int) -> Batch:
         start, end = len(example.prompt_ids), len(example.prompt_ids) + len(example.target_ids)
         input_ids[row, :end] = torch.tensor([*example.prompt_ids, *example.target_ids])
         attention_mask[row, :end] = True
-        is_predictor[row, start - 1 : end - 1] = True
+        is_predictor[row, start - 1 : end - 1] = True  # the last prompt token predicts the first target
         is_predictor[row, [start - 1 + place for place in example.masked]] = False
     target_ids = input_ids.roll(-1, dims=1)[is_predictor]
     target_rows = is_predictor.nonzero()[:, 0]
@@ -96,6 +96,7 @@ def collate(examples: Sequence[Example], pad_id: int) -> Batch:
 
 def left_pad(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
     """Token ids (R, T) and mask (R, T) of prompts padded on the left; a padded id is never attended to."""
+    # On the left, so that the last column holds every prompt's last token.
     width = max(len(prompt) for prompt in prompts)
     tokens = torch.zeros(len(prompts), width, dtype=torch.long)
     mask = torch.zeros_like(tokens)

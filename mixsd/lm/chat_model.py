@@ -153,6 +153,7 @@ class ChatModel:
 
         Where several examples share a prompt, as the answers to one question do, it is read once for all.
         """
+        # Two passes pay once prompts are shared by two examples on average.
         prompts = dict.fromkeys(example.prompt_ids for example in batch.examples)
         if 2 * len(prompts) <= len(batch.examples):
             return self._states_after(list(prompts), batch)
@@ -175,7 +176,7 @@ class ChatModel:
         lengths = torch.tensor([len(example.target_ids) for example in batch.examples], device=self.device)
         width = int(lengths.max()) - 1
         if width:
-            cache.batch_select_indices(rows)
+            cache.batch_select_indices(rows)  # each target goes on from its own prompt's row
             fed = torch.zeros(len(rows), width, dtype=torch.long, device=self.device)
             for row, example in enumerate(batch.examples):
                 fed[row, : len(example.target_ids) - 1] = torch.tensor(example.target_ids[:-1])
@@ -225,6 +226,7 @@ class ChatModel:
 
     def _end_of_turn(self) -> int:
         """The end token that the chat template itself puts behind a reply."""
+        # Asked of the template, not of the tokenizer: the two may name different end tokens.
         turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
         start = len(self._render(turns[:1], add_generation_prompt=True))
         reply = self._render(turns, add_generation_prompt=False)[start:]

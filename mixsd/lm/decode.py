@@ -97,6 +97,7 @@ class Sampling:
 
 def _inverse_cdf(logits: Tensor, draws: Tensor) -> Tensor:
     """Per row, the first place at which the cumulative probability exceeds the row's draw."""
+    # float64: in float32, small probabilities are lost in the running sum over a large vocabulary.
     cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1, dtype=torch.float64)
     wanted = draws.double()[:, None] * cumulative[:, -1:]
     return torch.searchsorted(cumulative, wanted, right=True).clamp(max=logits.shape[-1] - 1)[:, 0]
@@ -119,6 +120,7 @@ class _Place:
         source = self.request.source(self.attempt, len(self.reply.ids))
         token = picks[source]
         self.reply.ids.append(token)
+        # With one prompt there is nothing to agree with.
         agreed = len(picks) > 1 and len(set(picks)) == 1
         self.reply.provenance += AGREED if agreed else self.request.letters[source]
         self.reply.ended = token in end_ids
@@ -172,6 +174,7 @@ def decode(
         return not place.finished
 
     while waiting or places:
+        # Three moves before each token: let waiting replies join, else let finished rows leave, else neither.
         staying = [row for row, place in enumerate(places) if not place.finished]
         free = batch_size - len(staying)
         if waiting and (free >= max(1, batch_size * REFILL_SHARE) or not staying):
@@ -188,6 +191,7 @@ def decode(
             logits, places = logits[_rows(staying, width)], [places[row] for row in staying]
         _choose(places, kv_rows, logits, sampling, width, complete)
         if any(not place.finished for place in places):
+            # Finished rows are fed along until enough of them leave together.
             logits = kv_rows.step([place.reply.ids[-1] for place in places for _ in range(width)])
         elif not waiting:
             return

@@ -39,12 +39,13 @@ def divergence(kind: str, student: Tensor, teacher: Tensor, top_k: int | None = 
     student = student.float()
     if top_k is not None and top_k < teacher.shape[-1]:
         teacher, kept = torch.topk(teacher, top_k, dim=-1)
-        student = student.gather(-1, kept)
+        student = student.gather(-1, kept)  # `log_softmax` below renormalises both
     log_p, log_q = teacher.log_softmax(dim=-1), student.log_softmax(dim=-1)
     if kind == FORWARD_KL:
         return _kl(log_p, log_q)
     if kind == REVERSE_KL:
         return _kl(log_q, log_p)
+    # In logarithms, since the probabilities of unlikely tokens underflow.
     log_m = torch.logaddexp(log_p, log_q) - torch.log(torch.tensor(2.0))
     return (_kl(log_p, log_m) + _kl(log_q, log_m)) / 2
 

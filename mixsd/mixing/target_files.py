@@ -43,6 +43,7 @@ def read_targets(file: File, facts: Sequence[Fact], model: ChatModel) -> Prepara
         if "messages" in record:
             prompt, reply = _turns(file, number, record)
             fact = by_prompt.get(prompt)
+            # Matched by its prompt: chat messages carry no fact id.
             example = _tokenised(fact.id if fact else f"row {number}", prompt, reply, model)
             changed += model.text(example.target_ids) != reply.strip()
         else:
@@ -126,6 +127,7 @@ def _own_example(file: File, number: int, record: Mapping[str, Any], model: Chat
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{file}:{number} is no example of ours: {error} is missing or malformed") from error
+    # Ids of another model's tokenizer may exist here and spell something else; the text tells.
     vocabulary = range(len(model.tokenizer))
     ids = [*example.prompt_ids, *example.target_ids]
     if not set(example.masked) <= set(range(len(example.target_ids))):

@@ -174,6 +174,7 @@ def make_targets(
     finished = {fact_id: Target.from_json(record) for fact_id, record in done.records.items()}
     for target in finished.values():
         on_finished(target)
+    # Coins depend on seed, fact, attempt and position alone, so a fact's target is the same in any company.
     waiting = [fact for fact in facts if fact.id not in finished]
     requests = {fact.id: request(fact, expert, model, settings) for fact in waiting}
     # Prompts of like length join together, so that little is padded.
@@ -230,6 +231,7 @@ def summarize(targets: Sequence[Target], facts: Sequence[Fact], settings: MixSet
     by_id = {fact.id: fact for fact in facts}
     passed = [target for target in targets if target.passed]
     rejections = Counter(reason for target in targets for reason in target.rejections)
+    # The grader comes first, so an attempt that a check rejected had the right answer.
     right = len(passed) + sum(rejections[check] for check in CHECKS)
     expert = wording(settings.expert_wording)
     found = {

@@ -38,6 +38,7 @@ def complete(checkpoint: Path, method: Method, report: dict[str, Any]) -> None:
     if state:
         save_file(state, checkpoint / STATE)
     write_json(checkpoint / COMPLETE, report)
+    # Only now: until the new one is complete, the older one is what a resume reads.
     for older in checkpoint.parent.glob("checkpoint-*"):
         if older != checkpoint:
             shutil.rmtree(older)

@@ -20,7 +20,7 @@ def interpolate(base: ChatModel, tuned: ChatModel, alpha: float) -> ChatModel:
             "name by name; these two differ: set training.interpolate=[]"
         )
     start, end = dict(base.network.named_parameters()), dict(tuned.network.named_parameters())
-    between = base.copy("float32")
+    between = base.copy("float32")  # in bf16 the ends would not be met bit for bit
     for name, weight in between.network.named_parameters():
         weight.copy_(torch.lerp(start[name], end[name], alpha))
     return between

@@ -32,6 +32,7 @@ def model():
     return models.load(model_settings("tiny_random"), Path("/nowhere")).network
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     shared=st.lists(TOKENS, max_size=9),
