@@ -212,6 +212,7 @@ class KGFunc:
         free = _drawn_inputs(max_input, self._shown, seed)
         if test >= len(free):
             raise SettingError(f"task.test={test} is out of range; allowed: 0 to {len(free) - 1}")
+        # The same inputs are tested for every function, so functions differ by their difficulty alone.
         tested, trained = free[:test], free[test : test + TRAINED_INPUTS]
         pairs = {f"{letter}({number})": (letter, number) for letter in functions for number in trained}
         order = take(shuffled(pairs, "items", seed), facts, "this task")
@@ -252,6 +253,7 @@ class KGFunc:
         for first, second, split, index in [*same, *mixed]:
             draws = [uniform(split, seed, first, second, index, place) for place in ("input", "second")]
             number, wanted = (int(draw * (max_input + 1)) for draw in draws)
+            # Values of a function are small; the offset spreads the second input over all inputs.
             offset = wanted - FUNCTIONS[first](number)
             question = f"Let y = {first}({number}) {'+-'[offset < 0]} {abs(offset)}. What is {second}(y)?"
             answer = str(FUNCTIONS[second](wanted))
@@ -266,7 +268,9 @@ class KGFunc:
         for name, value in EASY.items():
             function = Function(value, str)
             shown = tuple(map(function, self._shown))
-            if shown in seen:
+            if (
+                shown in seen
+            ):  # on these inputs two functions may agree: the examples would tell neither apart
                 continue
             seen.add(shown)
             for number in numbers:

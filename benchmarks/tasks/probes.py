@@ -88,6 +88,7 @@ def shifted_probes(fact: Fact, form: AnswerFormat) -> list[Probe]:
 
     Says how far memory hangs on the prompt that was trained on (decision 8).
     """
+    # Only a format with a request can be left out of the prompt.
     question, bare = fact.question, form.without_request(fact.prompt)
     asked = {
         "system": replace(question, system=OTHER_SYSTEM),

@@ -91,12 +91,14 @@ def _draw_edges(vocabulary: Any, names: Mapping[str, Sequence[str]], seed: int) 
     nouns = {domain["name"]: domain["noun"] for domain in vocabulary["domains"]}
     for source_domain, target_domain in combinations(names, 2):
         pair = f"{source_domain}-{target_domain}"
+        # A spliced domain of the unseen world may have lost names that exist.
         count = min(len(names[source_domain]), len(names[target_domain]))
         sources = names[source_domain][:count]
         targets = shuffled(names[target_domain][:count], "targets", seed, pair)
         kinds = vocabulary["relations"][source_domain][target_domain]
         relations = shuffled(kinds, "relations", seed, pair)
         for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
+            # Relations take turns, so each has about as many edges as any other.
             edge = Edge(source, relations[index % len(relations)], target, nouns[target_domain])
             edges[edge.id] = edge
     return [edges[key] for key in shuffled(edges, "facts", seed)]

@@ -90,6 +90,7 @@ def _case(path: Path, number: int, record: Any) -> Case:
         ) from error
     if not edits or not questions:
         raise DataError(f"{path}: case {number} has no edit or no question")
+    # Such an edit would be right before it is made.
     for edit in edits:
         if edit.new == edit.old:
             raise DataError(f"{path}: case {number} edits {edit.old} to itself; leave it out")
@@ -140,6 +141,7 @@ def without_conflicts(cases: Iterable[Case]) -> tuple[dict[str, Edit], set[str]]
     conflicts: set[str] = set()
     for case in cases:
         for edit in case.edits:
+            # MQuAKE's cases were made independently: two may edit one thing to different answers.
             first = edits.setdefault(edit.id, edit)
             if first.new != edit.new:
                 conflicts.add(edit.id)

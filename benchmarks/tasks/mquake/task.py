@@ -118,6 +118,7 @@ def _take_cases(
         new = {edit.id: edits[edit.id] for edit in cases[key].edits if edit.id not in taken}
         if is_consistent(cases[key], edits) and len(taken) + len(new) <= count:
             taken |= new
+    # Whole cases rarely fill the count; single edits do, and their multi-hop questions stay unasked.
     rest = (edit for key in order for edit in cases[key].edits if edit.id not in taken)
     for edit in rest:
         if len(taken) >= count:
@@ -177,6 +178,7 @@ def _locality(
         untouched = not any(edit.id in trained for edit in case.edits)
         own = {edit.question for edit in case.edits}
         for question, answers in case.hops:
+            # An edit that was not trained still makes its own hop no measure of locality.
             if question not in edited and (untouched or question not in own):
                 free.setdefault(question, (answers, "of an untouched case" if untouched else "unedited hop"))
     drawn = shuffled(free, "locality", seed)[:count]
