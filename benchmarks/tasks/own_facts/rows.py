@@ -27,14 +27,17 @@ def read_rows(path: Path) -> list[Row]:
             empty or overlong fields, or one question with two answers. Lines are named.
     """
     problems: list[str] = []
-    rows = []
+    rows: list[Row] = []
     for line, record in read_table("task.path", path, TEXTS[:2], (*TEXTS[2:], *LISTS)):
         row = _row(record, line, problems)
         if row:
             rows.append(row)
     refuse(path, [*problems, *_contradictions(rows)])
     # The same question with the same answer twice is one fact.
-    return list({" ".join(words(row.question)): row for row in reversed(rows)}.values())[::-1]
+    unique: dict[str, Row] = {}
+    for row in rows:
+        unique.setdefault(" ".join(words(row.question)), row)
+    return list(unique.values())
 
 
 def refuse(path: Path, problems: Sequence[str]) -> None:
