@@ -122,6 +122,7 @@ def gap(tasks: Sequence[Paired]) -> Gap | None:
         # The seed drew nothing: repeats of one measurement are no evidence beyond it.
         cells, seeds = [replace(task, values=task.values[:1]) for task in cells], 1
     mean = mean_over_tasks(cells)
+    # Tasks together: a mean over many small tasks may be told although none of them may.
     enough = sum(sizes) >= FEWEST
     estimate = crossed(cells)
     return Gap(
@@ -161,7 +162,7 @@ def ratio(tasks: Sequence[Paired]) -> tuple[float | None, Interval | None]:
     """
     tasks = [task for task in tasks if task.items]
     before, after = _means(tasks) if tasks else (0.0, 0.0)
-    if before <= 0:
+    if before <= 0:  # nothing to keep, so no share of it
         return None, None
     found = after / before
     if sum(task.items for task in tasks) < FEWEST:
@@ -170,6 +171,7 @@ def ratio(tasks: Sequence[Paired]) -> tuple[float | None, Interval | None]:
         drawn = np.mean([_drawn(task, seed) for seed, task in enumerate(tasks)], axis=0)
         # Not a number where the base has nothing in a resample; those are left out.
         return found, percentile_interval(drawn[:, 1] / np.where(drawn[:, 0] > 0, drawn[:, 0], np.nan))
+    # The delta method: each document moves the ratio by its score less what the ratio predicts of it.
     lines = [Cells((task.score - found * task.reference) / before, False) for task in tasks]
     low, high = crossed(lines, pseudo_items=False).interval()
     return found, (found + low, found + high)
@@ -201,6 +203,7 @@ def retention(
         name: _held_out(before, tuned[name], pairs[name], len(contaminated.get(name, ())))
         for name, before in base.items()
     }
+    # Over all tasks that were tested, counted or not: which of them count must not change the others' p.
     tasks |= _adjusted(tasks)
     panels = {
         kind: panel([pairs[name] for name, task in tasks.items() if task.kind == kind and task.included])
@@ -240,6 +243,7 @@ def _asked(item: ItemScore) -> tuple[int, str]:
 def _held_out(before: TaskScores, after: TaskScores, pair: Paired, excluded_items: int) -> HeldOutTask:
     base, tuned = pair.reference[0], pair.score[0]
     found, n = gap([pair]), len(base)
+    # The exact test of the kind of score; sign flips are for means over several tasks.
     enough = found is not None and found.interval is not None
     test = mcnemar_p if pair.gaps.binary else wilcoxon_p
     bound = lower_bound(float(base.sum()), n) if n else 0.0
@@ -259,7 +263,6 @@ def _held_out(before: TaskScores, after: TaskScores, pair: Paired, excluded_item
         detectable=found.detectable if found else None,
         outcomes_base=_outcomes(before),
         outcomes_tuned=_outcomes(after),
-        shortened=max(before.shortened, after.shortened),
     )
 
 

@@ -201,6 +201,7 @@ class _Measure:
         by_kind: dict[str, list[ProbeAnswer]] = {}
         for answer in sorted(answers, key=lambda answer: answer.kind):
             by_kind.setdefault(answer.kind, []).append(answer)
+        # All outcomes, those that did not happen too: a missing key and a 0 are not the same to a reader.
         outcomes = Counter(answer.outcome for answer in answers)
         return SplitResult(
             axis=self._subject.axes[split],

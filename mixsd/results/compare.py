@@ -60,6 +60,7 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
     All are exploratory: there are many, and none is adjusted for.
     """
     groups = by_label(runs)
+    # A primary comparison has one reading, in its own table: two words for it could disagree.
     primary = {frozenset((d.first, d.second)) for d in _primary_of(runs) if d.gap}
     found = []
     for a, b in combinations(groups, 2):
@@ -83,6 +84,7 @@ def _difference(a: str, b: str, first: Sequence[Run], second: Sequence[Run]) -> 
     matched = [seed for seed in shared if ones[seed].reached and others[seed].reached]
     if not matched:
         return Difference(a, b, None, 0, "recall goal not set or not reached by both: not compared")
+    # The facts of a seed may give away so many documents that no task counts; its other seeds still do.
     seeds = [seed for seed in matched if set(ones[seed].counted) & set(others[seed].counted)]
     if not seeds:
         return Difference(a, b, None, len(matched), "no held-out task counts")
@@ -169,6 +171,7 @@ def _read_adjusted(difference: Difference, p: float) -> Difference:
 
 def _primary_of(group: Sequence[Run]) -> Iterator[Difference]:
     """The primary comparisons of one group, without a reading; those that cannot be made say why."""
+    # Other mixing rates are exploratory: the rate was fixed beforehand.
     tuned = [r for r in tuned_only(group) if r.mixing_rate in (None, RATE) and r.facts_of is None]
     labels = {method: by_label(r for r in tuned if r.method == method) for method in ("mixsd", *RIVALS)}
     for rival in RIVALS:
@@ -192,5 +195,6 @@ def _unclear(method: str, labels: Mapping[str, Sequence[Run]]) -> str:
 
 def detectable(runs: Sequence[Run]) -> float | None:
     """The smallest held-out difference these documents could show (20% discordance, power 0.8)."""
+    # Runs of a group are asked the same documents, up to those that their facts give away.
     sizes = [len(runs[0].documents[name]) for name in runs[0].counted]
     return smallest_detectable(effective_items(sizes)) if sizes and all(sizes) else None

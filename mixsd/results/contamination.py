@@ -28,6 +28,7 @@ def contaminated(facts: Sequence[Fact], documents: Mapping[str, Sequence[ItemSco
     for task, items in documents.items():
         found[task] = set()
         for item in items:
+            # Worked examples stand before every question of a task: they would give all of it away.
             question = item.question or item.prompt
             text = " ".join([question, *item.answers])
             if names.found_in(text) or _nearly(_words(question), asked):

@@ -83,6 +83,7 @@ def read_item_pairs(folder: Path, task: str) -> list[ItemPair]:
     """
     pairs = []
     for row in read_jsonl(folder / RETENTION / f"{task}.jsonl"):
+        # It belongs to the pair: neither model's score has it.
         contaminated = row.pop("contaminated")
         base, tuned = (ItemScore.from_json(side) for side in _sides(row, ("base", "tuned")))
         pairs.append(ItemPair(base, tuned, contaminated))

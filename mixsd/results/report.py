@@ -104,6 +104,7 @@ def _groups(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], list[str]]:
     groups = [group for group, _ in chosen]
     titled = dict(zip(titles(groups), groups, strict=True))
     notes = [*apart(titled), *(line for _, left_out in chosen for line in left_out)]
+    # After the titles and the twins: an interpolated model is no run of its own there.
     between = {title: [*group, *(p for run in group for p in run.at_goal)] for title, group in titled.items()}
     return between, notes
 
@@ -168,7 +169,7 @@ def answers(runs: Sequence[Run]) -> list[Answer]:
     if not tables:
         return []
     # By doc_id: runs leave out different documents, so the same row may be another question.
-    asked: dict[int, ItemPair] = {}
+    asked: dict[int, ItemPair] = {}  # of the first run that has the document
     for table in tables.values():
         asked = {**table, **asked}
     order = sorted(asked, key=lambda doc_id: (not asked[doc_id].base.prompt.startswith(ASKED_FIRST), doc_id))
@@ -231,10 +232,6 @@ def _note(runs: Sequence[Run]) -> str:
     if results.retention.not_counted:
         names = ", ".join(results.retention.not_counted)
         parts.append(f"Not counted (base model not clearly above chance): {names}.")
-    shortened = {name: task.shortened for name, task in results.retention.tasks.items() if task.shortened}
-    if shortened:
-        counts = ", ".join(f"{name} {count}" for name, count in shortened.items())
-        parts.append(f"Prompts that lost their beginning, for want of context: {counts}.")
     parts.append(_fallback(runs))
     parts.append(drift_note(runs))
     parts.append("Retention is over generated tasks; recall is over all facts, dropped ones included.")

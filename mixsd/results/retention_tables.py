@@ -36,6 +36,7 @@ def held_out_cell(runs: Sequence[Run]) -> str:
 
 def verdict(runs: Sequence[Run], margin: float) -> str:
     """The word for a label's runs, where all of them reached the recall goal."""
+    # Over the tasks that the headline is about, so that ratio and verdict cannot disagree on which.
     found = gap(_tasks(runs, lambda run: run.counted))
     if found is None or found.interval is None:
         return "n/a"
@@ -90,6 +91,7 @@ def _task_row(name: str, runs: Sequence[Run], margin: float) -> Row:
     tasks = [run.task(name) for run in runs]
     short = any(run.fell_short for run in runs)
     found = gap([_pair(runs, name, [True] * len(runs))])
+    # A run's own p speaks of its checkpoint; with several seeds there is none that speaks of them all.
     adjusted = tasks[0].p_holm if len(tasks) == 1 and not short else None
     word = "n/a" if found is None else _word(found, margin, len(runs))
     return {

@@ -132,6 +132,7 @@ class Run:
     @property
     def frontier(self) -> list["Run"]:
         """The run at each alpha below 1 at which it was scored, in order."""
+        # At alpha 1 stands the tuned model, which is a run of its own.
         points = [point for point in self.results.interpolation if point.alpha < 1]
         return [self._at(point) for point in points]
 
@@ -190,6 +191,7 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
 
     The seed is no such setting. Done once for a group: a label made of some of its runs would be another.
     """
+    # Twice: the label of a control names the label of the run whose facts it trained on.
     plain = _named({run.path: _settings(run, None) for run in runs}, runs)
     labels = {run.results.run_id: plain[run.path] for run in runs if run.facts_of is None}
     sources = {run.path: _source(run, labels) for run in runs}
@@ -201,6 +203,7 @@ def _source(run: Run, labels: Mapping[str, str]) -> str | None:
     """Whose facts a run trained on: a label, the same for all seeds; of a run that is not here, its id."""
     if run.facts_of is None:
         return None
+    # A space would look like the next setting of the label.
     return labels.get(run.facts_of, run.facts_of).replace(" ", ",")
 
 
@@ -260,7 +263,9 @@ def to_frame(runs: Sequence[Run]) -> pd.DataFrame:
 
 def _row(run: Run) -> dict[str, Any]:
     results, panel = run.results, run.results.retention.generated
+    # Not a number draws no error bar, where None would fail.
     low, high = panel.ratio_interval or (np.nan, np.nan)
+    # What a method costs: scoring and drift are the harness's own, and the same for all.
     costs = [results.cost[stage] for stage in ("examples", "training") if stage in results.cost]
     others = {split: found.right.value for split, found in results.probes.items() if split != RECALL}
     return {

@@ -128,7 +128,6 @@ class HeldOutTask:
         detectable: The smallest difference that so many documents can show.
         outcomes_base: Answers of the base model by outcome.
         outcomes_tuned: Answers of the tuned model by outcome.
-        shortened: Documents whose prompt lost its beginning, because the context has no room for it.
         wrong_base: Why those of the base model are wrong (None: a likelihood task).
         wrong_tuned: Why those of the tuned model are.
     """
@@ -148,7 +147,6 @@ class HeldOutTask:
     detectable: float | None
     outcomes_base: Mapping[str, int]
     outcomes_tuned: Mapping[str, int]
-    shortened: int = 0
     wrong_base: Breakdown | None = None
     wrong_tuned: Breakdown | None = None
 
@@ -430,6 +428,7 @@ def summary(results: RunResults) -> dict[str, float | int | str]:
     for point in results.interpolation:
         found[f"interpolation/{point.alpha}/recall"] = point.probes["recall"].right.value
         found[f"interpolation/{point.alpha}/retention"] = point.retention.generated.ratio
+    # Trackers plot what is there; a None would make a column of text.
     return {key: value for key, value in found.items() if isinstance(value, int | float | str)}
 
 

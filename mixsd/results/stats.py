@@ -96,10 +96,12 @@ def shares_interval(shares: Sequence[float], units: int, confidence: float = 0.9
     """
     mean, seeds = float(np.mean(shares)), len(shares)
     between = float(np.var(shares, ddof=1)) / seeds if seeds > 1 else 0.0
+    # The units of one seed and the spread of seeds both move the mean, as in `crossed`.
     within = mean * (1 - mean) / units
     if between == 0:  # all seeds agree: the units of one are all the evidence there is
         return proportion_interval(mean * units, units, confidence)
     df = _satterthwaite([(between, seeds - 1), (within, math.inf)])
+    # Wilson's formula keeps the interval within 0 and 1, for as many units as would vary by as much.
     effective = units * within / (within + between)
     return _wilson(mean, effective, float(stats.t.ppf((1 + confidence) / 2, df)))
 
@@ -126,6 +128,7 @@ def resampled_means(values: Floats, seed: int = 0) -> Floats:
 def percentile_interval(values: Floats, confidence: float = 0.95) -> Interval:
     """The central interval of bootstrap values; values that are not finite are left out."""
     finite = values[np.isfinite(values)]
+    # A ratio whose base vanished in a resample is no evidence of any size.
     tail = (1 - confidence) / 2
     low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
@@ -175,6 +178,7 @@ def crossed(tasks: Sequence[Cells], *, pseudo_items: bool = True) -> Estimate:
     # Equal sums of equal scores differ in a last bit; that is no spread between seeds.
     spread = np.where(np.abs(between_seeds) > ROUNDING, between_seeds, 0.0)
     of_seeds = float((spread**2).sum()) * seeds / (seeds - 1)
+    # Seeds and items each hold the residual once, so it is taken off once.
     # The difference of two estimates may fall below 0, where a part of the truth is 0.
     variance = max(of_items + max(of_seeds - residual, 0.0), of_seeds)
     smallest = min(cells.values.shape[1] for cells in tasks)
@@ -197,7 +201,7 @@ def _over_items(values: Floats, binary: bool, pseudo_items: bool) -> tuple[float
     n = len(values)
     if not pseudo_items:
         return float(values.mean()), float(values.var(ddof=1)) / n if n > 1 else 0.0, max(n - 1, 1)
-    n += 2
+    n += 2  # the pseudo-items
     centre = float(values.sum()) / n
     if binary:
         return centre, (float((values**2).sum() + 1) / n - centre**2) / n, math.inf

@@ -46,6 +46,7 @@ def _dropped(runs: Sequence[Run]) -> str:
     """What the method dropped, of the facts that it was given; what settings left out is not its doing."""
     targets = [run.results.targets for run in runs]
     dropped = np.mean([report.dropped for report in targets])
+    # Facts that the method never saw are not in the number that it dropped from.
     given = np.mean([report.n - report.left_out for report in targets])
     return f"{dropped:.3g} of {given:.3g}"
 
@@ -160,6 +161,7 @@ def _share_cell(shares: Sequence[Share]) -> str:
     if not shares:
         return ""
     values = [share.value for share in shares]
+    # Seeds may have drawn facts of other numbers of units; the fewest promise the least.
     low, high = shares_interval(values, min(share.units for share in shares))
     return f"{np.mean(values):.2f} [{low:.2f}, {high:.2f}] ({shares[0].n})"
 
@@ -205,6 +207,7 @@ def drift_note(runs: Sequence[Run]) -> str:
             and panel.tuned is not None
             and getattr(run.results.drift, key, None) is not None
         ]
+        # Interpolated models would each repeat the drift of the run that they come from.
         found = correlation(*zip(*points, strict=True)) if len(points) >= CORRELATED_RUNS else None
         if found:
             r, (low, high) = found

@@ -8,7 +8,7 @@ import pytest
 from mixsd.core.errors import StoreError
 from mixsd.core.scores import GENERATED, LIKELIHOOD
 from mixsd.results.aggregate import effective_items, gap, paired, ratio, retention
-from mixsd.results.stats import mcnemar, smallest_detectable, wilcoxon_p
+from mixsd.results.stats import Cells, crossed, mcnemar, smallest_detectable, wilcoxon_p
 from tests.helpers.made_runs import held_out, ones
 
 
@@ -121,6 +121,13 @@ def test_items_that_all_agree_are_no_certainty_where_another_task_has_fractions(
     tuned = {"right": held_out(ones(15, 30)), "parts": held_out([0.5] * 29 + [1.0])}
     low, _ = retention(base, tuned, {}).generated.delta_interval
     assert low < -0.02, "30 items of each cannot show that nothing was lost"
+
+
+def test_fractions_of_one_task_leave_the_interval_of_another_as_it_is():
+    right = paired([by_doc(ones(60, 100), ones(50, 100))])
+    parts = paired([by_doc([0.5] * 40, [0.25] * 20 + [1.0] * 20)])
+    kinds = [Cells(right.score - right.reference, True), Cells(parts.score - parts.reference, False)]
+    assert gap([right, parts]).interval == crossed(kinds).interval()
 
 
 def test_gap_interval_p_and_detectable_size_are_of_the_same_mean_over_tasks():

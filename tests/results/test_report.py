@@ -127,7 +127,7 @@ def test_a_method_that_recalls_nothing_leaves_no_common_recall(tmp_path, capsys)
 def test_prompts_that_lost_their_beginning_are_told(tmp_path, capsys):
     scores = replace(held_out(ones(48)), shortened=7)
     make_run(tmp_path, "a", 0, retention={HELD_OUT: (scores, held_out(ones(30)))})
-    assert f"lost their beginning, for want of context: {HELD_OUT} 7." in told_of(tmp_path, capsys)
+    assert f"{HELD_OUT}: 7 of {N} prompts lost their beginning" in told_of(tmp_path, capsys)
 
 
 def test_results_of_another_version_are_one_line(tmp_path):
