@@ -238,7 +238,7 @@ def _budget(model: PreTrainedModel, request: Request, max_new_tokens: int) -> in
     """Tokens that a reply may have: less than asked for where its longest prompt leaves less room."""
     room = room_for(model, max(map(len, request.prompts)))
     if room < 1:
-        raise DataError(no_room("a prompt", max(map(len, request.prompts)), model))
+        raise DataError(no_room(max(map(len, request.prompts)), model))
     return min(max_new_tokens, room)
 
 
@@ -247,9 +247,9 @@ def room_for(model: PreTrainedModel, prompt_tokens: int) -> int:
     return model.config.max_position_embeddings - prompt_tokens
 
 
-def no_room(what: str, prompt_tokens: int, model: PreTrainedModel) -> str:
+def no_room(prompt_tokens: int, model: PreTrainedModel) -> str:
     """What to tell a user whose prompt leaves no room for a reply."""
     return (
-        f"{what} of {prompt_tokens} tokens fills the model's context of "
+        f"a prompt of {prompt_tokens} tokens fills the model's context of "
         f"{model.config.max_position_embeddings}; shorten the text or choose a model with a longer context"
     )

@@ -154,13 +154,13 @@ def longest_prompt_problem(model: ChatModel, prompts: Sequence[Sequence[int]], w
     Args:
         model: The model that is to reply.
         prompts: Token ids of each prompt.
-        what: What the prompts are, such as `the longest probe`, for the message.
+        what: Where the prompts come from, such as `task=kgfact_large`, for the message.
 
     Returns:
         One line, or '' where every prompt leaves room for at least one token of reply.
     """
     longest = max(map(len, prompts), default=0)
-    return "" if room_for(model.network, longest) >= 1 else no_room(what, longest, model.network)
+    return "" if room_for(model.network, longest) >= 1 else f"{what}: {no_room(longest, model.network)}"
 
 
 def _first_stop(text: str, stop: Sequence[str]) -> int | None:

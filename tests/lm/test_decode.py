@@ -242,8 +242,8 @@ def test_greedy_replies_are_decoded_once(tiny, records):
 def test_a_prompt_that_fills_the_context_is_told_before_any_work(tiny):
     context = tiny.network.config.max_position_embeddings
     fits, fills = [5] * (context - 1), [5] * context
-    assert longest_prompt_problem(tiny, [fits, [1]], "the longest probe") == ""
-    assert longest_prompt_problem(tiny, [], "the longest probe") == ""
-    said = longest_prompt_problem(tiny, [[1], fills], "the longest probe")
-    assert said.startswith(f"the longest probe of {context} tokens fills the model's context of {context};")
+    assert longest_prompt_problem(tiny, [fits, [1]], "task=long") == ""
+    assert longest_prompt_problem(tiny, [], "task=long") == ""
+    said = longest_prompt_problem(tiny, [[1], fills], "task=long")
+    assert said.startswith(f"task=long: a prompt of {context} tokens fills the model's context of {context};")
     assert "\n" not in said
