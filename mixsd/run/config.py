@@ -179,6 +179,9 @@ def _run_config(
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     plain: dict[str, Any] = {str(key): value for key, value in resolved.items()}
+    for group, wanted in GROUPS.items():
+        if isinstance(wanted, type):  # what is written down holds the defaults too
+            plain[group] = given[group].values
     model, task = built["model"], built["task"]
     earlier = previously_taught(model.saved_run) if model.saved_run else []
     probes = [*task.probes, *earlier]
