@@ -30,6 +30,10 @@ class InContext:
         self.expert = wording(expert_wording)
         self.identity: dict[str, Any] = {"wording": asdict(self.expert)}
 
+    def longest_prompt(self, fact: Fact) -> str:
+        """The user turn that holds the gold text."""
+        return self.expert.render(fact)
+
     def edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Edited:
         """The base model as it is; a probe is asked with its fact shown, where that may be taught."""
         by_id = {fact.id: fact for fact in facts}

@@ -85,6 +85,10 @@ class OPSD:
         self.reads_base = teacher == FROZEN
         self._average: ChatModel | None = None
 
+    def longest_prompt(self, fact: Fact) -> str:
+        """The user turn that holds the gold text."""
+        return self.expert.render(fact)
+
     def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """The student's and the teacher's prompt of every fact; the targets come during training."""
         return Preparation(

@@ -72,9 +72,10 @@ class TokenLoss(NamedTuple):
 class GradientMethod(Protocol):
     """A method that trains. It prepares its examples once, then gives a loss for every batch of them.
 
-    Three more attributes are read where a method has them: `reads_base` (bool), whether its loss needs the
+    More attributes are read where a method has them: `reads_base` (bool), whether its loss needs the
     frozen base model (`ChatModel.as_base`); `identity` (a dictionary JSON can hold), what changes its
-    numbers beyond its settings and the files they name; `inert` (names of settings), what cannot change one.
+    numbers beyond its settings and the files they name; `inert` (names of settings), what cannot change one;
+    `longest_prompt` (fact -> user turn), where it reads more than the fact's prompt.
     """
 
     name: str
@@ -183,6 +184,12 @@ def inert_settings(method: object) -> frozenset[str]:
     They are left out of the run's hash.
     """
     return frozenset(getattr(method, "inert", ()))
+
+
+def longest_prompt(method: object, fact: Fact) -> str:
+    """The longest user turn that a method reads about a fact, to see beforehand that it fits the context."""
+    longest = getattr(method, "longest_prompt", None)
+    return longest(fact) if longest else fact.prompt
 
 
 def reads_base(method: GradientMethod) -> bool:

@@ -59,6 +59,10 @@ class WritingSettings:
         exact = {"decode_batch_size"} if self.decode_dtype == "float32" else set[str]()
         return frozenset(greedy | exact)
 
+    def longest_prompt(self, fact: Fact) -> str:
+        """The expert's user turn, which holds the gold text."""
+        return wording(self.expert_wording).render(fact)
+
     def writer_of(self, mixing_rate: float, request: RequestMaker, verify: bool = True) -> "Writer":
         """A writer with these settings.
 

@@ -40,7 +40,7 @@ def config_error(error: Exception) -> str:
 
 
 def group_mistake(arguments: Sequence[str]) -> str:
-    """A line for a group that is given a number or a truth value, which Hydra meets with a traceback; or ''."""
+    """A line for a group that is given a number or a truth value, which Hydra takes for a bug; or ''."""
     for argument in arguments:
         group, equals, value = argument.partition("=")
         files = (CONF / group).glob("[!_]*.yaml") if group.isidentifier() else ()

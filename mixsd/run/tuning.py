@@ -18,7 +18,7 @@ from mixsd.lm import load as models
 from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.generate import longest_prompt_problem
-from mixsd.methods.contract import Edited, Editor, GradientMethod, Preparation, as_it_is
+from mixsd.methods.contract import Edited, Editor, GradientMethod, Preparation, as_it_is, longest_prompt
 from mixsd.results.build import unknown_to_base
 from mixsd.results.schema import Cost, TrainingReport
 from mixsd.run import layers as files
@@ -63,12 +63,20 @@ class Tuning:
         """
         if self._base is None:
             self._base = self._ledger.watch(models.load(self.config.model, self.config.cache_dir))
-            questions = [probe.question for probe in self.config.probes]
-            prompts = [self._base.prompt_ids(q.prompt, q.system, q.history) for q in questions]
-            problem = longest_prompt_problem(self._base, prompts, f"task={self.config.task.name}")
-            if problem:
-                raise DataError(problem)
+            self._see_that_prompts_fit(self._base)
         return self._base
+
+    def _see_that_prompts_fit(self, model: ChatModel) -> None:
+        """Before any scoring: what is asked, what the method reads, and what is trained on."""
+        task, method = self.config.task, self.config.method
+        questions = [probe.question for probe in self.config.probes]
+        asked = [model.prompt_ids(q.prompt, q.system, q.history) for q in questions]
+        shown = [model.prompt_ids(longest_prompt(method, fact)) for fact in task.facts]
+        gold = [model.prompt_ids(fact.prompt) + model.target_ids(fact.gold_text) for fact in task.facts]
+        told = {f"task={task.name}": [*asked, *gold], f"method={method.name}": shown}
+        problems = [longest_prompt_problem(model, prompts, what) for what, prompts in told.items()]
+        if any(problems):
+            raise DataError(" | ".join(filter(None, problems)))
 
     def tuned_model(self) -> ChatModel:
         """The tuned model: as it was trained or edited just now, or from its saved weights."""

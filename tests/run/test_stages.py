@@ -208,6 +208,8 @@ def test_a_prompt_that_does_not_fit_the_context_is_told_before_any_scoring(run, 
     monkeypatch.setattr(models, "load", short)
     with pytest.raises(DataError, match="task=kgfact_small"):
         run("method=sft")
+    with pytest.raises(DataError, match="method=in_context: .*of 40"):
+        run("method=in_context")
     assert "base:" not in capsys.readouterr().err
 
 
