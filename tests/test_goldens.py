@@ -8,7 +8,8 @@ import pytest
 from tests.helpers.goldens import FOLDER, RUNS, frozen, numbers, run_all
 
 MOVES = {
-    "run_id", "comparable", "measured_by", "held_out_suite", "seconds", "peak_memory_bytes", "forward_passes",
+    "run_id", "measured_by", "suite", "seconds", "evaluation_seconds", "peak_memory_bytes", "forward_passes",
+    "evaluation_passes",
 }  # fmt: skip
 """What names software and machine, or is no result."""
 

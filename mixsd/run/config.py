@@ -220,7 +220,7 @@ def _run_config(
         model_fingerprint=weights,
         only_facts=only_facts,
         only_missed=plain["task"].get("only_missed", False),
-        log_text=bool(plain["tracking"].get("log_text", True)),
+        log_text=_shows_text(plain),
         arithmetic=moves,
     )
 
@@ -278,13 +278,21 @@ def _check_data_root(config: DictConfig) -> None:
 
 
 def _keep_text_private(config: DictConfig) -> None:
-    """What the run that taught the model kept to itself, this one keeps too: it asks the same questions."""
+    """What the run that taught the model kept to itself, this one keeps too: it asks the same questions.
+
+    That is written into this run's own config, whatever its tracker, so that a run after it keeps it as well.
+    """
     saved = Path(str(config.model.get("name", ""))).expanduser() / "config.yaml"
-    if saved.exists() and "log_text" in config.tracking:
-        before = yaml.safe_load(saved.read_text(encoding="utf-8"))
-        advised = before["task"].get("advice", {}).get("log_text", True)
-        if not before["tracking"].get("log_text", advised):
+    if saved.exists() and not _shows_text(yaml.safe_load(saved.read_text(encoding="utf-8"))):
+        OmegaConf.update(config, "task.advice.log_text", False, force_add=True)
+        if "log_text" in config.tracking:
             config.tracking.log_text = False
+
+
+def _shows_text(config: Mapping[str, Any]) -> bool:
+    """Whether questions and answers may be shown: as the tracker is told, else as the task advises."""
+    advised = (config["task"].get("advice") or {}).get("log_text", True)
+    return bool(config["tracking"].get("log_text", advised))
 
 
 def _only_facts(config: DictConfig, task: Task | None) -> frozenset[str] | None:

@@ -1,13 +1,17 @@
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mixsd.core.errors import MixSDError
 from mixsd.core.files import File
 from mixsd.methods.contract import GradientMethod
 from mixsd.run.config import read_config
+from mixsd.run.probes_file import write_probes
 from tests.conftest import ROOT
 from tests.helpers.task_files import task_overrides
+from tests.helpers.training import saved_model
 
 GROUPS = ("model", "task", "method", "training", "retention", "tracking", "gate", "drift", "experiment")
 FILES = [(g, p.stem) for g in GROUPS for p in sorted((ROOT / "conf" / g).glob("*.yaml"))]
@@ -167,6 +171,26 @@ def test_a_file_is_also_looked_for_below_the_data_root(composed, tmp_path):
     (tmp_path / "words.txt").write_text("one")
     run = read_config(composed(*TINY, *WRAPPING, "+method.words=words.txt", f"data_root={tmp_path}"))
     assert run.method.words.path == tmp_path / "words.txt"
+
+
+def test_what_is_private_stays_private_over_any_number_of_runs(composed, tmp_path):
+    def taught_by(name, *overrides):
+        """A finished run, as far as a later one reads it."""
+        config = composed("model=tiny_random", "task.facts=2", *overrides)
+        run, folder = read_config(config), tmp_path / name
+        shutil.copytree(saved_model(), folder / "model")
+        (folder / "config.yaml").write_text(yaml.safe_dump(run.resolved))
+        (folder / "DONE").touch()
+        write_probes(folder, run.probes)
+        return folder, run.log_text
+
+    first, shown = taught_by("a", "tracking=none", "task.advice={log_text: false}")
+    assert not shown
+    second, shown = taught_by("b", "tracking=none", f"model.name={first}")
+    assert not shown
+    _, shown = taught_by("c", "tracking.mode=disabled", f"model.name={second}")
+    assert not shown
+    assert taught_by("d", "tracking=none")[1]
 
 
 def test_a_runs_dir_in_the_home_folder_is_used_as_it_is_checked(composed, monkeypatch, tmp_path):
