@@ -184,7 +184,7 @@ def test_what_is_private_stays_private_over_any_number_of_runs(composed, tmp_pat
         write_probes(folder, run.probes)
         return folder, run.log_text
 
-    first, shown = taught_by("a", "tracking=none", "task.advice={log_text: false}")
+    first, shown = taught_by("a", "tracking=none", "+task.advice.log_text=false")
     assert not shown
     second, shown = taught_by("b", "tracking=none", f"model.name={first}")
     assert not shown
