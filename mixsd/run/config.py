@@ -1,28 +1,20 @@
-"""From a composed Hydra config to checked objects. No model is loaded here.
+"""From a composed Hydra config to checked objects; all mistakes are told at once, before a model is loaded.
 
-The constructors are the schema: every key of a config group must be a parameter of the class it
-configures, with a value of the annotated type; what has a default may be left out. A parameter of type
-`File` or `Folder` names a file: it is looked for here, and its content is on the run's hash. All mistakes
-are reported at once.
+`construct` builds what a group configures; here are the checks that take more than one group, and what a run
+is made of.
 """
 
-import dataclasses
-import inspect
-import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mixsd.core.errors import DataError, MixSDError, SettingError, did_you_mean, one_of, within
-from mixsd.core.files import File, Folder
+from mixsd.core.errors import DataError, MixSDError, SettingError, one_of, within
 from mixsd.core.questions import PREVIOUSLY_TAUGHT, Axis, Probe, Task
 from mixsd.lm.load import ModelSettings, fingerprint
 from mixsd.lm.suite import RetentionSuite
@@ -31,6 +23,7 @@ from mixsd.mixing.expert_prompt import WORDINGS
 from mixsd.mixing.targets import CHECKS
 from mixsd.results.gate import GateSettings, unmeasurable
 from mixsd.run import identity
+from mixsd.run.construct import Builder, typed, unknown
 from mixsd.run.environment import arithmetic
 from mixsd.run.messages import CONF
 from mixsd.run.preparation import read_examples
@@ -59,17 +52,8 @@ ENGINE_KEYS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Keys of a group that the engine or other groups read, with their types; its class does not get them."""
-_EMPTY = inspect.Parameter.empty
 SEEDS = 2**32 - 1
 """The highest that every generator takes."""
-
-
-@dataclass
-class Given:
-    """What a group was given: plain values, defaults included, and files by key."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, File] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,7 +121,6 @@ def read_config(config: DictConfig) -> RunConfig:
     """
     problems: list[str] = []
     built: dict[str, Any] = {}
-    given = {group: Given() for group in GROUPS}
 
     def attempt(step: Callable[[], Any]) -> Any:
         try:
@@ -153,8 +136,10 @@ def read_config(config: DictConfig) -> RunConfig:
         raise SettingError(" | ".join(problems))
     attempt(lambda: _check_data_root(config))
     _keep_text_private(config)
-    for group, wanted in GROUPS.items():
-        built[group] = attempt(lambda group=group, wanted=wanted: _build(config, group, wanted, given[group]))
+    root = config.data_root if isinstance(config.data_root, str) else None
+    builders = {group: Builder(group, root, frozenset(ENGINE_KEYS.get(group, ()))) for group in GROUPS}
+    for group, builder in builders.items():
+        built[group] = attempt(lambda builder=builder: _build(builder, config[builder.group]))
     only_facts = attempt(lambda: _only_facts(config, built["task"]))
     if not problems:
         splits = {probe.split for probe in built["task"].probes}
@@ -167,13 +152,19 @@ def read_config(config: DictConfig) -> RunConfig:
         )
     if problems:
         raise SettingError(" | ".join(problems))
-    return _run_config(config, built, given, only_facts)
+    return _run_config(config, built, builders, only_facts)
+
+
+def _build(builder: Builder, node: DictConfig) -> Any:
+    """The object that a group configures."""
+    wanted = GROUPS[builder.group]
+    return builder.settings(node, wanted) if isinstance(wanted, type) else builder.fulfilling(node, wanted)
 
 
 def _run_config(
     config: DictConfig,
     built: dict[str, Any],
-    given: Mapping[str, "Given"],
+    builders: Mapping[str, Builder],
     only_facts: frozenset[str] | None,
 ) -> RunConfig:
     resolved = OmegaConf.to_container(config, resolve=True)
@@ -181,18 +172,21 @@ def _run_config(
     plain: dict[str, Any] = {str(key): value for key, value in resolved.items()}
     for group, wanted in GROUPS.items():
         if isinstance(wanted, type):  # what is written down holds the defaults too
-            plain[group] = given[group].values
+            plain[group] = builders[group].values
     model, task = built["model"], built["task"]
     earlier = previously_taught(model.saved_run) if model.saved_run else []
     probes = [*task.probes, *earlier]
     axes = {**task.axes, **({PREVIOUSLY_TAUGHT: Axis.RETENTION} if earlier else {})}
     weights = fingerprint(model)
-    moves = arithmetic({model.scoring_dtype, built["training"].dtype, *_dtypes(given["method"].values)})
+    moves = arithmetic({model.scoring_dtype, built["training"].dtype, *_dtypes(builders["method"].values)})
     found = identity.Identity.of(
         identity.Parts(
             seed=plain["seed"],
-            settings={group: found.values for group, found in given.items()},
-            files={group: {k: f.digest for k, f in found.files.items()} for group, found in given.items()},
+            settings={group: builder.values for group, builder in builders.items()},
+            files={
+                group: {key: file.digest for key, file in builder.files.items()}
+                for group, builder in builders.items()
+            },
             only_missed=plain["task"].get("only_missed", False),
             weights=weights,
             facts=task.facts,
@@ -234,7 +228,7 @@ def _check_top_level(config: DictConfig) -> None:
     known = [*GROUPS, *PLAIN_KEYS]
     for key in config:
         if key not in known:
-            raise SettingError(_unknown(str(key), str(key), known))
+            raise SettingError(unknown(str(key), str(key), known))
     for group in GROUPS:
         if not isinstance(config[group], DictConfig):
             raise SettingError(
@@ -257,7 +251,7 @@ def _check_engine_keys(config: DictConfig) -> None:
     """See that the engine's own keys have their types, before other keys are made of them."""
     for group, kinds in ENGINE_KEYS.items():
         given = {key: config[group][key] for key in kinds if key in config[group]}
-        for key, value in _typed(group, [(key, kinds[key]) for key in given], given).items():
+        for key, value in typed(group, [(key, kinds[key]) for key in given], given).items():
             OmegaConf.update(config, f"{group}.{key}", value)
     for reason in (config.task.get("advice") or {}).get("reject", ()):
         one_of("task.advice.reject", reason, CHECKS)
@@ -314,127 +308,3 @@ def _only_facts(config: DictConfig, task: Task | None) -> frozenset[str] | None:
             f"such as {min(foreign)}; give a run with the same task and seed"
         )
     return kept
-
-
-def _build(config: DictConfig, group: str, wanted: type | tuple[type, ...], given: Given) -> Any:
-    """Build the object that a group configures; where contracts are given, from its own `_target_`.
-
-    Raises:
-        SettingError: The target cannot be imported, its settings do not fit, or it fulfils no contract.
-    """
-    if isinstance(wanted, type):
-        settings = wanted(**_arguments(config, group, config[group], wanted, given))
-        given.values = {key: _plain(value) for key, value in dataclasses.asdict(settings).items()}
-        return settings
-    built = _instance(config, group, config[group], given)
-    lacks = [_lacking(built, contract) for contract in wanted]
-    if all(lacks):
-        least = min(lacks, key=len)
-        raise SettingError(
-            f"{group}._target_={config[group]._target_} is no {group}: it lacks {', '.join(least)}; "
-            "see docs/extending.md"
-        )
-    return built
-
-
-def _instance(config: DictConfig, name: str, node: DictConfig, given: Given) -> Any:
-    try:
-        target = get_object(node["_target_"])
-    except (ImportError, ValueError, OmegaConfBaseException) as error:
-        raise SettingError(f"{name}._target_={node.get('_target_')} cannot be imported") from error
-    return target(**_arguments(config, name, node, target, given))
-
-
-def _lacking(built: object, contract: type) -> list[str]:
-    """Members of a contract that an object lacks; looked for on its class, since a property may be costly."""
-    # typing has no public way to list the members of a protocol before Python 3.13.
-    members = sorted({*getattr(contract, "__annotations__", {}), *vars(contract)})
-    own = [name for name in members if not name.startswith("_")]
-    return [name for name in own if not hasattr(type(built), name) and name not in vars(built)]
-
-
-def _arguments(
-    config: DictConfig, name: str, node: DictConfig, target: Callable[..., Any], given: Given
-) -> dict[str, Any]:
-    """Checked arguments of what a node configures, its files and the objects inside it built."""
-    skipped = ("_target_", *(ENGINE_KEYS.get(name, ())))
-    for key in node:
-        if OmegaConf.is_missing(node, key):
-            raise SettingError(f"{name}.{key} is not set; add {name}.{key}=<value>")
-    values = {str(key): node[key] for key in node if key not in skipped}
-    parameters = {
-        key: parameter.replace(annotation=Any) if parameter.annotation is _EMPTY else parameter
-        for key, parameter in inspect.signature(target).parameters.items()
-    }
-    rest = [key for key, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD]
-    for key in rest:  # it takes any further setting
-        any_setting = parameters.pop(key).replace(annotation=Any, kind=inspect.Parameter.KEYWORD_ONLY)
-        parameters |= {other: any_setting for other in values if other not in parameters}
-    for key in values:
-        if key not in parameters:
-            raise SettingError(_unknown(f"{name}.{key}", key, list(parameters)))
-    missing = [k for k, p in parameters.items() if k not in values and p.default is _EMPTY]
-    if missing:
-        raise SettingError(f"{name} lacks {', '.join(missing)}; a config file of this group sets it")
-    arguments: dict[str, Any] = {}
-    plain: dict[str, Any] = {}
-    inside = name.partition(".")[2]
-    prefix = f"{inside}." if inside else ""
-    for key, value in values.items():
-        kind = _file_type(parameters[key].annotation)
-        if isinstance(value, DictConfig) and "_target_" in value:  # methods may be made of methods
-            given.values[f"{prefix}{key}._target_"] = str(value["_target_"])
-            arguments[key] = _instance(config, f"{name}.{key}", value, given)
-        elif kind:
-            arguments[key] = None if value is None else _file(f"{name}.{key}", value, kind, config.data_root)
-            if value is not None:
-                given.files[f"{prefix}{key}"] = arguments[key]
-        else:
-            plain[key] = value
-    typed = _typed(name, [(key, parameters[key].annotation) for key in plain], plain)
-    defaults = {
-        k: p.default for k, p in parameters.items() if k not in values and not _file_type(p.annotation)
-    }
-    given.values |= {f"{prefix}{key}": _plain(value) for key, value in (defaults | typed).items()}
-    return arguments | typed
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON holds it."""
-    return list(value) if isinstance(value, tuple | frozenset) else value
-
-
-def _file_type(annotation: Any) -> type[File] | None:
-    """`File` or `Folder`, where a parameter is declared as one, perhaps optional."""
-    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
-    return next((o for o in options if isinstance(o, type) and issubclass(o, File)), None)
-
-
-def _file(setting: str, value: Any, kind: type[File], data_root: str | None) -> File:
-    """A file that a setting names: as given, or else below the data root."""
-    if not isinstance(value, str) or not value:
-        raise SettingError(f"{setting}={value} is no path; give {'a folder' if kind is Folder else 'a file'}")
-    given = Path(value).expanduser()
-    under = Path(data_root).expanduser() / value if data_root else given
-    try:
-        return kind(setting, given if given.exists() or not under.exists() else under)
-    except OSError as error:  # a name that is too long
-        raise DataError(f"{setting}={value[:60]}... is no file name ({error.strerror})") from error
-
-
-def _typed(group: str, fields: list[tuple[str, Any]], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as plain Python of the fields' types, or a line that names the one that is not."""
-    typed = OmegaConf.structured(dataclasses.make_dataclass(group.replace(".", "_"), fields))
-    for key, value in values.items():
-        try:
-            typed[key] = value
-        except OmegaConfBaseException as error:
-            wanted = getattr(dict(fields)[key], "__name__", str(dict(fields)[key]))
-            raise SettingError(f"{group}.{key}={value} is of the wrong type; allowed: {wanted}") from error
-    plain = OmegaConf.to_container(typed, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
-def _unknown(shown: str, key: str, known: list[str]) -> str:
-    return f"{shown} is not a setting; {did_you_mean(key, known)}allowed: {', '.join(known)}"
