@@ -98,9 +98,8 @@ class Builder:
                 built[key] = None
         plain = {key: value for key, value in values.items() if key not in built}
         settings = typed(name, [(key, parameters[key].annotation) for key in plain], plain)
-        left = {
-            k: p.default for k, p in parameters.items() if k not in values and not file_type(p.annotation)
-        }
+        left = {key: parameter for key, parameter in parameters.items() if key not in values}
+        defaults = {key: p.default for key, p in left.items() if not file_type(p.annotation)}
         self.values |= {f"{prefix}{key}": _plain(value) for key, value in (defaults | settings).items()}
         return built | settings
 
