@@ -46,6 +46,12 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def is_relative(path: Path) -> bool:
+    """Whether a file says from where it imports by dots, which the arrows would not see."""
+    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return any(isinstance(node, ast.ImportFrom) and node.level for node in tree)
+
+
 def package_of(module: str) -> str:
     """The package of ours that a module belongs to, or ''."""
     return next((name for name in MAY_IMPORT if module == name or module.startswith(f"{name}.")), "")
@@ -62,6 +68,9 @@ def test_every_file_has_its_place():
     packages = {"mixsd.__init__", "benchmarks.__init__"}
     placed = [p for p in FILES if package_of(module_of(p)) or module_of(p).startswith(ABOVE_ALL)]
     assert {module_of(p) for p in FILES} - {module_of(p) for p in placed} == packages
+    assert not any(map(is_relative, FILES))
+    for path in (ROOT / "mixsd/__init__.py", ROOT / "benchmarks/__init__.py"):
+        assert not imports(path), "an import there would be one of every package"
 
 
 @pytest.mark.parametrize("name", MAY_IMPORT)

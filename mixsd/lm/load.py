@@ -25,7 +25,7 @@ from transformers.utils.hub import cached_file
 
 from mixsd.core.errors import ModelUnavailableError, at_least, one_of
 from mixsd.core.files import file_digest
-from mixsd.core.store import atomic_folder
+from mixsd.core.store import atomic_folder, read_json
 from mixsd.lm.chat_model import DTYPES, ChatModel
 
 EMBEDDED, TINY = "smollm2_135m", "tiny_random"
@@ -71,6 +71,13 @@ class ModelSettings:
             return str(self.saved_run / "model")
         folder = Path(self.name).expanduser()
         return str(folder) if folder.is_dir() else self.name
+
+    @property
+    def public_name(self) -> str:
+        """Its hub id, or the name of its folder without the path: for cards, which are shared."""
+        if self.saved_run:
+            return self.label
+        return Path(self.source).name if Path(self.source).is_dir() else self.name
 
     @property
     def label(self) -> str:
@@ -131,6 +138,14 @@ def model_files(key: str, folder: Path) -> list[Path]:
     return files
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds a model that can be loaded: config, tokenizer and every file of weights."""
+    index = folder / "model.safetensors.index.json"
+    shards = set(read_json(index)["weight_map"].values()) if index.exists() else {"model.safetensors"}
+    wanted = {"config.json", "tokenizer_config.json", *shards}
+    return folder.is_dir() and wanted <= {path.name for path in folder.iterdir()}
+
+
 def load(settings: ModelSettings, cache_dir: Path) -> ChatModel:
     """Load a model in float32 with its tokenizer, onto the GPU if there is one.
 
@@ -142,17 +157,17 @@ def load(settings: ModelSettings, cache_dir: Path) -> ChatModel:
         ModelUnavailableError: The model is not on this machine and can't be fetched.
     """
     if settings.name == TINY:
-        return _student(*_tiny_random(), settings.template_options)
+        return _chat_model(*_tiny_random(), settings.template_options)
     folder = _converted_embedded(cache_dir) if settings.name == EMBEDDED else settings.source
     return load_folder(folder, settings.template_options)
 
 
 def load_folder(folder: Path | str, template_options: dict[str, Any]) -> ChatModel:
     """Load weights and tokenizer from a folder (or hub id), in float32."""
-    return _student(*_from_pretrained(str(folder)), template_options)
+    return _chat_model(*_from_pretrained(str(folder)), template_options)
 
 
-def _student(
+def _chat_model(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template_options: dict[str, Any]
 ) -> ChatModel:
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -166,7 +181,9 @@ def _from_pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBas
     except (OSError, ValueError) as error:
         if Path(name).is_dir():
             said = " ".join(str(error).split())[:200]
-            raise ModelUnavailableError(f"{name} holds no model that can be loaded ({said})") from error
+            raise ModelUnavailableError(
+                f"{name} holds no model that can be loaded ({said}); give one that save_pretrained wrote"
+            ) from error
         raise _unavailable(name) from error
     if tokenizer.chat_template is None:
         raise ModelUnavailableError(

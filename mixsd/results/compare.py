@@ -172,7 +172,7 @@ def _read_adjusted(difference: Difference, p: float) -> Difference:
 def _primary_of(group: Sequence[Run]) -> Iterator[Difference]:
     """The primary comparisons of one group, without a reading; those that cannot be made say why."""
     # Other mixing rates are exploratory: the rate was fixed beforehand.
-    tuned = [r for r in tuned_only(group) if r.mixing_rate in (None, RATE) and r.facts_of is None]
+    tuned = [r for r in tuned_only(group) if r.mixing_rate in (None, RATE) and r.teaches_all]
     labels = {method: by_label(r for r in tuned if r.method == method) for method in ("mixsd", *RIVALS)}
     for rival in RIVALS:
         ours, theirs = labels["mixsd"], labels[rival]

@@ -17,7 +17,7 @@ from mixsd.core.store import read_jsonl
 from mixsd.results import schema
 from mixsd.results.aggregate import Both
 from mixsd.results.items import ItemPair, read_item_pairs
-from mixsd.results.schema import HeldOutTask, Interpolated, RunResults
+from mixsd.results.schema import TRAJECTORY, HeldOutTask, Interpolated, RunResults
 
 INTERPOLATED = "+ interpolation"
 """Ends the label of a run that was interpolated back towards its base."""
@@ -85,13 +85,13 @@ class Run:
     @property
     def validation(self) -> float | None:
         """Mean score on validation documents at the last evaluation: what settings are chosen by."""
-        points = read_jsonl(self.path / "trajectory.jsonl") if self.alpha == 1 else []
+        points = read_jsonl(self.path / TRAJECTORY) if self.alpha == 1 else []
         return points[-1]["retention_validation"] if points else None
 
     @property
     def ceiling(self) -> float:
         """The highest recall of any evaluation during training."""
-        points = read_jsonl(self.path / "trajectory.jsonl")
+        points = read_jsonl(self.path / TRAJECTORY)
         return max([self.recall, *(point["recall"] for point in points)])
 
     @property
@@ -104,6 +104,16 @@ class Run:
         """Id of the run whose facts it trained on (`task.only_facts_of`); None: on its own."""
         folder = self.config["task"].get("only_facts_of")
         return None if folder is None else Path(folder).name
+
+    @property
+    def only_missed(self) -> bool:
+        """Whether it trained on the facts alone that the base model got wrong."""
+        return bool(self.config["task"].get("only_missed", False))
+
+    @property
+    def teaches_all(self) -> bool:
+        """Whether no setting of the user's left any fact of the task out (decision 1)."""
+        return self.facts_of is None and not self.only_missed
 
     @cached_property
     def documents(self) -> dict[str, list[ItemPair]]:
@@ -209,7 +219,7 @@ def _source(run: Run, labels: Mapping[str, str]) -> str | None:
 
 def _settings(run: Run, source: str | None) -> dict[str, Any]:
     # Controls that trained on the facts of different runs are different controls.
-    found: dict[str, Any] = {"task.facts_of": source}
+    found: dict[str, Any] = {"task.facts_of": source, "task.only_missed": run.only_missed}
     for group in ("method", "training"):
         found |= {f"{group}.{key}": v for key, v in run.config[group].items() if key not in UNTOLD}
     return found

@@ -18,6 +18,8 @@ from mixsd.core.store import write_json
 VERSION = 5
 """Raised when a number of a run changes its meaning or its value; results of another version are not read."""
 FILE = "results.json"
+METRICS, TRAJECTORY = "metrics.jsonl", "trajectory.jsonl"
+"""What was logged at each step, and at each evaluation."""
 
 Interval = tuple[float, float]
 

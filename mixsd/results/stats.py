@@ -1,6 +1,6 @@
 """Intervals and tests, on scipy. Everything is deterministic: bootstraps have a fixed seed.
 
-No function chooses its method by looking at values: the caller says what it has.
+The caller says what kind of scores it has; `aggregate` looks at each task's own.
 """
 
 import math

@@ -8,12 +8,13 @@ from typing import Any
 
 from mixsd.core.store import content_hash, discard, read_json, write_json
 from mixsd.results import schema
+from mixsd.results.schema import METRICS, TRAJECTORY
 from mixsd.run.identity import LAYERS, Identity, changes, stored
 
 DONE = "DONE"
 """Written last; without it a run is not finished."""
 PREPARATION, EXAMPLES = "preparation.json", "examples.jsonl"
-TRAINING, METRICS, TRAJECTORY = "training.json", "metrics.jsonl", "trajectory.jsonl"
+TRAINING = "training.json"
 WEIGHTS, SCRATCH = "model", "trainer"
 """The tuned weights, and the checkpoints of a training that is not finished."""
 SCORES, DRIFT, COST = "scores", "drift.json", "cost.json"
@@ -98,13 +99,13 @@ class Layers:
         """A finished run that is to be measured in another way keeps its earlier results beside."""
         if not (self.run_dir / DONE).exists():
             return
+        (self.run_dir / DONE).unlink()
         differing = changes(before.get("measured", {}), self.identity.measured)
-        self.notes.append(
-            f"done before, and now measured with another {', '.join(differing)}; no new training"
-        )
+        if not differing:
+            return
+        self.notes.append(f"done before; now measured with another {', '.join(differing)}")
         results = self.run_dir / schema.FILE
         if results.exists():
             kept = self.run_dir / EARLIER / f"{content_hash(before.get('measured', {}))}.json"
             kept.parent.mkdir(exist_ok=True)
             shutil.move(results, kept)
-        (self.run_dir / DONE).unlink()

@@ -17,11 +17,11 @@ from mixsd.core.store import read_jsonl
 from mixsd.results import schema
 from mixsd.results.items import PROBES, read_probe_pairs
 from mixsd.results.runs import load_runs, to_frame
+from mixsd.results.schema import METRICS, TRAJECTORY
 from mixsd.trackers.none import NoTracker
 from mixsd.trackers.tracker import Chart, RunInfo, ShowsTables, Tracker
 from mixsd.trackers.wandb import WandB
 
-METRICS, TRAJECTORY = "metrics.jsonl", "trajectory.jsonl"
 CURVES = {"train": METRICS, "trajectory": TRAJECTORY}
 """What a tracker is shown by step: the prefix of the keys, and the file of the records."""
 SHOWN_ANSWERS = 20

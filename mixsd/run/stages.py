@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from mixsd.core.scores import Scores
 from mixsd.core.store import Records, discard, read_json, write_json, write_text
+from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import GradientMethod
 from mixsd.results import schema
@@ -74,7 +75,7 @@ def run_experiment(config: RunConfig) -> RunOutcome:
 
 def _model_is_wanted(config: RunConfig) -> bool:
     """Whether a finished run kept no weights, although that is asked for now and its gate is met."""
-    if not config.training.save_model or (config.run_dir / files.WEIGHTS).exists():
+    if not config.training.save_model or models.is_whole(config.run_dir / files.WEIGHTS):
         return False
     changed = read_json(config.run_dir / files.TRAINING).get("changed", True)
     return changed and not unmet(schema.load(config.run_dir), config.gate)
@@ -160,7 +161,8 @@ class _Run:
     def _restart_where_weights_are_gone(self) -> None:
         """A finished run drops its weights unless `training.save_model` keeps them; an edit is made again."""
         trained, folder = (self.dir / name for name in (files.TRAINING, files.WEIGHTS))
-        gone = trained.exists() and not folder.exists() and isinstance(self.config.method, GradientMethod)
+        trains = isinstance(self.config.method, GradientMethod)
+        gone = trains and trained.exists() and not models.is_whole(folder)
         if gone and self._weights_are_needed():
             self.bench.say(
                 "this run kept no weights (training.save_model=false), and what is asked for now needs them: "
@@ -253,14 +255,15 @@ class _Run:
         """The tuned model stays, with its card, where that is asked for and the gate is met."""
         if self._is_kept(results):
             folder = self.dir / files.WEIGHTS
-            if not folder.exists():  # an editor's model
+            if not models.is_whole(folder):  # an editor's model
+                discard(folder)
                 self.tuning.save(folder)
             model, missing = self.config.model, unmet(results, self.config.gate)
-            card = model_card(model.name, self.config.model_fingerprint, results, missing)
+            card = model_card(model.public_name, self.config.model_fingerprint, results, missing)
             write_text(folder / "README.md", card)
 
     def drop_weights(self, results: RunResults) -> None:
-        """After `DONE`: a run that is cut off here is finished, and only leaves more than it should."""
+        """Delete weights that are not to be kept; after `DONE`, so that an interruption loses nothing."""
         if not self._is_kept(results):
             discard(self.dir / files.WEIGHTS)
 

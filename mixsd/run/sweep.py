@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mixsd.core.errors import MixSDError
+
+UNMET = "done, gate not met"
+"""How a job ended that did not meet its gate."""
 
 if TYPE_CHECKING:
     from mixsd.run.config import RunConfig
@@ -52,7 +56,7 @@ def run_job(config: DictConfig) -> str:
         print(f"gate not met: {condition}; no model is kept", file=sys.stderr)
     if outcome.unmet and not in_sweep:
         sys.exit(EXIT_STATUS)
-    return outcome.state
+    return UNMET if outcome.unmet else outcome.state
 
 
 class SweepCallback(Callback):
@@ -60,6 +64,7 @@ class SweepCallback(Callback):
 
     def __init__(self) -> None:
         self._jobs: list[tuple[RunConfig, bool]] = []
+        self._ended: list[tuple[str, str]] = []
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Compose and check every job's config; nothing is run if one is wrong."""
@@ -75,13 +80,22 @@ class SweepCallback(Callback):
             print("\n".join(problems), file=sys.stderr)
             sys.exit(2)
 
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Remember how a job ended, for sweepers whose jobs are not known beforehand."""
+        state = job_return._return_value if job_return.status is JobStatus.COMPLETED else "failed"
+        self._ended.append((str(state), " ".join(job_return.overrides or [])))
+
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """List every run as done, skipped or failed; exit 1 if one failed, 3 if one did not meet its gate."""
         from mixsd.results import schema
         from mixsd.results.gate import EXIT_STATUS, unmet
 
         failed = gate_unmet = False
-        print("\nsweep:" if self._jobs else "")
+        print("\nsweep:")
+        for state, overrides in self._ended if not self._jobs else []:
+            failed |= state == "failed"
+            gate_unmet |= state == UNMET
+            print(f"  {state:<8} {overrides}")
         for run, was_done in self._jobs:
             done = _is_done(run)
             failed |= not done

@@ -1,6 +1,6 @@
 """From the base model to the tuned one: examples and training, or an edit.
 
-A model is loaded only where it is needed: a run that lacks nothing but a number loads none.
+A model is loaded only where work is missing. A run that only reads its files loads none.
 """
 
 import time
@@ -54,6 +54,7 @@ class Tuning:
         self._bench, self._ledger, self._scorer, self._tracker = bench, ledger, scorer, tracker
         self._base: ChatModel | None = None
         self._tuned: ChatModel | None = None
+        self._taught_facts: list[Fact] = []
 
     def base_model(self) -> ChatModel:
         """The base model, loaded at the first call; its prompts are measured before anything is scored.
@@ -62,9 +63,9 @@ class Tuning:
             DataError: A prompt leaves no room for a reply in the model's context.
         """
         if self._base is None:
-            self._base = self._ledger.watch(models.load(self.config.model, self.config.cache_dir))
+            self._base = models.load(self.config.model, self.config.cache_dir)
             self._see_that_prompts_fit(self._base)
-        return self._base
+        return self._ledger.watch(self._base)
 
     def _see_that_prompts_fit(self, model: ChatModel) -> None:
         """Before any scoring: what is asked, what the method reads, and what is trained on."""
@@ -84,8 +85,8 @@ class Tuning:
             return self._edited.model
         if self._tuned is None:
             options = self.config.model.template_options
-            self._tuned = self._ledger.watch(models.load_folder(self.dir / files.WEIGHTS, options))
-        return self._tuned
+            self._tuned = models.load_folder(self.dir / files.WEIGHTS, options)
+        return self._ledger.watch(self._tuned)
 
     def ask(self, probe: Probe) -> Question:
         """The question of a probe, as the method asks it."""
@@ -98,10 +99,11 @@ class Tuning:
 
     def make(self, base: Scores) -> None:
         """Train or edit, as far as an interrupted run has not."""
+        self._taught_facts = self._taught(base)
         if isinstance(self.config.method, Editor):
-            self._edit(base)
+            self._edit()
         else:
-            self._train(self.config.method, self._examples(self.config.method, base), base)
+            self._train(self.config.method, self._examples(self.config.method), base)
 
     def save(self, folder: Path) -> None:
         """Write the tuned model, with its tokenizer, as a folder that transformers loads."""
@@ -122,20 +124,21 @@ class Tuning:
             and (not config.only_missed or fact.id in unknown)
         ]
 
-    def _examples(self, method: GradientMethod, base: Scores) -> list[Example]:
+    def _examples(self, method: GradientMethod) -> list[Example]:
         """Prepare what is trained on, or read what an interrupted run had prepared."""
         if not (self.dir / files.PREPARATION).exists():
-            taught, model = self._taught(base), self.base_model()
+            model = self.base_model()
             with self._ledger.stage("examples", model) as meter:
-                made = method.prepare(taught, model, self._bench)
+                made = method.prepare(self._taught_facts, model, self._bench)
             cost = self._ledger.cost(meter, generated_tokens=made.generated_tokens)
             self._ledger.write("examples", cost)
             write_examples(self.dir / files.EXAMPLES, made.examples, model)
-            self._write_preparation(made, taught, model)
+            self._write_preparation(made, model)
         return read_examples(self.dir / files.EXAMPLES)
 
-    def _write_preparation(self, made: Preparation, taught: list[Fact], model: ChatModel) -> None:
-        facts, ids = self.config.task.facts, {fact.id for fact in taught}
+    def _write_preparation(self, made: Preparation, model: ChatModel) -> None:
+        facts, taught = self.config.task.facts, self._taught_facts
+        ids = {fact.id for fact in taught}
         left_out = [fact.id for fact in facts if fact.id not in ids]
         report = target_report(made, facts, left_out, model, self.config.model.scoring_batch_size)
         trained = [fact.id for fact in taught if fact.id not in made.dropped]
@@ -239,25 +242,23 @@ class Tuning:
         """What an editor leaves of the base model; edited once a process."""
         method = self.config.method
         assert isinstance(method, Editor)
-        taught = self._taught(self._scorer.base(self.base_model))
-        edited = method.edit(taught, self.base_model(), self._bench)
+        edited = method.edit(self._taught_facts, self.base_model(), self._bench)
         if edited.changed:
             self._base = None  # its weights may have been changed in place
         self._tuned = self._ledger.watch(edited.model)
         return edited
 
-    def _edit(self, base: Scores) -> None:
+    def _edit(self) -> None:
         """Edit the model, unless an interrupted run did: then it is edited again only where it is asked."""
         if (self.dir / files.TRAINING).exists():
             return
-        # Before the edit, which may change the base model in place.
-        self.base_model()
+        self.base_model()  # loading it is no part of what the edit takes
         with self._ledger.stage("edit", self._base) as meter:
             edited = self._edited
         cost = self._ledger.cost(meter, generated_tokens=edited.generated_tokens)
         self._ledger.write("training", cost)
         made = Preparation([], edited.dropped, edited.report)
-        self._write_preparation(made, self._taught(base), self.base_model())
+        self._write_preparation(made, self.base_model())
         for name in (files.EXAMPLES, files.METRICS, files.TRAJECTORY):
             write_text(self.dir / name, "")
         report = TrainingReport(stopped_by="no training")

@@ -220,7 +220,7 @@ def test_everyday_replies(text, answers, prompt, outcome):
 
 
 CORPUS = [json.loads(line) for line in (ROOT / "tests/data/graded_replies.jsonl").open(encoding="utf-8")]
-"""Replies of the embedded model, base and trained, with the verdict that a person gave by reading them."""
+"""Replies of the embedded model, base and trained, with the verdict that a careful reading of each gave."""
 HELD = {1: "d430a73f85"}
 """By version, a hash of all grades below. Where a grade changes, raise `VERSION` and add a line; where only rows were
 added, replace the hash."""
@@ -233,8 +233,8 @@ def grade_of(row):
     return grade(row["reply"], question, ended=row.get("ended", True))
 
 
-def test_real_replies_are_graded_as_a_person_grades_them():
-    assert len(CORPUS) >= 150
+def test_real_replies_are_graded_as_a_reader_grades_them():
+    assert len(CORPUS) >= 290
     for row in CORPUS:
         # Where the two differ, the row says what the grader gives, and why.
         assert grade_of(row).outcome == row.get("graded", row["verdict"]), row

@@ -10,6 +10,7 @@ from mixsd.core.store import (
     append_jsonl,
     atomic_folder,
     content_hash,
+    discard,
     open_records,
     read_jsonl,
     write_json,
@@ -20,6 +21,29 @@ from mixsd.core.store import (
 def test_content_hash_ignores_key_order_only():
     assert content_hash({"a": 1, "b": [2]}) == content_hash({"b": [2], "a": 1})
     assert len({content_hash(x) for x in ({"a": 1}, {"a": 1.5}, {"a": "1"}, {"b": 1})}) == 4
+
+
+def test_what_json_cannot_hold_has_no_hash():
+    with pytest.raises(TypeError):
+        content_hash({"a": {1, 2}})
+
+
+def test_a_discarded_folder_is_gone_at_once(tmp_path, monkeypatch):
+    """Killed in the middle of deleting, no half of it stands under its name."""
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/weights").touch()
+    monkeypatch.setattr("shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        discard(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    (tmp_path / "file").touch()
+    discard(tmp_path / "file")
+    discard(tmp_path / "nothing")
+    assert not (tmp_path / "file").exists()
 
 
 def test_writes_are_whole_or_not_at_all(tmp_path, monkeypatch):

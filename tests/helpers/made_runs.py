@@ -79,6 +79,7 @@ def make_run(
     task: str = "kgfact",
     method_config: Mapping[str, Any] | None = None,
     kept_of: str | None = None,
+    only_missed: bool = False,
     run_id: str = "",
     retention: Mapping[str, tuple[TaskScores, TaskScores]] | None = None,
     targets: TargetReport | None = None,
@@ -126,7 +127,7 @@ def make_run(
     for alpha, found in points.items():
         write_items(path / "interpolation" / str(alpha), base, found, facts)
     config = {
-        "task": {"only_facts_of": kept_of},
+        "task": {"only_facts_of": kept_of, "only_missed": only_missed},
         "method": {"name": method, **(method_config or {})},
         "training": {"until_recall": goal},
     }

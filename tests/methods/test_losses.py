@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mixsd.lm.batches import collate
-from mixsd.methods.losses import DIVERGENCES, chunked_divergence, divergence, nll
+from mixsd.methods.losses import DIVERGENCES, chunked_divergence, chunked_nll, divergence, nll
 from mixsd.run.train import average_loss
 from tests.helpers.training import example
 
@@ -138,6 +138,26 @@ def test_chunks_equal_the_whole_and_never_hold_all_logits(kind, top_k):
                 kind, s, other, lambda x: x @ h, lambda x: x @ teacher_head, top_k, chunk
             )
         )
+    for a, b in zip(whole, parts, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+    assert largest.elements <= max(chunk, width) * vocabulary < tokens * vocabulary
+
+
+def test_a_likelihood_in_chunks_equals_the_whole_and_never_holds_all_logits():
+    generator = torch.Generator().manual_seed(1)
+    tokens, width, vocabulary, chunk = 20, 6, 300, 3
+    states, head = torch.randn(tokens, width, generator=generator), torch.randn(width, vocabulary)
+    wanted = torch.randint(vocabulary, (tokens,), generator=generator)
+
+    def run(make):
+        s, h = states.clone().requires_grad_(True), head.clone().requires_grad_(True)
+        value = make(s, h)
+        value.sum().backward()
+        return value.detach(), s.grad, h.grad
+
+    whole = run(lambda s, h: nll(s @ h, wanted))
+    with Largest() as largest:
+        parts = run(lambda s, h: chunked_nll(s, wanted, lambda x: x @ h, chunk))
     for a, b in zip(whole, parts, strict=True):
         assert torch.allclose(a, b, atol=1e-5)
     assert largest.elements <= max(chunk, width) * vocabulary < tokens * vocabulary

@@ -60,6 +60,15 @@ def test_controls_on_the_facts_of_different_runs_are_different_controls(tmp_path
     assert len(kept) == 10 and not left_out, "none is taken for another's twin"
 
 
+def test_runs_on_what_the_base_model_missed_are_no_twins_of_runs_on_all_facts(tmp_path):
+    make_run(tmp_path, "sft", 0, run_id="all")
+    make_run(tmp_path, "sft", 0, run_id="missed", only_missed=True)
+    assert labels_of(tmp_path) == {"all": "sft only_missed=False", "missed": "sft only_missed=True"}
+    kept, left_out = one_a_seed(load_runs(tmp_path))
+    assert len(kept) == 2 and not left_out
+    assert {run.results.run_id for run in kept if run.teaches_all} == {"all"}
+
+
 def test_facts_of_a_run_that_is_not_here_are_named_by_its_id(tmp_path):
     make_run(tmp_path / "x", "sft", 0, kept_of="elsewhere/run-1", run_id="x")
     make_run(tmp_path / "y", "sft", 0, kept_of="elsewhere/run-2", run_id="y")

@@ -15,6 +15,7 @@ from mixsd.run import tuning
 from mixsd.run.config import compose_run
 from mixsd.run.stages import run_experiment
 from tests.conftest import SMALL
+from tests.helpers.training import saved_model
 
 QUICK = (*SMALL, "retention.tasks=[pocket_knowledge]", "retention.limit=20", "training.dtype=float32")
 EDITOR = ("method=in_context", "method._target_=tests.helpers.editors.Louder", "~method.expert_wording")
@@ -27,9 +28,7 @@ def run(tmp_path):
     def of(*overrides):
         given = [*QUICK, *overrides, f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache"]
         groups = [o for o in given if "." not in o.partition("=")[0]]
-        config = compose_run(
-            [*groups, *(o for o in given if o not in groups), "tracking=none", "++model.name=tiny_random"]
-        )
+        config = compose_run([*groups, *(o for o in given if o not in groups), "tracking=none"])
         of.outcome = run_experiment(config)
         return config.run_dir
 
@@ -130,9 +129,11 @@ def test_a_run_that_lost_part_of_its_tuned_model_can_be_finished(run):
     folder = run("method=sft", "training.save_model=true")
     before = schema.load(folder)
     (folder / "DONE").unlink()
-    shutil.rmtree(folder / "model")
-    run("method=sft", "training.save_model=true")
-    assert schema.load(folder).probes == before.probes and (folder / "model/model.safetensors").exists()
+    (folder / "model/model.safetensors").unlink()
+    run("method=sft", "training.save_model=true", "training.interpolate=[0.5]")
+    after = schema.load(folder)
+    assert after.probes == before.probes and after.interpolation
+    assert (folder / "model/model.safetensors").exists()
 
 
 def test_what_stopped_under_other_software_begins_anew_and_what_was_complete_stays(run, loads, monkeypatch):
@@ -187,7 +188,8 @@ def test_editors_honour_the_filters_of_facts(run, tmp_path):
     assert results.targets.left_out == 2 and results.targets.numbers == {"told": 2}
     shown = run("method=in_context", f"task.only_facts_of={kept}")
     pairs = read_probe_pairs(shown, "recall")
-    assert [len(pair.after_prompt if hasattr(pair, "after_prompt") else "") >= 0 for pair in pairs]
+    longer = [pair.after.prompt_tokens > pair.before.prompt_tokens for pair in pairs]
+    assert sorted(longer) == [False, False, True, True], "two facts are shown, two are not"
     assert schema.load(shown).targets.left_out == 2 and schema.load(shown).targets.dropped == 0
 
 
@@ -230,9 +232,29 @@ def test_a_failed_run_says_why_and_the_tracker_is_told(run, monkeypatch, tmp_pat
 
 def test_seconds_of_cached_targets_are_those_of_their_making(run):
     wanted = ("method=mixsd", "method.on_failure=keep_last", "method.contrast=false")
-    first = schema.load(run(*wanted)).cost["examples"].seconds
-    again = schema.load(run(*wanted, "training.learning_rate=1e-4")).cost["examples"].seconds
-    assert again > first / 2
+    folder = run(*wanted)
+    (clock,) = (folder.parents[2] / "cache/targets").glob("*.seconds.json")
+    clock.write_text("1000.0")
+    again = schema.load(run(*wanted, "training.learning_rate=1e-4"))
+    assert again.cost["examples"].seconds >= 1000
+
+
+def test_an_edit_does_not_pay_for_base_scores_and_passes_are_counted_in_every_stage(run):
+    folder = run("method=sft")
+    for clock in (folder.parents[2] / "cache").glob("base_*/*.seconds.json"):
+        clock.write_text("1000.0")
+    edited, trained = schema.load(run("method=in_context")), schema.load(folder)
+    assert edited.cost["training"].seconds < 1000 <= edited.cost["base_scores"].seconds
+    for results in (edited, trained):
+        assert results.cost["tuned_scores"].forward_passes > 0
+    assert trained.cost["training"].forward_passes == 4
+
+
+def test_the_card_of_a_saved_model_names_its_base(run, tmp_path):
+    shutil.copytree(saved_model(), tmp_path / "Some-Base")
+    folder = run("method=sft", "training.save_model=true", f"model.name={tmp_path}/Some-Base")
+    card = (folder / "model/README.md").read_text()
+    assert "base_model: Some-Base" in card and str(tmp_path) not in card
 
 
 def test_what_an_earlier_run_taught_is_asked_again(run):
