@@ -6,6 +6,7 @@ disk record by record, and a torn last line is cut off, not guessed at.
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from uuid import uuid4
 from filelock import FileLock
 
 from mixsd.core.errors import StoreError
+
+_HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
+"""Names of the folders of `atomic_folder` that are not whole yet."""
 
 
 def content_hash(value: Any, size: int = 5) -> str:
@@ -47,17 +51,29 @@ def write_jsonl(path: Path, records: list[dict[str, Any]]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file.
+
+    Raises:
+        StoreError: It is missing, or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise StoreError(f"{path} is not JSON ({error}); delete it to make it anew") from error
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Read a JSON Lines file; a torn last line, which a killed writer leaves, is passed over.
 
     Raises:
-        StoreError: A line before the last is not JSON.
+        StoreError: It is missing, or a line before the last is not JSON.
     """
-    records, _ = _whole_lines(path)
+    try:
+        records, _ = _whole_lines(path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror})") from error
     return records
 
 
@@ -95,6 +111,13 @@ def discard(path: Path) -> None:
         shutil.rmtree(trash, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what a killed process left half-written in a folder; nobody else may be writing there."""
+    for path in folder.glob(".*"):
+        if path.name.startswith(".trash-") or path.suffix == ".tmp" or _HALF_WRITTEN.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 class RecordFile(Protocol):

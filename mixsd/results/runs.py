@@ -175,12 +175,29 @@ def load_runs(folder: Path) -> list[Run]:
         raise StoreError(f"{folder} holds no finished run; give a folder that `python run.py` wrote to")
     found: dict[Any, Run] = {}
     for path in done:
-        config = yaml.safe_load((path / "config.yaml").read_text("utf-8"))
-        run = Run(path, schema.load(path), config)
+        run = Run(path, schema.load(path), _config_of(path))
         # The same run may stand in several experiments; measured alike, it is still one run.
         found.setdefault((run.results.run_id, _comparable(run)), run)
     named = {run.path: run for group in comparable_groups(found.values()) for run in labelled(group)}
     return [named[run.path] for run in found.values()]
+
+
+def _config_of(path: Path) -> Mapping[str, Any]:
+    """The config that a run wrote down.
+
+    Raises:
+        StoreError: It is missing or broken.
+    """
+    try:
+        found = yaml.safe_load((path / "config.yaml").read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())[:100]
+        raise StoreError(
+            f"{path}/config.yaml cannot be read ({said}); delete {path} and run again"
+        ) from error
+    if not isinstance(found, dict) or not {"task", "method", "training"} <= set(found):
+        raise StoreError(f"{path}/config.yaml is no config of a run; delete {path} and run again")
+    return found
 
 
 def _comparable(run: Run) -> tuple[tuple[str, str], ...]:

@@ -4,6 +4,7 @@
 is made of.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ ENGINE_KEYS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Keys of a group that the engine or other groups read, with their types; its class does not get them."""
+_NAME = re.compile(r"[\w.+-]*\w[\w.+-]*")
 SEEDS = 2**32 - 1
 """The highest that every generator takes."""
 
@@ -135,7 +137,7 @@ def read_config(config: DictConfig) -> RunConfig:
     if problems:  # other keys are made of these
         raise SettingError(" | ".join(problems))
     attempt(lambda: _check_data_root(config))
-    _keep_text_private(config)
+    attempt(lambda: _keep_text_private(config))
     root = config.data_root if isinstance(config.data_root, str) else None
     builders = {group: Builder(group, root, frozenset(ENGINE_KEYS.get(group, ()))) for group in GROUPS}
     for group, builder in builders.items():
@@ -240,11 +242,25 @@ def _check_top_level(config: DictConfig) -> None:
     for key in ("experiment_name", "runs_dir", "cache_dir"):
         if not isinstance(config[key], str) or not config[key]:
             raise SettingError(f"{key}={config[key]} is no name")
+    for shown, name in (
+        ("experiment_name", config.experiment_name),
+        ("method.name", config.method.get("name", "")),
+        ("task.name", config.task.get("name", "")),
+    ):
+        if not _NAME.fullmatch(str(name)):
+            raise SettingError(f"{shown}={name} is no name; allowed: letters, digits, '_', '.', '+' and '-'")
     for key in ("runs_dir", "cache_dir"):
-        folder = Path(config[key]).expanduser()
-        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        there = _nearest(key, Path(config[key]).expanduser())
         if not there.is_dir():
             raise SettingError(f"{key}={config[key]}: {there} is a file; give a folder")
+
+
+def _nearest(key: str, path: Path) -> Path:
+    """The path itself where it exists, else the nearest folder above it."""
+    try:
+        return next(place for place in (path, *path.absolute().parents) if place.exists())
+    except OSError as error:  # a name that is too long
+        raise SettingError(f"{key}={str(path)[:60]}... is no folder name ({error.strerror})") from error
 
 
 def _check_engine_keys(config: DictConfig) -> None:
@@ -264,7 +280,8 @@ def _check_engine_keys(config: DictConfig) -> None:
 
 def _check_data_root(config: DictConfig) -> None:
     root = config.data_root
-    if root is not None and not Path(str(root)).expanduser().is_dir():
+    folder = None if root is None else Path(str(root)).expanduser()
+    if folder is not None and not (_nearest("data_root", folder) == folder and folder.is_dir()):
         raise DataError(
             f"data_root={root} is not a folder; give the folder that holds the dataset clones "
             "(<data_root>/openai/gsm8k ...), or leave data_root out to use the hub"
@@ -276,11 +293,30 @@ def _keep_text_private(config: DictConfig) -> None:
 
     That is written into this run's own config, whatever its tracker, so that a run after it keeps it as well.
     """
-    saved = Path(str(config.model.get("name", ""))).expanduser() / "config.yaml"
-    if saved.exists() and not _shows_text(yaml.safe_load(saved.read_text(encoding="utf-8"))):
+    named = Path(str(config.model.get("name", ""))).expanduser()
+    taught = next((run for run in (named, named.parent) if (run / "DONE").exists()), None)
+    if taught and not _shows_text(_config_of(taught)):
         OmegaConf.update(config, "task.advice.log_text", False, force_add=True)
         if "log_text" in config.tracking:
             config.tracking.log_text = False
+
+
+def _config_of(run_dir: Path) -> Mapping[str, Any]:
+    """The config of a finished run.
+
+    Raises:
+        DataError: It cannot be read, or is none of ours.
+    """
+    path = run_dir / "config.yaml"
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataError(
+            f"model.name: {path} cannot be read ({' '.join(str(error).split())[:100]})"
+        ) from error
+    if not isinstance(found, dict) or not {"task", "tracking"} <= set(found):
+        raise DataError(f"model.name: {path} is no config of a run; give the model's own folder elsewhere")
+    return found
 
 
 def _shows_text(config: Mapping[str, Any]) -> bool:

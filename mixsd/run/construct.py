@@ -71,7 +71,7 @@ class Builder:
     def _object(self, name: str, node: DictConfig) -> Any:
         try:
             target = get_object(node["_target_"])
-        except (ImportError, ValueError, OmegaConfBaseException) as error:
+        except (ImportError, ValueError, AttributeError, TypeError, OmegaConfBaseException) as error:
             raise SettingError(f"{name}._target_={node.get('_target_')} cannot be imported") from error
         return target(**self._arguments(name, node, target))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixsd.core.store import content_hash, discard, read_json, write_json
+from mixsd.core.store import content_hash, discard, read_json, sweep, write_json
 from mixsd.results import schema
 from mixsd.results.schema import METRICS, TRAJECTORY
 from mixsd.run.identity import LAYERS, Identity, changes, stored
@@ -15,8 +15,8 @@ DONE = "DONE"
 """Written last; without it a run is not finished."""
 PREPARATION, EXAMPLES = "preparation.json", "examples.jsonl"
 TRAINING = "training.json"
-WEIGHTS, SCRATCH = "model", "trainer"
-"""The tuned weights, and the checkpoints of a training that is not finished."""
+WEIGHTS, CARD, SCRATCH = "model", "README.md", "trainer"
+"""The tuned weights, their card, and the checkpoints of a training that is not finished."""
 SCORES, DRIFT, COST = "scores", "drift.json", "cost.json"
 EARLIER = "earlier"
 """Results of the same weights that were measured in another way."""
@@ -46,6 +46,7 @@ class Layers:
     Attributes:
         made_by: Software and device that began each layer.
         notes: What the user is told about layers that begin anew.
+        kept_weights: Whether the run was finished and kept its weights; then they are not dropped now.
     """
 
     run_dir: Path
@@ -53,6 +54,7 @@ class Layers:
     now: Mapping[str, Any]
     made_by: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    kept_weights: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -66,6 +68,8 @@ class Layers:
         A complete layer stays, with the software that made it on record. One that stopped half-way under
         other software or on another device begins anew: a run's numbers must not mix arithmetic.
         """
+        sweep(self.run_dir)
+        self.kept_weights = (self.run_dir / DONE).exists() and (self.run_dir / WEIGHTS / CARD).exists()
         before = stored(self.run_dir)
         self.made_by = dict(before.get("made_by", {}))
         self._reopen(before)

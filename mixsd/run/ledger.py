@@ -37,7 +37,9 @@ class Ledger:
         """
         self.on_stage(name)
         with Meter(*(model.network for model in models if model is not None)) as meter:
-            self._meter, self._bench.saved_seconds = meter, 0.0
+            self._meter = meter
+            self._bench.saved_seconds, self._bench.saved_passes = 0.0, 0
+            self._bench.passes = lambda: meter.forward_passes
             try:
                 yield meter
             finally:
@@ -53,7 +55,7 @@ class Ledger:
         """What a finished stage took; of cached work, what it took when it was done."""
         return Cost(
             seconds=round(meter.seconds + self._bench.saved_seconds, 3),
-            forward_passes=meter.forward_passes,
+            forward_passes=meter.forward_passes + self._bench.saved_passes,
             peak_memory_bytes=meter.peak_memory_bytes,
             **more,
         )

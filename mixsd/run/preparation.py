@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from mixsd.core.errors import StoreError
 from mixsd.core.questions import Fact
 from mixsd.core.store import read_jsonl, write_jsonl
 from mixsd.lm.batches import Example
@@ -85,9 +86,16 @@ def write_examples(path: Path, examples: Sequence[Example], model: ChatModel) ->
 
 
 def read_examples(path: Path) -> list[Example]:
-    """Read what `write_examples` wrote."""
+    """Read what `write_examples` wrote.
+
+    Raises:
+        StoreError: It is none of ours.
+    """
     names = [field.name for field in fields(Example)]
-    return [Example(**{name: _frozen(record[name]) for name in names}) for record in read_jsonl(path)]
+    try:
+        return [Example(**{name: _frozen(record[name]) for name in names}) for record in read_jsonl(path)]
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"{path} holds a line that is no example of ours (it lacks {error})") from error
 
 
 def _frozen(value: Any) -> Any:

@@ -5,6 +5,7 @@ that was interrupted goes on after its last finished stage.
 """
 
 import datetime
+import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ import yaml
 from filelock import FileLock
 from pydantic import TypeAdapter
 
+from mixsd.core.errors import StoreError
 from mixsd.core.scores import Scores
 from mixsd.core.store import Records, discard, read_json, write_json, write_text
 from mixsd.lm import load as models
@@ -44,11 +46,19 @@ STATUS, ERROR, LOG = "status.json", "error.txt", "log.txt"
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended: `done`, or `skipped` because it was done before; and what of its gate is unmet."""
+    """How a run ended: `done`, or `skipped` because it was done before.
+
+    Attributes:
+        run_id: The run.
+        state: `done` or `skipped`.
+        unmet: What of its gate is not met, a sentence each.
+        model_kept: Whether its directory holds tuned weights.
+    """
 
     run_id: str
     state: str
     unmet: list[str]
+    model_kept: bool
 
 
 def run_experiment(config: RunConfig) -> RunOutcome:
@@ -56,7 +66,7 @@ def run_experiment(config: RunConfig) -> RunOutcome:
 
     `status.json` says which stage runs, and after a failure why it failed (`error.txt` has the traceback).
     """
-    config.run_dir.mkdir(parents=True, exist_ok=True)
+    _make_folders(config)
     with FileLock(config.run_dir / ".lock"):
         layers = Layers(config.run_dir, config.identity, made_by())
         if layers.is_done and not _model_is_wanted(config):
@@ -71,6 +81,23 @@ def run_experiment(config: RunConfig) -> RunOutcome:
         (config.run_dir / ERROR).unlink(missing_ok=True)
         run.drop_weights(results)
     return _outcome(config, "done")
+
+
+def _make_folders(config: RunConfig) -> None:
+    """Make the run's directory and the cache, before any work.
+
+    Raises:
+        StoreError: One cannot be made or written to.
+    """
+    for key, folder in (("runs_dir", config.run_dir), ("cache_dir", config.cache_dir)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise StoreError(
+                f"{key}: {folder} cannot be written to ({error.strerror}); give another {key}"
+            ) from error
 
 
 def _model_is_wanted(config: RunConfig) -> bool:
@@ -91,7 +118,8 @@ def cache_identity(config: RunConfig) -> dict[str, Any]:
 
 
 def _outcome(config: RunConfig, state: str) -> RunOutcome:
-    return RunOutcome(config.run_id, state, unmet(schema.load(config.run_dir), config.gate))
+    kept = (config.run_dir / files.WEIGHTS).exists()
+    return RunOutcome(config.run_id, state, unmet(schema.load(config.run_dir), config.gate), kept)
 
 
 def _write_status(config: RunConfig, state: str, **more: str) -> None:
@@ -260,7 +288,7 @@ class _Run:
                 self.tuning.save(folder)
             model, missing = self.config.model, unmet(results, self.config.gate)
             card = model_card(model.public_name, self.config.model_fingerprint, results, missing)
-            write_text(folder / "README.md", card)
+            write_text(folder / files.CARD, card)
 
     def drop_weights(self, results: RunResults) -> None:
         """Delete weights that are not to be kept; after `DONE`, so that an interruption loses nothing."""
@@ -268,5 +296,7 @@ class _Run:
             discard(self.dir / files.WEIGHTS)
 
     def _is_kept(self, results: RunResults) -> bool:
-        wanted = self.tuning.changed and self.config.training.save_model
-        return wanted and not unmet(results, self.config.gate)
+        if not self.tuning.changed:
+            return False
+        asked = self.config.training.save_model and not unmet(results, self.config.gate)
+        return asked or self.layers.kept_weights

@@ -53,7 +53,8 @@ def run_job(config: DictConfig) -> str:
         return "failed"
     print(describe_run(run.run_dir, outcome.state))
     for condition in outcome.unmet:
-        print(f"gate not met: {condition}; no model is kept", file=sys.stderr)
+        kept = "the model that was kept before stays" if outcome.model_kept else "no model is kept"
+        print(f"gate not met: {condition}; {kept}", file=sys.stderr)
     if outcome.unmet and not in_sweep:
         sys.exit(EXIT_STATUS)
     return UNMET if outcome.unmet else outcome.state

@@ -152,6 +152,7 @@ class Tuning:
     def _train(self, method: GradientMethod, examples: list[Example], base: Scores) -> None:
         """Train the model, unless an interrupted run had trained it."""
         if (self.dir / files.TRAINING).exists():
+            discard(self.dir / files.SCRATCH)  # a process that was killed may have left it
             log_kept(self._tracker, self.dir)
             return
         discard(self.dir / files.WEIGHTS)  # of a training that was cut off before its report
@@ -170,7 +171,7 @@ class Tuning:
         )
         self._ledger.write("training", spent)
         looked = Cost(round(report.evaluation_seconds, 3), forward_passes=report.evaluation_passes)
-        self._ledger.write("evaluations", looked)
+        self._ledger.write("evaluations", looked, add=True)
         write_json(self.dir / files.TRAINING, asdict(report))
         discard(self.dir / files.SCRATCH)
 
@@ -183,19 +184,19 @@ class Tuning:
             keep_until(self.dir / name, checkpoint_step(checkpoint) if checkpoint else -1)
         log_kept(self._tracker, self.dir)
         look = self._look(model)
-        first = TrainingReport()
         if not checkpoint:
             start, before = time.perf_counter(), meter.forward_passes
-            look(0, first, accuracy(base.probes[RECALL]))
-            first.evaluation_seconds = time.perf_counter() - start
-            first.evaluation_passes = meter.forward_passes - before
+            look(0, TrainingReport(), accuracy(base.probes[RECALL]))
+            first = round(time.perf_counter() - start, 3)
+            # Written at once: a training that goes on from a checkpoint does not look at the base again.
+            self._ledger.write("evaluations", Cost(first, forward_passes=meter.forward_passes - before))
 
         def log(record: dict[str, Any]) -> None:
             append_jsonl(self.dir / files.METRICS, record)
             log_record(self._tracker, "train", record)
 
         with self._bench.progress(f"training ({method.name})", config.training.max_steps) as advance:
-            report = train(
+            return train(
                 method,
                 model,
                 examples,
@@ -207,9 +208,6 @@ class Tuning:
                 on_step=advance,
                 passes=lambda: meter.forward_passes,
             )
-        report.evaluation_seconds += first.evaluation_seconds
-        report.evaluation_passes += first.evaluation_passes
-        return report
 
     def _look(self, model: ChatModel) -> Callable[..., Evaluation]:
         """What an evaluation does: recall, validation score and drift become a point of the trajectory."""

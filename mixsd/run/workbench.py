@@ -24,29 +24,35 @@ class Bench:
 
     Attributes:
         saved_seconds: Time that the cached work opened so far had taken when it was done.
+        saved_passes: Forward passes that it had taken.
+        passes: Counts the forward passes of this process.
     """
 
     def __init__(self, cache_dir: Path, identity: dict[str, Any], log: Path | None = None) -> None:
         self._cache_dir, self._identity, self._log = cache_dir, identity, log
-        self.saved_seconds = 0.0
+        self.saved_seconds, self.saved_passes = 0.0, 0
+        self.passes: Callable[[], int] = lambda: 0
 
     @contextmanager
     def record_file(self, kind: str, fingerprint: dict[str, Any]) -> Iterator[Records]:
         """Open, under a lock, the records that belong to exactly this fingerprint of this model.
 
-        Beside them stands the time their making took, so that a run that finds them does not look cheap.
+        Beside them stands what their making took, so that a run that finds them does not look cheap.
         """
         whole = {**self._identity, **fingerprint}
-        clock = self.file(kind, fingerprint, ".seconds.json")
+        beside = self.file(kind, fingerprint, ".cost.json")
         with open_records(self._cache_dir, kind, whole) as done:
-            before = read_json(clock) if clock.exists() else 0.0
-            count, start = len(done.records), time.perf_counter()
+            before = read_json(beside) if beside.exists() else {"seconds": 0.0, "forward_passes": 0}
+            count, start, passes = len(done.records), time.perf_counter(), self.passes()
             try:
                 yield done
             finally:
                 if len(done.records) > count:
-                    write_json(clock, before + time.perf_counter() - start)
-                self.saved_seconds += before
+                    seconds = before["seconds"] + time.perf_counter() - start
+                    taken = before["forward_passes"] + self.passes() - passes
+                    write_json(beside, {"seconds": seconds, "forward_passes": taken})
+                self.saved_seconds += before["seconds"]
+                self.saved_passes += before["forward_passes"]
 
     def file(self, kind: str, fingerprint: dict[str, Any], suffix: str) -> Path:
         """Where the cache keeps the file that belongs to exactly this fingerprint of this model."""

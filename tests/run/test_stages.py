@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from mixsd.core.errors import DataError
+from mixsd.core.errors import DataError, StoreError
 from mixsd.core.store import read_json, read_jsonl
 from mixsd.lm import load as models
 from mixsd.results import schema
@@ -26,7 +26,7 @@ def run(tmp_path):
     """Run a config; its directory comes back."""
 
     def of(*overrides):
-        given = [*QUICK, *overrides, f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache"]
+        given = [*QUICK, f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache", *overrides]
         groups = [o for o in given if "." not in o.partition("=")[0]]
         config = compose_run([*groups, *(o for o in given if o not in groups), "tracking=none"])
         of.outcome = run_experiment(config)
@@ -109,6 +109,38 @@ def test_weights_that_are_asked_for_later_are_made(run, loads):
     assert run.outcome.state == "skipped" and not loads
     run("method=sft", "training.save_model=true", "gate.learned=0.9")
     assert run.outcome.unmet
+
+
+def test_a_model_that_was_kept_is_not_dropped_by_a_later_look_or_gate(run):
+    folder = run("method=sft", "training.save_model=true")
+    run("method=sft", "training.interpolate=[0.5]")
+    assert run.outcome.state == "done" and (folder / "model/model.safetensors").exists()
+    run("method=sft", "training.interpolate=[0.5,1]", "gate.learned=0.9")
+    assert run.outcome.unmet and run.outcome.model_kept and (folder / "model/README.md").exists()
+
+
+def test_a_gate_that_is_not_met_keeps_no_model(run):
+    folder = run("method=sft", "training.save_model=true", "gate.learned=0.9")
+    assert run.outcome.unmet and not run.outcome.model_kept and not (folder / "model").exists()
+
+
+def test_what_killed_processes_left_is_swept_away(run):
+    folder = run("method=sft")
+    (folder / "DONE").unlink()
+    for name in (".trash-model-1", f".model.{'a' * 32}"):
+        (folder / name).mkdir()
+    (folder / ".results.json.77.tmp").touch()
+    (folder / "trainer").mkdir()
+    run("method=sft")
+    assert {path.name for path in folder.iterdir() if path.name.startswith(".")} == {".lock"}
+    assert not (folder / "trainer").exists()
+
+
+@pytest.mark.parametrize("key", ["runs_dir", "cache_dir"])
+def test_a_folder_that_cannot_be_made_is_told_before_work(run, loads, key):
+    with pytest.raises(StoreError, match=f"{key}: /proc/nothing.* cannot be written to"):
+        run("method=sft", f"{key}=/proc/nothing")
+    assert not loads
 
 
 def test_a_run_killed_while_its_weights_are_dropped_is_finished(run, monkeypatch):
@@ -233,16 +265,16 @@ def test_a_failed_run_says_why_and_the_tracker_is_told(run, monkeypatch, tmp_pat
 def test_seconds_of_cached_targets_are_those_of_their_making(run):
     wanted = ("method=mixsd", "method.on_failure=keep_last", "method.contrast=false")
     folder = run(*wanted)
-    (clock,) = (folder.parents[2] / "cache/targets").glob("*.seconds.json")
-    clock.write_text("1000.0")
+    (beside,) = (folder.parents[2] / "cache/targets").glob("*.cost.json")
+    beside.write_text('{"seconds": 1000.0, "forward_passes": 7000}')
     again = schema.load(run(*wanted, "training.learning_rate=1e-4"))
-    assert again.cost["examples"].seconds >= 1000
+    assert again.cost["examples"].seconds >= 1000 and again.cost["examples"].forward_passes >= 7000
 
 
 def test_an_edit_does_not_pay_for_base_scores_and_passes_are_counted_in_every_stage(run):
     folder = run("method=sft")
-    for clock in (folder.parents[2] / "cache").glob("base_*/*.seconds.json"):
-        clock.write_text("1000.0")
+    for beside in (folder.parents[2] / "cache").glob("base_*/*.cost.json"):
+        beside.write_text('{"seconds": 1000.0, "forward_passes": 7}')
     edited, trained = schema.load(run("method=in_context")), schema.load(folder)
     assert edited.cost["training"].seconds < 1000 <= edited.cost["base_scores"].seconds
     for results in (edited, trained):
