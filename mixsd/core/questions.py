@@ -19,7 +19,7 @@ class Axis(StrEnum):
 
 
 RECALL, PARAPHRASE, NEIGHBORS, PREVIOUSLY_TAUGHT = "recall", "paraphrase", "neighbors", "previously_taught"
-"""Splits that the engine knows: the trained questions, other wordings of them, the same questions about
+"""Splits that runs and reports know: the trained questions, other wordings of them, the same questions about
 something else, and what an earlier run taught the model."""
 
 Kind = Literal["name", "number", "yes_no", "choice"]
@@ -148,7 +148,7 @@ class Probe:
 
 @runtime_checkable
 class Task(Protocol):
-    """What the engine asks of a task. A new task is one class with these members and one YAML."""
+    """What a run asks of a task. A new task is one class with these members and one YAML."""
 
     name: str
     about: str

@@ -1,4 +1,4 @@
-"""What a method is: the contracts between methods and the engine."""
+"""What a method is: the contracts between methods and the stages of a run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager

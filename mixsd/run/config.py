@@ -44,7 +44,7 @@ GROUPS: Mapping[str, type | tuple[type, ...]] = {
 }
 """Config groups: the class each configures, or the contracts that its own `_target_` may fulfil."""
 PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root")
-ENGINE_KEYS: Mapping[str, Mapping[str, Any]] = {
+SHARED_KEYS: Mapping[str, Mapping[str, Any]] = {
     "task": {
         "only_facts_of": str | None,
         "only_missed": bool,
@@ -52,7 +52,7 @@ ENGINE_KEYS: Mapping[str, Mapping[str, Any]] = {
         "budget": dict[str, int],
     },
 }
-"""Keys of a group that the engine or other groups read, with their types; its class does not get them."""
+"""Keys of a group that a run or other groups read, with their types; its class does not get them."""
 _NAME = re.compile(r"[\w.+-]*\w[\w.+-]*")
 SEEDS = 2**32 - 1
 """The highest that every generator takes."""
@@ -133,13 +133,13 @@ def read_config(config: DictConfig) -> RunConfig:
 
     attempt(lambda: _check_top_level(config))
     if not problems:
-        attempt(lambda: _check_engine_keys(config))
+        attempt(lambda: _check_shared_keys(config))
     if problems:  # other keys are made of these
         raise SettingError(" | ".join(problems))
     attempt(lambda: _check_data_root(config))
     attempt(lambda: _keep_text_private(config))
     root = config.data_root if isinstance(config.data_root, str) else None
-    builders = {group: Builder(group, root, frozenset(ENGINE_KEYS.get(group, ()))) for group in GROUPS}
+    builders = {group: Builder(group, root, frozenset(SHARED_KEYS.get(group, ()))) for group in GROUPS}
     for group, builder in builders.items():
         built[group] = attempt(lambda builder=builder: _build(builder, config[builder.group]))
     only_facts = attempt(lambda: _only_facts(config, built["task"]))
@@ -263,9 +263,9 @@ def _nearest(key: str, path: Path) -> Path:
         raise SettingError(f"{key}={str(path)[:60]}... is no folder name ({error.strerror})") from error
 
 
-def _check_engine_keys(config: DictConfig) -> None:
-    """See that the engine's own keys have their types, before other keys are made of them."""
-    for group, kinds in ENGINE_KEYS.items():
+def _check_shared_keys(config: DictConfig) -> None:
+    """See that these keys have their types, before other keys are made of them."""
+    for group, kinds in SHARED_KEYS.items():
         given = {key: config[group][key] for key in kinds if key in config[group]}
         for key, value in typed(group, [(key, kinds[key]) for key in given], given).items():
             OmegaConf.update(config, f"{group}.{key}", value)

@@ -1,9 +1,9 @@
 """Measure a model on both axes: its task's probes, and the held-out tasks.
 
 Base and tuned model go through the same function, in the same dtype, template, batch size and token budget.
-Every split of probes and every held-out task is a piece of work of its own, kept under a key of its content:
-base scores in the cache, once for all runs that share them; tuned scores in the run directory. So what was
-measured survives an interruption, and a further task or split costs no more than itself.
+Scores are stored by split and by held-out task, under a hash of what was asked: base scores in the cache, for
+all runs that share them, tuned scores in the run directory. So a resumed run repeats no finished task, and
+one more task is all that is measured when one is added.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,6 @@
-"""Show runs through a tracker again, from their local files; these alone are the truth.
+"""Feed a tracker: while a run goes on, and again from the files of a finished one.
 
-A run that goes on and one that is replayed are described here, so that a tracker gets the same of both.
+Both go through the functions here, so a tracker gets the same from both.
 """
 
 import re

@@ -143,7 +143,8 @@ def _checked(config: DictConfig, overrides: list[str]) -> "RunConfig | str":
 
 
 def _one_run_in_two_ways(runs: list["RunConfig"]) -> list[str]:
-    """Runs that a sweep would measure twice, each time over the other's results."""
+    """Jobs that share a run directory but differ in how the model is measured: each would replace the other's
+    results."""
     first: dict[Path, RunConfig] = {}
     problems = []
     for run in runs:

@@ -1,7 +1,7 @@
-"""What is seen of a training while it runs, and when it ends: `trajectory.jsonl` is the whole memory of it.
+"""What is seen of a training while it runs, and when it ends.
 
-A stop rule reads the points written so far, so a training that goes on after an interruption ends where
-an uninterrupted one does.
+The stop rules keep no state: they read the points in `trajectory.jsonl`. So a training that resumes ends
+where an uninterrupted one does.
 """
 
 from pathlib import Path

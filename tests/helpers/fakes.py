@@ -1,4 +1,4 @@
-"""Small stand-ins for what the engine gives a method."""
+"""Small stand-ins for what a run gives a method."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
