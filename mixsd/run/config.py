@@ -244,8 +244,8 @@ def _check_top_level(config: DictConfig) -> None:
             raise SettingError(f"{key}={config[key]} is no name")
     for shown, name in (
         ("experiment_name", config.experiment_name),
-        ("method.name", config.method.get("name", "")),
-        ("task.name", config.task.get("name", "")),
+        ("method.name", config.method.get("name", "method")),
+        ("task.name", config.task.get("name", "task")),
     ):
         if not _NAME.fullmatch(str(name)):
             raise SettingError(f"{shown}={name} is no name; allowed: letters, digits, '_', '.', '+' and '-'")
