@@ -29,4 +29,5 @@ class Checkpoint:
     def edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Edited:
         """The model of the folder, read with the base's template options; it was taught elsewhere."""
         loaded = load_folder(self.path, model.template_options)
+        # The base's own weights in another folder are no change: drift would be measured for nothing.
         return Edited(loaded, changed=not loaded.same_weights(model))

@@ -40,6 +40,7 @@ class InContext:
 
         def ask(probe: Probe) -> Question:
             fact, question = by_id.get(probe.fact_id), probe.question
+            # Probes of no fact, such as locality, have nothing to show; nor has a fact that was left out.
             if fact is None:
                 return question
             # What is shown names the answer, so what is asked stays the question alone.

@@ -70,8 +70,10 @@ class OPSD:
     ) -> None:
         self.name = name
         self.divergence = one_of("method.divergence", divergence, DIVERGENCES)
+        # Renormalised over one token, both distributions are 1 and nothing is learned.
         self.top_k = None if top_k is None else at_least("method.top_k", top_k, 2)
         self.rollouts = at_least("method.rollouts", rollouts, 1)
+        # Greedy rollouts of one prompt would all be the same.
         if not temperature > 0:
             raise SettingError(f"method.temperature={temperature} is out of range; allowed: above 0")
         self.sampling = Sampling(temperature)
@@ -82,6 +84,7 @@ class OPSD:
         self.ema_decay = within("method.ema_decay", ema_decay, 0, 1)
         self.expert, self.seed = wording(expert_wording), seed
         self.identity: dict[str, Any] = {"wording": asdict(self.expert)}
+        # The other teachers need no copy of the base model in memory.
         self.reads_base = teacher == FROZEN
         self._average: ChatModel | None = None
 
@@ -109,12 +112,14 @@ class OPSD:
         """The student's answers to the scheduled prompts, drawn by (step, prompt, answer, position)."""
         if self.teacher == AVERAGE:
             self._move_average(model)
+        # `place`, since a step may hold one fact twice: their answers must differ.
         asked = [
             (example, partial(uniform, "rollout", self.seed, example.fact_id, step.number, place, number))
             for place, example in enumerate(step.scheduled)
             for number in range(self.rollouts)
         ]
         replies = reply_to(
+            # A bf16 copy a step: under autocast the weights would be cast again for every token.
             model.in_dtype(self.rollout_dtype),
             [Request([example.prompt_ids], draw=draw) for example, draw in asked],
             max_new_tokens=self.max_new_tokens,
@@ -146,6 +151,7 @@ class OPSD:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averaged weights, where the teacher is the average."""
+        # `named_parameters` names tied weights once; safetensors refuses shared ones.
         return dict(self._average.network.named_parameters()) if self._average else {}
 
     def load_state_dict(self, state: dict[str, Tensor], model: ChatModel) -> None:
@@ -161,6 +167,7 @@ class OPSD:
     def _move_average(self, model: ChatModel) -> None:
         """Before each step, the average moves towards the weights that the last step left."""
         if self._average is None:
+            # In bf16 a hundredth of a small step would round to nothing.
             self._average = model.copy("float32")
         else:
             _move(self._average, dict(model.network.named_parameters()), self.ema_decay)

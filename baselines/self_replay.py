@@ -58,6 +58,7 @@ class SelfReplay:
 
     def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """One gold example per fact, then the base model's greedy answer to every general prompt."""
+        # No batch size: the base model is in float32 here, where it changes no token.
         fingerprint = {"prompts": self.prompts, "max_new_tokens": self.max_new_tokens}
         with (
             bench.record_file("replies", fingerprint) as done,
@@ -89,6 +90,7 @@ class SelfReplay:
     def step_examples(self, step: Step, model: ChatModel) -> list[Example]:
         """The scheduled facts and, beside them, answers drawn by (seed, step)."""
         by_id = {example.fact_id: example for example in step.extras}
+        # From no generator: a resumed training draws the same answers.
         drawn = shuffled(by_id, "replay", self.seed, step.number)[: self.replays]
         return [*step.scheduled, *(by_id[name] for name in drawn)]
 
@@ -113,6 +115,7 @@ def read_prompts(file: File | None) -> list[str]:
         raise DataError(
             f"method.prompts={file} cannot be read; give a UTF-8 text file, a prompt a line"
         ) from error
+    # Each once, because answers are kept by prompt.
     prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not prompts:
         raise DataError(f"method.prompts={file} holds no prompt; give one a line")

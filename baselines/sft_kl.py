@@ -43,6 +43,7 @@ class SFTWithKL:
         with model.as_base() as base:
             wanted = base.target_states(batch)
 
+        # Called again for the gradient, when the context above has ended.
         def base_head(states: Tensor) -> Tensor:
             with model.as_base() as base:
                 return base.head(states)

@@ -54,6 +54,7 @@ class _Reader(_Base):
     def __init__(
         self, model: ChatModel, batch_size: int, decoding: Decoding, on_done: Callable[[int], None]
     ) -> None:
+        # The batch size is set here: lm-eval ignores its own where it is given a model object.
         super().__init__(
             pretrained=model.network,
             tokenizer=model.tokenizer,
@@ -142,6 +143,7 @@ def _sampling(settings: Mapping[str, Any], temperature: float | None) -> Samplin
     Raises:
         SettingError: The task wants nucleus sampling, which is not offered.
     """
+    # Without `do_sample`, a task's temperature is not used.
     own = float(settings.get("temperature") or 1) if settings.get("do_sample") else 0.0
     chosen = own if temperature is None else temperature
     if not chosen:
@@ -185,6 +187,7 @@ def score(
                 reader,
                 {"tasks": chosen, "groups": {}, "group_map": {}},
                 samples={name: list(documents[name]) for name in chosen},
+                # Its intervals are of one model alone; ours are of paired differences.
                 bootstrap_iters=0,
                 apply_chat_template=panel == GENERATED,
                 confirm_run_unsafe_code=True,  # only tasks that use the sandbox are loaded at all
@@ -204,6 +207,7 @@ def score(
 def _task_scores(
     name: str, task: Task, samples: list[dict[str, Any]], cut: Mapping[int, list[bool]], shortened: int
 ) -> TaskScores:
+    # A document has a row for each filter of its task.
     wanted = FILTERS.get(name, samples[0]["filter"])
     rows = sorted((row for row in samples if row["filter"] == wanted), key=lambda row: row["doc_id"])
     metric = metric_of(task)
@@ -297,6 +301,7 @@ def _chance(task: Task, rows: Sequence[Mapping[str, Any]]) -> float:
     """Accuracy of guessing: one over the number of choices; 0 where the answer is generated or a word."""
     if task.OUTPUT_TYPE != "multiple_choice":
         return 0.0
+    # A likelihood for each choice; documents may differ in how many they have.
     return float(np.mean([1 / len(row["resps"]) for row in rows]))
 
 

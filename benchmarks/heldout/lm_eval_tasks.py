@@ -239,6 +239,7 @@ def _leaves(name: str, include: Path | None) -> list[str]:
             f"retention.tasks: group {name} changes its tasks in place; name the tasks instead: "
             f"{', '.join(str(m.get('task', m.get('group'))) if isinstance(m, dict) else m for m in members)}"
         )
+    # Down to the leaves: lm-eval would make one wrong task of a group's name.
     return [leaf for member in plain for leaf in _leaves(member, include)]
 
 

@@ -25,6 +25,7 @@ FILE_SIZE = MEBIBYTE
 SPACE = "64m"
 """All that a program may write, in memory."""
 OPEN_FILES = 64
+# Does not bind root.
 PROCESSES = 64
 PR_SET_PDEATHSIG = 1
 SHOWN = 2000
@@ -129,13 +130,17 @@ def _run(program: str, seconds: float) -> Ran:
     last_line = secrets.token_hex(16)
     source = f"{program}\nprint({last_line!r}, flush=True)\n"
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
+        # Resolved, because the script compares it with the paths in mountinfo.
         root = Path(folder).resolve() / "root"
         root.mkdir()
         process = subprocess.Popen(
+            # -I: no environment variables, no user packages; -: the program comes on stdin.
             [*_NAMESPACES, "sh", "-c", _script(seconds), "sh", str(root), *_interpreter(), "-I", "-"],
             stdin=subprocess.PIPE,
+            # A file, not a pipe: the limit of file size then holds for what is printed.
             stdout=output,
             stderr=output,
+            # A process group of its own, for `killpg` below.
             start_new_session=True,
             env={**os.environ, "PATH": PATH},
             preexec_fn=_begin,
@@ -167,6 +172,7 @@ def _script(seconds: float) -> str:
         "SYSTEM": " ".join(SYSTEM),
         "PROCESSES": PROCESSES,
         "MEMORY": MEMORY,
+        # Only whole seconds are allowed; the clock below ends most programs first.
         "SECONDS": int(seconds) + 1,
         "FILE_SIZE": FILE_SIZE,
         "OPEN_FILES": OPEN_FILES,

@@ -88,6 +88,7 @@ class LmEvalSuite:
         self._include = include.path.resolve() if include else None
         self._prompts = prompts.path.resolve() if prompts else None
         if self._prompts:
+            # Read for its errors: they should come before a model is loaded.
             read_prompts(self._prompts)
         own = [PROMPTS_TASK] if prompts else []
         self.tasks = [*expand(tasks or [], self._include), *own]
@@ -170,6 +171,7 @@ class LmEvalSuite:
         return {**tasks, **others}, {**documents, **{n: self._set_aside(n) for n in others}}
 
     def _test_documents(self, name: str) -> list[int]:
+        # Validation documents choose settings, so they are no test documents (decision 3).
         aside = set(self._set_aside(name))
         return [i for i in range(self._sizes[name]) if i not in aside][: self.limit]
 
@@ -182,6 +184,7 @@ class LmEvalSuite:
         if has_validation_file(name) or kind(self._load(self.tasks)[name]) != GENERATED:
             return []
         n = self._sizes[name]
+        # Not by the run's seed: the same documents must be scored for all seeds (decision 4).
         drawn = shuffled(map(str, range(n)), "validation documents", name)
         return sorted(map(int, drawn[: min(self.validation_limit, n // SET_ASIDE)]))
 

@@ -276,6 +276,7 @@ class KGFunc:
             for number in numbers:
                 asks, answer = f"What is {UNSEEN_LETTER}({number})?", str(function(number))
                 asked = self._question({UNSEEN_LETTER: function}, asks, answer)
+                # One unit a function: its inputs stand and fall together.
                 probes.append(Probe(f"{name}({number})", UNSEEN, asked, unit=name, kind=name))
         return probes
 

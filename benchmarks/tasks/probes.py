@@ -68,6 +68,7 @@ def take(items: Sequence[Item], count: int | None, what: str) -> list[Item]:
 def fact_of(id: str, asks: str, row: Row, form: AnswerFormat, rivals: tuple[str, ...] = ()) -> Fact:
     """The fact that a row states, asked by one of its questions."""
     accepted = (row.answer, *row.aliases)
+    # The answer may end with a full stop of its own.
     sentence = row.answer_text or f"The answer is {row.answer.rstrip('.')}."
     return Fact(
         id,

@@ -88,7 +88,9 @@ def collate(examples: Sequence[Example], pad_id: int) -> Batch:
         input_ids[row, :end] = torch.tensor([*example.prompt_ids, *example.target_ids])
         attention_mask[row, :end] = True
         is_predictor[row, start - 1 : end - 1] = True  # the last prompt token predicts the first target
+        # Masked as a target only: later tokens still read it.
         is_predictor[row, [start - 1 + place for place in example.masked]] = False
+    # The roll wraps the first column to the last, where no token predicts a target.
     target_ids = input_ids.roll(-1, dims=1)[is_predictor]
     target_rows = is_predictor.nonzero()[:, 0]
     return Batch(input_ids, attention_mask, is_predictor, target_ids, target_rows, tuple(examples))

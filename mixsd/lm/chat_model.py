@@ -102,6 +102,7 @@ class ChatModel:
         """
         with torch.no_grad():
             if self.has_adapter:
+                # Equals the base model bit for bit, so no copy of it is needed.
                 with self.network.disable_adapter():
                     yield self
             elif self._base is None:
@@ -119,6 +120,7 @@ class ChatModel:
             system: A system prompt instead of the template's own ('' leaves that).
             earlier: (user, assistant) turns before it.
         """
+        # Without a system turn the template may add its own, as SmolLM2's does.
         turns = [{"role": "system", "content": system}] if system else []
         for user, assistant in earlier:
             turns += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
@@ -126,6 +128,7 @@ class ChatModel:
 
     def target_ids(self, text: str) -> tuple[int, ...]:
         """Token ids of a reply, closed by the end-of-turn token (and nothing after it)."""
+        # Not rendered by the template: SmolLM2's puts a line break after the end token.
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return (*ids, self.end_id)
 
@@ -139,6 +142,7 @@ class ChatModel:
         output = self.network(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
+            # A boolean mask (B, T): prompt tokens and padding cost no logits.
             logits_to_keep=batch.is_predictor,
             use_cache=False,
         )
@@ -168,12 +172,14 @@ class ChatModel:
         rows = torch.tensor([place[example.prompt_ids] for example in batch.examples], device=self.device)
         tokens, mask = left_pad(prompts, self.device)
         cache, decoder = DynamicCache(), self.network.get_decoder()
+        # Padding would be at -1; it is masked, so any valid position does.
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         read = decoder(
             input_ids=tokens, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
         )
         states = read.last_hidden_state[rows, -1:]
         lengths = torch.tensor([len(example.target_ids) for example in batch.examples], device=self.device)
+        # The last target token predicts nothing that is trained, so it is never fed.
         width = int(lengths.max()) - 1
         if width:
             cache.batch_select_indices(rows)  # each target goes on from its own prompt's row
@@ -185,6 +191,7 @@ class ChatModel:
             after = decoder(
                 input_ids=fed,
                 attention_mask=torch.cat([mask[rows], is_fed.long()], dim=1),
+                # Counted in real tokens: the padding on the left must not shift positions.
                 position_ids=mask.sum(dim=1)[rows][:, None] + columns,
                 cache=cache,
                 use_cache=True,
@@ -212,9 +219,11 @@ class ChatModel:
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         """Pad examples on the right into one batch on the model's device."""
+        # Any id would do: padding is masked by position.
         return collate(examples, pad_id=self.end_id).to(self.device)
 
     def _render(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> tuple[int, ...]:
+        # In transformers 5 this returns an encoding, not a list of ids.
         encoding = self.tokenizer.apply_chat_template(
             turns,
             add_generation_prompt=add_generation_prompt,
@@ -265,6 +274,7 @@ def _merged_copy(network: Any, dtype: torch.dtype) -> Any:
             if isinstance(layer, LoraLayer):
                 weight: Any = layer.get_base_layer().weight
                 delta = sum(layer.get_delta_weight(name) for name in layer.active_adapters)  # type: ignore[operator]
+                # The sum is cast, not its terms: in bf16 a small delta would round away.
                 merged[id(weight)] = (weight + delta).to(dtype)
     return _cast_copy(network, dtype, merged).unload()
 
@@ -272,5 +282,6 @@ def _merged_copy(network: Any, dtype: torch.dtype) -> Any:
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Every token that ends a reply, by the generation config and the tokenizer."""
     configured = getattr(model.generation_config, "eos_token_id", None)
+    # Some chat models list several end tokens; a reply may end with any of them.
     ids = configured if isinstance(configured, list) else [configured]
     return frozenset(token for token in [*ids, tokenizer.eos_token_id] if token is not None)

@@ -99,7 +99,9 @@ def _inverse_cdf(logits: Tensor, draws: Tensor) -> Tensor:
     """Per row, the first place at which the cumulative probability exceeds the row's draw."""
     # float64: in float32, small probabilities are lost in the running sum over a large vocabulary.
     cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1, dtype=torch.float64)
+    # The last sum may miss 1 by rounding: scale the draw to what is there.
     wanted = draws.double()[:, None] * cumulative[:, -1:]
+    # `right=True`: a draw of exactly 0 must not pick a first token of probability 0.
     return torch.searchsorted(cumulative, wanted, right=True).clamp(max=logits.shape[-1] - 1)[:, 0]
 
 
@@ -208,6 +210,7 @@ def _choose(
     """Choose the next token of every unfinished place; a reply to be tried again starts over at once."""
     rows = [row for row, place in enumerate(places) if not place.finished]
     source = logits[_rows(rows, width)] if len(rows) < len(places) else logits
+    # More than once: a new attempt needs its first token now, and that may end it too.
     while rows:
         picks = sampling.pick(source, _draws([places[row] for row in rows], sampling, width, source.device))
         picked = picks.view(-1, width).tolist()
@@ -217,6 +220,7 @@ def _choose(
             place.attempt, place.reply = place.attempt + 1, Reply()
             for number, prompt in enumerate(place.request.prompts):
                 kv_rows.rewind(width * row + number, len(prompt))
+        # The prompt's own logits, kept since it was read: a new attempt costs no pass.
         source = torch.cat([places[row].first for row in rows]) if rows else source
 
 

@@ -106,6 +106,7 @@ def generate(
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
         sampling=sampling,
+        # On the text so far: a stop string may span tokens, or begin within one.
         stops=(lambda reply: _first_stop(model.text(reply.ids), stop) is not None) if stop else None,
         on_reply=lambda *_: on_done(1),
     )

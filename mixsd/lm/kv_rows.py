@@ -35,6 +35,7 @@ def _grouped_attention(
     they can stand where the queries of successive tokens do: (R, G, H / G, D) instead of (R, H, 1, D).
     """
     rows, heads, columns, size = query.shape
+    # Folded queries share one mask; the positions of a prompt have a causal one each.
     if columns != 1:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     folded = query.reshape(rows, key.shape[1], heads // key.shape[1], size)
@@ -165,6 +166,7 @@ class KVRows:
 
     def rewind(self, row: int, length: int) -> None:
         """Forget all of a row but its first `length` tokens."""
+        # Only masked: the columns stay until `keep` drops them.
         self._mask[row, self._start[row] + length :] = False
         self._length[row] = length
 
@@ -174,6 +176,7 @@ class KVRows:
         Returns:
             (rows, V) logits of each row's next token.
         """
+        # A row's own length, not the cache's: padding and rewinds leave masked columns between.
         positions = torch.tensor(self._length, device=self._model.device)[:, None]
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
         self._length = [length + 1 for length in self._length]
@@ -226,11 +229,13 @@ class KVRows:
 
 def _shared_length(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all prompts begin with, leaving each at least one of its own."""
+    # A single prompt is read in one pass; a prefix of its own would make it two.
     if len(prompts) == 1:
         return 0
     # In lexicographic order, the first and the last share least.
     first, last = min(map(tuple, prompts)), max(map(tuple, prompts))
     shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    # The first logits come from reading a prompt's own last token.
     return min(shared, min(map(len, prompts)) - 1)
 
 

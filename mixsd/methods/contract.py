@@ -68,6 +68,7 @@ class TokenLoss(NamedTuple):
     parts: Mapping[str, Tensor] = {}
 
 
+# `isinstance` sees whether the members are there, not what they take.
 @runtime_checkable
 class GradientMethod(Protocol):
     """A method that trains. It prepares its examples once, then gives a loss for every batch of them.
@@ -175,6 +176,7 @@ Method = GradientMethod | Editor
 
 def identity_of(part: object) -> dict[str, Any]:
     """What changes a method's or task's numbers beyond its settings and data; {} where it says nothing."""
+    # Optional, so not a member of the protocols: every method would need it then.
     return getattr(part, "identity", {})
 
 

@@ -35,6 +35,7 @@ def divergence(kind: str, student: Tensor, teacher: Tensor, top_k: int | None = 
     Returns:
         (N,) float32, from 0 up (`jsd`: to log 2).
     """
+    # A small divergence is a difference of nearly equal numbers, too fine for bf16.
     teacher = teacher.detach().float()
     student = student.float()
     if top_k is not None and top_k < teacher.shape[-1]:
@@ -73,6 +74,7 @@ def chunked_nll(
         return nll(head(part), wanted)
 
     parts = [
+        # Nothing in here is random, so the generator's state need not be kept.
         checkpoint(of_chunk, part, wanted, use_reentrant=False, preserve_rng_state=False)
         for part, wanted in zip(states.split(chunk), target_ids.split(chunk), strict=True)
     ]
@@ -107,6 +109,7 @@ def chunked_divergence(
     """
 
     def compare(student: Tensor, teacher: Tensor) -> Tensor:
+        # Run again for the gradient, when a `no_grad` of the caller is over.
         with torch.no_grad():
             wanted = teacher_head(teacher)
         return divergence(kind, student_head(student), wanted, top_k)

@@ -31,6 +31,7 @@ class ExpertWording:
 
     def show(self, prompt: str, gold_text: str) -> str:
         """Any prompt with a gold text shown in it."""
+        # Braces in a prompt or gold text are safe: `format` reads those of the template alone.
         return self.template.format(prompt=prompt, gold=gold_text)
 
 
@@ -54,6 +55,7 @@ WORDINGS: Mapping[str, ExpertWording] = {
         "{prompt}\n\nHere is the correct answer:\n{gold}\n\nNow answer the question yourself.\n{prompt}",
         _COMMON_REFERENCES,
     ),
+    # With boxed prompts a 0.5B model needs this one: it kept 11 of 12 facts, the others 7 or 8.
     "information": ExpertWording(
         "{prompt}\n\nFor your information: {gold}\n\nUsing this information, answer the question: {prompt}",
         (*_COMMON_REFERENCES, "this information"),
@@ -89,6 +91,7 @@ def context_reference(text: str, fact: Fact, expert: ExpertWording) -> str:
     return next((phrase for phrase in expert.references if phrase in said and phrase not in own), "")
 
 
+# Two lookbehinds, because `re` wants each to be of one width.
 _NAME_OR_NUMBER = re.compile(r"(?<![.!?:]\s)(?<!^)\b[A-Z][\w'’-]*|\d[\d.,]*", re.MULTILINE)
 
 

@@ -41,6 +41,7 @@ class MixSD(WritingSettings):
 
     def __post_init__(self) -> None:
         self.writer_of(self.mixing_rate, mixed_request)  # to build one checks the settings
+        # A broken file is told before any model is loaded.
         if self.targets:
             check_targets(self.targets)
 

@@ -128,7 +128,9 @@ class Writer:
             (target, self._example(target, fact, model)) for target, fact in zip(targets, facts, strict=True)
         ]
         examples = [example for _, example in made if example]
+        # What did not pass was rejected, so there is a last reason; unverified targets all pass.
         dropped = {target.fact_id: target.rejections[-1] for target, example in made if not example}
+        # Rejected attempts too: they are part of what the method costs.
         decoded = sum(target.decoded for target in targets)
         return Preparation(examples, dropped, summarize(targets, facts, self.settings), decoded)
 
@@ -147,6 +149,7 @@ class Writer:
         ):
             return make_targets(
                 facts,
+                # float32 unless set: in bf16 tokens tie, and which one wins depends on the batch.
                 model.in_dtype(self.decode_dtype),
                 self.settings,
                 max_new_tokens=self.max_new_tokens,
@@ -163,6 +166,7 @@ class Writer:
             return None
         if not target.passed and self.on_failure == "gold":
             return gold_example(fact, model)
+        # The naive prompt, whoever supplied the tokens: the student never reads the gold text.
         prompt = model.prompt_ids(fact.prompt)
         return Example(fact.id, prompt, target.ids, target.provenance, target.text, target.attempt)
 
@@ -172,7 +176,9 @@ class Writer:
         return {
             **asdict(self.settings),
             **self.identity,
+            # The verifier is the grader (decision 5): another version may accept other targets.
             "grading": VERSION,
+            # By name: rename the function, and what it had cached is not found any more.
             "request": self.request.__name__,
             "verify": self.verify,
             "decode_dtype": self.decode_dtype,

@@ -101,9 +101,11 @@ def _parse(file: File, number: int, line: str) -> Mapping[str, Any]:
 def _turns(file: File, number: int, record: Mapping[str, Any]) -> tuple[str, str]:
     """The user turn and the assistant turn."""
     try:
+        # To unpack more or fewer than two turns is a ValueError.
         user, assistant = [turn for turn in record["messages"] if turn["role"] != "system"]
         if (user["role"], assistant["role"]) != ("user", "assistant"):
             raise ValueError
+        # Adding '' is a TypeError for anything but text.
         return user["content"] + "", assistant["content"] + ""
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file}:{number} needs one user and one assistant message, both text") from error

@@ -33,6 +33,7 @@ from mixsd.results.stats import (
     wilcoxon_p,
 )
 
+# Near chance there is nothing to forget (decision 6).
 MARGIN_OVER_CHANCE = 0.05
 """A task counts only if the base's lower bound exceeds chance by this much."""
 Both = tuple[float, float]
@@ -68,6 +69,7 @@ class Paired:
     @property
     def above_chance(self) -> "Paired":
         """The same on (score - chance) / (1 - chance), negatives kept."""
+        # Not clipped at 0: that would raise the mean of a task near chance.
         reference, score = ((s - self.chance) / (1 - self.chance) for s in (self.reference, self.score))
         return Paired(reference, score)
 
@@ -168,6 +170,7 @@ def ratio(tasks: Sequence[Paired]) -> tuple[float | None, Interval | None]:
     if sum(task.items for task in tasks) < FEWEST:
         return found, None
     if len(tasks[0].score) == 1:
+        # A seed for each task: with one, tasks of equal size would be resampled at the same places.
         drawn = np.mean([_drawn(task, seed) for seed, task in enumerate(tasks)], axis=0)
         # Not a number where the base has nothing in a resample; those are left out.
         return found, percentile_interval(drawn[:, 1] / np.where(drawn[:, 0] > 0, drawn[:, 0], np.nan))
@@ -179,6 +182,7 @@ def ratio(tasks: Sequence[Paired]) -> tuple[float | None, Interval | None]:
 
 def _drawn(task: Paired, seed: int) -> Floats:
     """(RESAMPLES, 2) bootstrap means of a task's only seed: reference and score of the same documents."""
+    # Drawn together, so that both means of the ratio move with the same documents.
     both = np.stack([task.reference[0], task.score[0]], axis=1)
     return resampled_means(both[~np.isnan(both).any(axis=1)], seed)
 
@@ -246,6 +250,7 @@ def _held_out(before: TaskScores, after: TaskScores, pair: Paired, excluded_item
     # The exact test of the kind of score; sign flips are for means over several tasks.
     enough = found is not None and found.interval is not None
     test = mcnemar_p if pair.gaps.binary else wilcoxon_p
+    # The bound, not the mean: a small task must not count by luck (decision 6).
     bound = lower_bound(float(base.sum()), n) if n else 0.0
     return HeldOutTask(
         metric=before.metric,

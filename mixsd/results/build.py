@@ -218,6 +218,7 @@ class _Measure:
         for split, answers in tuned.probes.items():
             result = self.split(split, answers)
             if result.axis is Axis.RETENTION:
+                # Only what the base model had right can be kept (decision 14).
                 right = {answer.id for answer in self._base.probes[split] if answer.correct}
                 asked = [answer for answer in answers if answer.id in right]
                 kept = accuracy(asked) if asked else None
@@ -238,6 +239,7 @@ class _Measure:
             learned=share(of(judged), lambda answer: answer.fact_id in learned),
             # A neighbor's accepted answers are none of the injected ones: wrong means it got one of those.
             intrusion=share(tuned.probes.get(NEIGHBORS, []), lambda answer: answer.outcome is Outcome.WRONG),
+            # Beside recall, never instead: a method could drop the facts that are hard (decision 1).
             recall_kept=share(of(self._trained_facts)),
             recall_unknown=share(of(self._unknown)),
             edit_success=share(of(self._edits)),

@@ -81,6 +81,7 @@ def _difference(a: str, b: str, first: Sequence[Run], second: Sequence[Run]) -> 
     shared = sorted(set(ones) & set(others))
     if not shared:
         return Difference(a, b, None, 0, "no seed in common")
+    # A seed that misses the goal is not compared; it is never a zero (decision 2).
     matched = [seed for seed in shared if ones[seed].reached and others[seed].reached]
     if not matched:
         return Difference(a, b, None, 0, "recall goal not set or not reached by both: not compared")

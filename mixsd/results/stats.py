@@ -14,6 +14,7 @@ from scipy import stats
 
 Interval = tuple[float, float]
 Floats = NDArray[np.float64]
+# Also the resolution of `sign_flip_p`: no p-value is below 1 / (RESAMPLES + 1).
 RESAMPLES = 10_000
 BLOCK = 4_000_000
 """Random draws at a time."""
@@ -68,6 +69,7 @@ class Cells:
 
 def proportion_interval(correct: float, n: int, confidence: float = 0.95) -> Interval:
     """Wilson interval of a proportion; `correct` may be a fraction, such as the sum of shares of n facts."""
+    # Wilson's, because the normal interval has no width where all or none are right.
     return _wilson(correct / n, n, float(stats.norm.ppf((1 + confidence) / 2)))
 
 
@@ -181,6 +183,7 @@ def crossed(tasks: Sequence[Cells], *, pseudo_items: bool = True) -> Estimate:
     # Seeds and items each hold the residual once, so it is taken off once.
     # The difference of two estimates may fall below 0, where a part of the truth is 0.
     variance = max(of_items + max(of_seeds - residual, 0.0), of_seeds)
+    # Of the smallest task: rather too few degrees of freedom than too many.
     smallest = min(cells.values.shape[1] for cells in tasks)
     df = _satterthwaite(
         [*parts, (of_seeds, seeds - 1), (residual, (seeds - 1) * max(smallest - 1, 1))], variance
@@ -203,8 +206,10 @@ def _over_items(values: Floats, binary: bool, pseudo_items: bool) -> tuple[float
         return float(values.mean()), float(values.var(ddof=1)) / n if n > 1 else 0.0, max(n - 1, 1)
     n += 2  # the pseudo-items
     centre = float(values.sum()) / n
+    # Half a win and half a loss: they add 1 to the squares and nothing to the sum.
     if binary:
         return centre, (float((values**2).sum() + 1) / n - centre**2) / n, math.inf
+    # A win and a loss of full size: they add 2 to the squares.
     spread = float((values**2).sum() + 2) - n * centre**2
     return centre, spread / (n - 1) / n, n - 1
 
@@ -269,6 +274,7 @@ def sign_flip_p(tasks: Sequence[Floats], seed: int = 0) -> float:
         for size, count in zip(*np.unique(np.abs(values[values != 0]), return_counts=True), strict=True):
             kept = rng.binomial(count, 0.5, size=RESAMPLES)
             flipped += size * (2 * kept - count) / len(values) / len(tasks)
+    # The observed signs are one of the draws, so p is never 0; equal sums may differ in a bit.
     return float((1 + np.sum(np.abs(flipped) >= observed - 1e-12)) / (RESAMPLES + 1))
 
 
@@ -277,6 +283,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = np.argsort(p_values)
     adjusted, highest = np.empty(len(p_values)), 0.0
     for rank, index in enumerate(order):
+        # A larger p-value must not end below a smaller one.
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest
     return [float(value) for value in adjusted]
@@ -284,6 +291,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, Interval] | None:
     """Pearson's correlation with its 95% interval (Fisher's z); None where one of the two does not vary."""
+    # Fisher's z has the variance 1 / (n - 3).
     if len(first) < 4 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     found: Any = stats.pearsonr(first, second)
@@ -300,4 +308,5 @@ def smallest_detectable(n: float, discordance: float = 0.2, power: float = 0.8) 
         power: Probability of detecting it.
     """
     reach = stats.norm.ppf(0.975) + stats.norm.ppf(power)
+    # Items on which both models agree add nothing to the variance.
     return float(reach * math.sqrt(discordance / n))

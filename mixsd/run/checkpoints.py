@@ -23,6 +23,7 @@ def last_checkpoint(scratch: Path) -> Path | None:
 
 def checkpoint_step(checkpoint: Path) -> int:
     """The step after which a checkpoint was made."""
+    # As a number: as text, 100 would come before 20.
     return int(checkpoint.name.rpartition("-")[2])
 
 

@@ -53,6 +53,7 @@ SHARED_KEYS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Keys of a group that a run or other groups read, with their types; its class does not get them."""
+# A letter, digit or `_` at least: names become parts of paths, and `..` must not be one.
 _NAME = re.compile(r"[\w.+-]*\w[\w.+-]*")
 SEEDS = 2**32 - 1
 """The highest that every generator takes."""
@@ -128,6 +129,7 @@ def read_config(config: DictConfig) -> RunConfig:
         try:
             return step()
         except (MixSDError, OmegaConfBaseException) as error:
+            # The further lines of OmegaConf's errors are about its own nodes.
             problems.append(str(error).splitlines()[0])
             return None
 
@@ -144,6 +146,7 @@ def read_config(config: DictConfig) -> RunConfig:
         built[group] = attempt(lambda builder=builder: _build(builder, config[builder.group]))
     only_facts = attempt(lambda: _only_facts(config, built["task"]))
     if not problems:
+        # A gate on what this run never measures would only fail after the training.
         splits = {probe.split for probe in built["task"].probes}
         suite: RetentionSuite = built["retention"]
         problems += (
@@ -178,6 +181,7 @@ def _run_config(
     model, task = built["model"], built["task"]
     earlier = previously_taught(model.saved_run) if model.saved_run else []
     probes = [*task.probes, *earlier]
+    # What was taught before can be forgotten now, so it is asked on the retention axis.
     axes = {**task.axes, **({PREVIOUSLY_TAUGHT: Axis.RETENTION} if earlier else {})}
     weights = fingerprint(model)
     moves = arithmetic({model.scoring_dtype, built["training"].dtype, *_dtypes(builders["method"].values)})
@@ -236,6 +240,7 @@ def _check_top_level(config: DictConfig) -> None:
             raise SettingError(
                 f"{group}={config[group]} is one value for a whole group; give {group}.<setting>=<value>"
             )
+    # bool is an int in Python, and YAML reads a bare `on` as True.
     if isinstance(config.seed, bool) or not isinstance(config.seed, int):
         raise SettingError(f"seed={config.seed} is not a whole number")
     within("seed", config.seed, 0, SEEDS)
@@ -294,8 +299,10 @@ def _keep_text_private(config: DictConfig) -> None:
     That is written into this run's own config, whatever its tracker, so that a run after it keeps it as well.
     """
     named = Path(str(config.model.get("name", ""))).expanduser()
+    # `model.name` may be a run, or the model folder inside one.
     taught = next((run for run in (named, named.parent) if (run / "DONE").exists()), None)
     if taught and not _shows_text(_config_of(taught)):
+        # `force_add`: the task's config may lack the key, and Hydra's configs take no new ones.
         OmegaConf.update(config, "task.advice.log_text", False, force_add=True)
         if "log_text" in config.tracking:
             config.tracking.log_text = False

@@ -78,6 +78,7 @@ class Builder:
     def _arguments(self, name: str, node: DictConfig, target: Callable[..., Any]) -> dict[str, Any]:
         """Checked arguments for what a node configures, its files and the objects inside it built."""
         for key in node:
+            # To read a `???` would raise OmegaConf's own error, which says less.
             if OmegaConf.is_missing(node, key):
                 raise SettingError(f"{name}.{key} is not set; add {name}.{key}=<value>")
         skipped = self.skipped if name == self.group else frozenset[str]()
@@ -129,6 +130,7 @@ def typed(group: str, fields: list[tuple[str, Any]], values: Mapping[str, Any]) 
     Raises:
         SettingError: One is of another type; it is named.
     """
+    # OmegaConf checks and converts the values of a dataclass, so one is made of the fields.
     checked = OmegaConf.structured(dataclasses.make_dataclass(group.replace(".", "_"), fields))
     for key, value in values.items():
         try:

@@ -32,6 +32,7 @@ def measure_drift(base: ChatModel, tuned: ChatModel, bench: Workbench) -> Drift:
     """How far a model is from its base; its weights are compared where the two have the same ones."""
     answers = base_answers(base, bench)
     apart = distance(base, tuned, answers)
+    # A checkpoint from elsewhere may have other weights; its answers compare all the same.
     if not same_shape(base, tuned):
         return Drift(**apart)
     read = {"answers": [(answer.prompt_ids, answer.target_ids) for answer in answers]}
@@ -74,6 +75,7 @@ def fisher(base: ChatModel, examples: Sequence[Example]) -> dict[str, Tensor]:
     """
     parameters = dict(base.network.named_parameters())
     total = {name: torch.zeros_like(weight) for name, weight in parameters.items()}
+    # Put back at the end: a measurement leaves the model as it was.
     trained = [weight.requires_grad for weight in parameters.values()]
     base.network.requires_grad_(True)
     for example in examples:  # one at a time: the square of a sum of gradients is not the sum of squares
@@ -103,6 +105,7 @@ def displacement(base: ChatModel, tuned: ChatModel, weights: dict[str, Tensor]) 
     after = dict(tuned.network.named_parameters())  # names tied weights once, so they count once
     raw = weighted = 0.0
     for name, before in base.network.named_parameters():
+        # float64: over a hundred million weights, a float32 sum loses its small terms.
         moved = (after[name].double() - before.double()).square()
         raw += float(moved.sum())
         weighted += float((moved * weights[name].to(moved.device)).sum())

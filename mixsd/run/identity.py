@@ -124,6 +124,7 @@ def _prepared(parts: Parts) -> dict[str, Any]:
         "method": {key: value for key, value in method.items() if key not in inert},
         "method_files": dict(parts.files["method"]),
         "method_identity": identity_of(parts.method),
+        # Targets are verified by the grader (decision 5).
         "grading": GRADING_VERSION,
     }
 
@@ -133,6 +134,7 @@ def _trained(parts: Parts) -> dict[str, Any]:
     model, training = parts.settings["model"], parts.settings["training"]
     return {
         "training": {key: value for key, value in training.items() if key not in UNTRAINED},
+        # Recall ends the training (decision 2), so how it is measured moves the weights.
         "recall": {
             "n": len(recall),
             "content": content_hash(described(recall), size=12),
@@ -140,6 +142,7 @@ def _trained(parts: Parts) -> dict[str, Any]:
             "dtype": model["scoring_dtype"],
             "batch_size": model["scoring_batch_size"],
         },
+        # The curve is part of the trajectory, which only a training can write.
         "drift_curve": parts.settings["drift"]["curve"],
         "arithmetic": dict(parts.arithmetic),
     }
@@ -158,7 +161,9 @@ def _measured(parts: Parts) -> dict[str, Any]:
 
 def _measured_by(parts: Parts) -> dict[str, str]:
     """A hash of each thing that both axes are measured by: where two runs differ, they do not compare."""
+    # Runs of other seeds are compared, and a clone in another place holds the same data.
     task = {k: v for k, v in parts.settings["task"].items() if k not in ("seed", "data_root")}
+    # By weights, not by name: one model can be reached by several paths.
     model = {key: value for key, value in parts.settings["model"].items() if key != "name"}
     of = {
         "task": [task, dict(parts.files["task"]), identity_of(parts.task), GRADING_VERSION],
@@ -167,6 +172,7 @@ def _measured_by(parts: Parts) -> dict[str, str]:
         "held-out suite": parts.suite.fingerprint(),
         "results version": RESULTS_VERSION,
         "arithmetic": dict(parts.arithmetic),
+        # Methods are compared at the recall where training ended (decision 2).
         "recall goal": parts.settings["training"]["until_recall"],
     }
     return {name: content_hash(part) for name, part in of.items()}

@@ -68,7 +68,9 @@ class Layers:
         A complete layer stays, with the software that made it on record. One that stopped half-way under
         other software or on another device begins anew: a run's numbers must not mix arithmetic.
         """
+        # Safe, since the run's lock is held: nobody else writes here.
         sweep(self.run_dir)
+        # The card marks weights that were kept; those of an unfinished run have none yet.
         self.kept_weights = (self.run_dir / DONE).exists() and (self.run_dir / WEIGHTS / CARD).exists()
         before = stored(self.run_dir)
         self.made_by = dict(before.get("made_by", {}))
@@ -103,6 +105,7 @@ class Layers:
         """A finished run that is to be measured in another way keeps its earlier results beside."""
         if not (self.run_dir / DONE).exists():
             return
+        # First of all: a run that is killed while it measures anew must not look finished.
         (self.run_dir / DONE).unlink()
         differing = changes(before.get("measured", {}), self.identity.measured)
         if not differing:

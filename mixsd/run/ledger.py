@@ -71,6 +71,7 @@ class Ledger:
         costs = read_json(self._path) if self._path.exists() else {}
         entry, before = asdict(cost), costs.get(stage)
         if add and before:
+            # Peaks of two parts do not add up: they were not in memory together.
             peak = max(entry["peak_memory_bytes"], before["peak_memory_bytes"])
             entry = {**{key: entry[key] + before[key] for key in entry}, "peak_memory_bytes": peak}
         write_json(self._path, {**costs, stage: entry})

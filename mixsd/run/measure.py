@@ -138,6 +138,7 @@ class Scorer:
 
     def _settings(self) -> dict[str, Any]:
         model = self._config.model
+        # The batch size too: in bf16 it changes replies.
         return {"dtype": model.scoring_dtype, "batch_size": model.scoring_batch_size}
 
     def _split_key(self, probes: Sequence[Probe]) -> dict[str, Any]:
@@ -153,6 +154,7 @@ class Scorer:
 
     def _task_key(self, task: str) -> dict[str, Any]:
         suite = self._config.retention.fingerprint()
+        # Of the suite's tasks only this one: to add one must not measure the others again.
         return {**self._settings(), "suite": {**suite, "tasks": {task: suite["tasks"][task]}}}
 
     def _cached(self, kind: str, key: Mapping[str, Any]) -> AbstractContextManager[RecordFile]:
@@ -186,6 +188,7 @@ class Scorer:
         def piece(kind: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
             name = content_hash(key, size=12)
             with open_file(kind, key) as done:
+                # Looked up under the file's lock: another run may have measured it meanwhile.
                 if name not in done.records:
                     done.append(name, make())
                 return done.records[name]

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from mixsd.core.errors import did_you_mean
 
 CONF = Path(__file__).parents[2] / "conf"
+# Read from the text of Hydra 1.3's messages; another version may word them differently.
 _OVERRIDE = re.compile(r"Could not (?:override|append to config.*?) '?([\w.@/]+)'?")
 _NO_NAME = re.compile(r"[-+]?[\d.]+(?:e[-+]?\d+)?|true|false|null", re.IGNORECASE)
 _GROUP = re.compile(r"Could not (?:override|find) '?([\w/]+)(?:/([\w.-]+))?'?")

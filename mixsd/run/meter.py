@@ -20,6 +20,7 @@ class ForwardPasses:
 
     def watch(self, network: Any) -> None:
         """Count the passes of one more network; one that is counted already is not counted twice."""
+        # Not the whole model: some losses call the decoder alone and make logits themselves.
         decoder = network.get_decoder()
         if not any(decoder is seen for seen in self._watched):
             self._watched.append(decoder)
@@ -69,6 +70,7 @@ class Meter:
         self._before = _memory_in_use()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
+        # Sampled: the system's own peak is that since the process began, not since the stage did.
         self._sampler = threading.Thread(target=self._sample, daemon=True)
         self._sampler.start()
         return self
@@ -93,6 +95,7 @@ class Meter:
         return self._passes.count
 
     def _sample(self) -> None:
+        # On a GPU torch keeps the peak itself.
         while not torch.cuda.is_available():
             self._peak = max(self._peak, _memory_in_use())
             if self._ended.wait(0.1):

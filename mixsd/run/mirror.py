@@ -46,6 +46,7 @@ def run_info(
         model: The model's label, shown instead of `model.name`, which may be a folder.
         live: Whether the run goes on now.
     """
+    # A tracker's server may be public, and a path can name a person or a customer.
     shown = without_paths(config)
     shown["model"]["name"] = model
     divergence = shown["method"].get("divergence")
@@ -121,6 +122,7 @@ def replay(run_dir: Path, tracker: Tracker) -> None:
         log_kept(tracker, run_dir)
         show_results(tracker, run_dir, results)
     finally:
+        # Also after an error: W&B merges runs of one process unless each is finished.
         tracker.close()
 
 

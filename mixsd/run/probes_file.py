@@ -21,7 +21,9 @@ def previously_taught(run_dir: Path) -> list[Probe]:
     rivals = [tuple(names) for names in written["rivals"]]
     found = []
     for item in written["items"]:
+        # Both, so that a chain of runs goes on asking what its first one taught.
         if item["split"] in (RECALL, PREVIOUSLY_TAUGHT):
+            # With the run's name: this run's own probes may have the same ids.
             name = f"{run_dir.name} / {item['id']}"
             question = _question(item["question"], rivals[item["rivals"]])
             found.append(Probe(name, PREVIOUSLY_TAUGHT, question, unit=name, kind=item["kind"]))

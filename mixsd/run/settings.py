@@ -47,6 +47,7 @@ class TrainingSettings:
     dtype: str = "bfloat16"
     loss_average: str = "token"
     eval_every: int = 5
+    # The recall at which methods are compared (decision 2).
     until_recall: float | None = 0.9
     max_trained_tokens: int | None = None
     patience: int | None = None
@@ -82,6 +83,7 @@ class TrainingSettings:
             raise SettingError(f"training.lora_alpha={self.lora_alpha} is out of range; allowed: above 0")
         for alpha in self.interpolate:
             within("training.interpolate", alpha, 0, 1)
+        # Scores are filed by alpha: two of the same would share a file.
         if len(set(self.interpolate)) < len(self.interpolate):
             raise SettingError(f"training.interpolate={list(self.interpolate)} names an alpha twice")
 

@@ -67,6 +67,7 @@ def run_experiment(config: RunConfig) -> RunOutcome:
     `status.json` says which stage runs, and after a failure why it failed (`error.txt` has the traceback).
     """
     _make_folders(config)
+    # A second process with the same config waits, then finds the run done.
     with FileLock(config.run_dir / ".lock"):
         layers = Layers(config.run_dir, config.identity, made_by())
         if layers.is_done and not _model_is_wanted(config):
@@ -74,6 +75,7 @@ def run_experiment(config: RunConfig) -> RunOutcome:
         run = _Run(config, layers)
         try:
             results = run.run()
+        # Ctrl-C too: a run that was stopped must not stay `running`.
         except BaseException as error:
             write_text(config.run_dir / ERROR, traceback.format_exc())
             _write_status(config, "failed", error=f"{type(error).__name__}: {error}")
@@ -92,6 +94,7 @@ def _make_folders(config: RunConfig) -> None:
     for key, folder in (("runs_dir", config.run_dir), ("cache_dir", config.cache_dir)):
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            # Tried, not asked: permissions do not tell of a read-only file system.
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
@@ -152,6 +155,7 @@ class _Run:
             self.tracker.finish(None, f"{type(error).__name__}: {error}")
             raise
         finally:
+            # Also after a failure: W&B merges runs of one process unless each is finished.
             self.tracker.close()
         self._keep_weights(results)
         _write_status(self.config, "done")
@@ -175,6 +179,7 @@ class _Run:
     def _stages(self) -> RunResults:
         with self.ledger.stage("base scores") as meter:
             base = self.scorer.base(self.tuning.base_model)
+        # Not added up: the cache counts what its parts took before an interruption.
         self.ledger.write("base_scores", self.ledger.cost(meter))
         self._restart_where_weights_are_gone()
         self.tuning.make(base)
@@ -222,6 +227,7 @@ class _Run:
         if not self.tuning.changed or not self.config.drift.measure:
             return None
         if not path.exists():
+            # Before the base: an editor may change that in place, and it is then loaded anew.
             tuned = self.tuning.tuned_model()
             base = self.tuning.base_model()
             with self.ledger.stage("drift", base, tuned) as meter:
@@ -239,6 +245,7 @@ class _Run:
         with self.ledger.stage("interpolation") as meter:
             for alpha in alphas:
                 load = partial(self._between, alpha)
+                # At 1 it is the tuned model, which is scored already.
                 found[alpha] = at_one if alpha == 1 else self._scores(f"alpha-{alpha}", load)
         self.ledger.write("interpolation", self.ledger.cost(meter), add=True)
         return found
@@ -264,6 +271,7 @@ class _Run:
             suite={"name": config.retention.name, **config.retention.fingerprint()},
         )
         preparation, training = (read_json(self.dir / name) for name in (files.PREPARATION, files.TRAINING))
+        # Ours alone: it is no field of `TrainingReport`.
         training.pop("changed", None)
         reports = Reports(
             targets=TypeAdapter(TargetReport).validate_python(preparation["report"]),

@@ -43,6 +43,7 @@ def run_job(config: DictConfig) -> str:
         outcome = run_experiment(run)
     except MixSDError as error:
         print(error, file=sys.stderr)
+        # An exit in one job would end the whole sweep.
         if not in_sweep:
             sys.exit(2)
         return "failed"
@@ -75,9 +76,11 @@ class SweepCallback(Callback):
             if isinstance(found, str):
                 problems.append(f"{' '.join(overrides)}: {found}")
             else:
+                # Asked now: at the end, a run done before looks like one done in this sweep.
                 self._jobs.append((found, _is_done(found)))
         problems += _one_run_in_two_ways([run for run, _ in self._jobs])
         if problems:
+            # An exception in a callback becomes a warning; only an exit stops the jobs.
             print("\n".join(problems), file=sys.stderr)
             sys.exit(2)
 
@@ -178,5 +181,6 @@ def _compose(config: DictConfig, overrides: list[str]) -> DictConfig:
     composed = hydra.config_loader.load_sweep_config(config, overrides)
     plain = OmegaConf.to_container(composed, resolve=False)
     assert isinstance(plain, dict)
+    # `run.py` gets its config without this node too, and our check would refuse it.
     plain.pop("hydra")
     return OmegaConf.create(plain)

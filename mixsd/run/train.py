@@ -82,6 +82,7 @@ def average_loss(losses: Tensor, batch: Batch, how: str, tokens: int, sequences:
     """
     if how == "token":
         return losses.sum() / max(tokens, 1)  # every token of a step may be masked
+    # Examples weigh alike here, however long they are (decision 10).
     lengths = batch.is_predictor.sum(dim=1)
     return (losses / lengths[batch.target_rows]).sum() / sequences
 
@@ -136,11 +137,13 @@ def train(
     else:
         model.network.requires_grad_(True)
     if reads_base(method):
+        # When resuming too: the checkpoint is loaded later, the model is still the base.
         model.keep_base_copy(settings.dtype)
     if resume:
         restore_method(resume, method, model)
 
     trainer = _Trainer(method, model, settings, _arguments(settings, model, scratch, seed), examples, report)
+    # With its bars off, transformers prints every log record instead.
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_Watch(trainer, settings, report, clock, log, evaluate, on_step))
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -153,6 +156,7 @@ def train(
     model.drop_base_copy()
     if isinstance(method, HasState):
         method.release()
+    # Gradients take as much memory as the weights, and scoring comes next.
     model.network.zero_grad(set_to_none=True)
     model.network.eval()
     # Trainer, callbacks and optimiser refer to each other in circles. Until they are collected, they hold
@@ -164,6 +168,7 @@ def train(
 
 def _arguments(settings: TrainingSettings, model: ChatModel, scratch: Path, seed: int) -> TrainingArguments:
     """Our settings in the words of transformers. What it would do unasked is switched off."""
+    # No `bf16=True`: the model would stay in autocast, and be scored in other arithmetic than the base.
     return TrainingArguments(
         output_dir=str(scratch),
         max_steps=settings.max_steps,
@@ -172,12 +177,14 @@ def _arguments(settings: TrainingSettings, model: ChatModel, scratch: Path, seed
         adam_beta1=settings.betas[0],
         adam_beta2=settings.betas[1],
         max_grad_norm=settings.clip,
+        # On a CPU several times faster than the default.
         optim="adamw_torch_fused",
         seed=seed,
         logging_steps=1,
         logging_nan_inf_filter=False,  # a loss that is no number must be seen, to end the training
         save_strategy="steps" if settings.checkpoint_every else "no",
         save_steps=settings.checkpoint_every or 1,
+        # Trackers are fed by `log`; these integrations would open runs of their own.
         report_to=[],
         disable_tqdm=True,
         use_cpu=model.device.type == "cpu",
@@ -271,6 +278,7 @@ class _Trainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         """One item a step."""
         assert self.train_dataset is not None
+        # To the Trainer a step is one item: it neither accumulates gradients nor rescales losses.
         return DataLoader(self.train_dataset, batch_size=1, collate_fn=lambda items: {"scheduled": items[0]})  # type: ignore[arg-type]
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
@@ -282,6 +290,7 @@ class _Trainer(Trainer):
     ) -> Tensor:
         """Gradients of one optimiser step, micro-batch by micro-batch (decision 10)."""
         examples = self._choose(inputs["scheduled"])
+        # At every step: rollouts and evaluations leave the model in eval mode.
         model.train()
         tokens = sum(example.trained_tokens for example in examples)
         self._report.trained_tokens += tokens
@@ -294,6 +303,7 @@ class _Trainer(Trainer):
             batch = self._chat_model.collate(examples[start : start + size])
             if not len(batch.target_ids):
                 continue  # every token of these examples is masked
+            # Around the loss: the Trainer's own autocast covers `model.forward` alone, not the decoder.
             with self._autocast():
                 loss = self.method.loss(batch, self._chat_model)
 
@@ -310,8 +320,10 @@ class _Trainer(Trainer):
             return list(scheduled)
         step = Step(self.state.global_step, scheduled, self._extras)
         self._chat_model.network.eval()
+        # One around all tokens: entered at each pass, it would cast all weights again.
         with self._autocast():
             chosen = self.method.step_examples(step, self._chat_model)
+        # Replayed answers were counted when they were prepared.
         written = (len(example.target_ids) for example in chosen if set(example.provenance) == {STUDENT})
         self._report.generated_tokens += sum(written)
         return chosen
@@ -340,6 +352,7 @@ class _Watch(TrainerCallback):
 
     def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         logs = kwargs["logs"]
+        # The summary at the end of a training is logged too; it has no `loss`.
         if "loss" in logs:
             curve = {key: float(logs[key]) for key in ("loss", "learning_rate", "grad_norm")}
             if not math.isfinite(curve["loss"]) or not math.isfinite(curve["grad_norm"]):
@@ -361,6 +374,7 @@ class _Watch(TrainerCallback):
                 seen = self._evaluate(step, self._report)
             self._report.recall = seen.recall
             if seen.stop:
+                # In the report, so that a checkpoint made now says that the training had ended.
                 self._report.stopped_by = seen.stop
                 control.should_training_stop = True
 

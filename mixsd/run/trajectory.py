@@ -33,7 +33,9 @@ class Trajectory:
             return "until_recall"
         if settings.max_trained_tokens and last["trained_tokens"] >= settings.max_trained_tokens:
             return "max_trained_tokens"
+        # The first point is the base model: until recall rises above it, patience waits.
         risen = max(recalls) > recalls[0]
+        # Since the first best point: to reach the same recall again is no rise.
         since_best = len(recalls) - 1 - recalls.index(max(recalls))
         if settings.patience and risen and since_best >= settings.patience:
             return "patience"

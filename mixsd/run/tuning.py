@@ -132,6 +132,7 @@ class Tuning:
                 made = method.prepare(self._taught_facts, model, self._bench)
             cost = self._ledger.cost(meter, generated_tokens=made.generated_tokens)
             self._ledger.write("examples", cost)
+            # Before the report, whose file marks the examples as complete.
             write_examples(self.dir / files.EXAMPLES, made.examples, model)
             self._write_preparation(made, model)
         return read_examples(self.dir / files.EXAMPLES)
@@ -172,7 +173,9 @@ class Tuning:
         self._ledger.write("training", spent)
         looked = Cost(round(report.evaluation_seconds, 3), forward_passes=report.evaluation_passes)
         self._ledger.write("evaluations", looked, add=True)
+        # After the weights: this file marks the training as done.
         write_json(self.dir / files.TRAINING, asdict(report))
+        # Only now: without the mark above, a resume needs the checkpoints.
         discard(self.dir / files.SCRATCH)
 
     def _trained(
@@ -180,6 +183,7 @@ class Tuning:
     ) -> TrainingReport:
         config, scratch = self.config, self.dir / files.SCRATCH
         checkpoint = last_checkpoint(scratch)
+        # Steps after the checkpoint are made again; their records must not stand twice.
         for name in (files.METRICS, files.TRAJECTORY):
             keep_until(self.dir / name, checkpoint_step(checkpoint) if checkpoint else -1)
         log_kept(self._tracker, self.dir)
@@ -257,6 +261,7 @@ class Tuning:
         self._ledger.write("training", cost)
         made = Preparation([], edited.dropped, edited.report)
         self._write_preparation(made, self.base_model())
+        # Empty files, so that readers need not ask what kind of method it was.
         for name in (files.EXAMPLES, files.METRICS, files.TRAJECTORY):
             write_text(self.dir / name, "")
         report = TrainingReport(stopped_by="no training")

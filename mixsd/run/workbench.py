@@ -47,6 +47,7 @@ class Bench:
             try:
                 yield done
             finally:
+                # Also after an interruption: what was finished stays in the records.
                 if len(done.records) > count:
                     seconds = before["seconds"] + time.perf_counter() - start
                     taken = before["forward_passes"] + self.passes() - passes
@@ -60,6 +61,7 @@ class Bench:
 
     def say(self, text: str, style: str = "") -> None:
         """Tell the user a line, and keep it in the run's log."""
+        # `markup=False`: a line may hold brackets, which rich would read as styles.
         console.print(text, style=style or None, markup=False, highlight=False)
         if self._log:
             with self._log.open("a", encoding="utf-8") as file:

@@ -84,6 +84,7 @@ class KGFact:
         self._shown = tuple(sorted({edge.target for edge in unseen}))
         common = common_probes(self.facts, self._format)
         self.probes = [
+            # `common_probes` gives recall first, one probe a fact.
             *common[: len(edges)],
             *(
                 p

@@ -75,6 +75,7 @@ def unseen_world(domains: int, entities: int, seed: int) -> list[Edge]:
     for domain in listed:
         firsts = shuffled(domain["entities"], "first halves", seed, domain["name"])
         lasts = shuffled(domain["entities"], "last halves", seed, domain["name"])
+        # A name spliced with itself is that name, which is trained.
         spliced = [_splice(a, b) for a, b in zip(firsts, lasts, strict=True) if a != b]
         names[domain["name"]] = [name for name in dict.fromkeys(spliced) if name not in taken][:entities]
     return _draw_edges(vocabulary, names, seed)
@@ -101,4 +102,5 @@ def _draw_edges(vocabulary: Any, names: Mapping[str, Sequence[str]], seed: int) 
             # Relations take turns, so each has about as many edges as any other.
             edge = Edge(source, relations[index % len(relations)], target, nouns[target_domain])
             edges[edge.id] = edge
+    # `task.facts` takes a prefix of this order, which must reach all domains.
     return [edges[key] for key in shuffled(edges, "facts", seed)]

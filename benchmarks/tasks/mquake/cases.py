@@ -62,6 +62,7 @@ def read_cases(path: Path) -> dict[str, Case]:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno} is not JSON ({error.msg})") from error
+    # Nested too deep, or a number with thousands of digits.
     except (RecursionError, ValueError) as error:
         raise DataError(f"{path} is not JSON that can be read ({error})") from error
     if not isinstance(records, list) or not records:
@@ -127,9 +128,11 @@ def _edit(
         subject=_text(rewrite["subject"]),
         relation=_text(rewrite["relation_id"]),
         question=_text(question),
+        # Not `format`, which other braces in a file would break.
         cloze=rewrite["prompt"].replace("{}", rewrite["subject"]),
         new=_text(new),
         old=_text(old),
+        # MQuAKE-CF gives aliases with its single hops, not with its edits.
         aliases=tuple(a for a in new_hops.get(question, ()) if a != new),
         old_aliases=tuple(a for a in old_hops.get(question, ()) if a != old),
     )

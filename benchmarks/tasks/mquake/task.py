@@ -150,6 +150,7 @@ def _paraphrases(edit: Edit, fact: Fact, form: AnswerFormat) -> list[Probe]:
 
 
 def _multi_hop(case: Case, form: AnswerFormat, rivals: Rivals) -> list[Probe]:
+    # One unit a case: its wordings stand and fall together.
     name = f"case {case.id}"
     return [
         Probe(

@@ -72,6 +72,7 @@ def _row(record: dict[str, Any], line: int, problems: list[str]) -> Row | None:
             problems.append(f"line {line}: {column} is not {kind}")
             return None
     for column in ("question", "answer"):
+        # As words: punctuation alone could never be matched by the grader.
         if not words(values[column]):
             problems.append(f"line {line}: {column} is empty")
             return None
@@ -87,6 +88,7 @@ def _contradictions(rows: Sequence[Row]) -> list[str]:
     first: dict[str, Row] = {}
     problems = []
     for row in rows:
+        # As words: another case or punctuation makes no other question.
         known = first.setdefault(" ".join(words(row.question)), row)
         if words(known.answer) != words(row.answer):
             problems.append(f"lines {known.line} and {row.line} answer one question differently")

@@ -72,6 +72,7 @@ class OwnFacts:
         # One tuple for all questions: every other fact's answer is a rival. Yes and no are none: they stand
         # in many a right reply, and a yes-or-no question has no rivals.
         self._rivals = tuple(sorted(answer for answer in answers if kind_of((answer,)) != "yes_no"))
+        # For neighbors: an unrelated reply may well say `May` or `none`.
         self._telling = tuple(a for a in self._rivals if not set(words(a)) <= SMALL_WORDS)
         self.facts: list[Fact] = []
         others: list[Probe] = []
