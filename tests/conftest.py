@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -26,6 +27,8 @@ from tests.helpers.fakes import MemoryRecords
 from tests.helpers.training import build_method
 
 ROOT = Path(__file__).parents[1]
+hypothesis.settings.register_profile("same", derandomize=True)  # a run can be repeated
+hypothesis.settings.load_profile("same")
 torch.set_num_threads(1)  # two threads that spin on shared cores are ten times slower on a tiny model
 
 

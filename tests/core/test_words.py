@@ -3,16 +3,20 @@
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mixsd.core.words import same_answer, tokens, words
 
 
+@example("0:A:A")  # a capital A is a name, and no longer one once it is small
 @given(st.text(max_size=60))
-def test_words_are_idempotent(text):
+def test_words_are_idempotent_but_for_articles(text):
+    def bare(found):
+        return [word for word in found if word not in {"a", "an", "the"}]
+
     once = words(text)
-    assert words(" ".join(once)) in (once, tuple(w for w in once if w not in {"a", "an", "the"}))
+    assert bare(words(" ".join(once))) == bare(once)
 
 
 @given(st.dates(min_value=date(1000, 1, 1)))
