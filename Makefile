@@ -24,8 +24,9 @@ demo: setup  ## inject 48 invented facts by SFT and MixSD; table, picture, page,
 	$(RUN) run.py experiment=quickstart
 	$(RUN) -m mixsd report runs/quickstart
 
+# Two processes, a file each at a time: tests run on one thread, and files share costly fixtures.
 test: setup  ## run the tests
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 lint: setup  ## check style and types
 	$(VENV)/bin/ruff check .
