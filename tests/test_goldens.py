@@ -7,6 +7,7 @@ import pytest
 
 from tests.helpers.goldens import FOLDER, RUNS, frozen, numbers, run_all
 
+pytestmark = pytest.mark.slow
 MOVES = {
     "run_id", "measured_by", "suite", "seconds", "evaluation_seconds", "peak_memory_bytes", "forward_passes",
     "evaluation_passes",

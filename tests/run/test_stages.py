@@ -17,6 +17,7 @@ from mixsd.run.stages import run_experiment
 from tests.conftest import SMALL
 from tests.helpers.training import saved_model
 
+pytestmark = pytest.mark.slow
 QUICK = (*SMALL, "retention.tasks=[pocket_knowledge]", "retention.limit=20", "training.dtype=float32")
 EDITOR = ("method=in_context", "method._target_=tests.helpers.editors.Louder", "~method.expert_wording")
 
