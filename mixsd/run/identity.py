@@ -80,11 +80,6 @@ class Identity:
         """Names the run's directory."""
         return content_hash(self.trained)
 
-    @property
-    def measured_hash(self) -> str:
-        """Says whether a finished run was measured in this way."""
-        return content_hash(self.measured)
-
     def save(self, run_dir: Path, made_by: Mapping[str, Any]) -> None:
         """Write `identity.json`: the layers, and which software and device began each."""
         layers = {name: getattr(self, name) for name in LAYERS}

@@ -1,5 +1,6 @@
 import pytest
 
+from mixsd.core.store import content_hash
 from mixsd.mixing import expert_prompt
 from mixsd.run.config import read_config
 
@@ -12,7 +13,7 @@ def identity(composed):
 
 
 def hashes(identity):
-    return identity.run_hash, identity.measured_hash
+    return identity.run_hash, content_hash(identity.measured)
 
 
 def test_names_places_and_gates_are_no_part_of_a_run(identity, tmp_path):
@@ -44,7 +45,7 @@ def test_what_is_asked_of_the_weights_is_measured_anew_and_not_trained_again(ide
     ]  # fmt: skip
     before, found = identity(), [identity(change) for change in changes]
     assert {other.run_hash for other in found} == {before.run_hash}
-    assert len({other.measured_hash for other in [before, *found]}) == len(changes) + 1
+    assert len({content_hash(other.measured) for other in [before, *found]}) == len(changes) + 1
 
 
 def test_the_token_samplers_top_k_counts_where_tokens_are_sampled(identity):
