@@ -3,7 +3,11 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from mixsd.core.words import NUMBER, Token, Words, places, words
+import regex
+
+from mixsd.core.languages import ENGLISH, SPACELESS, Language
+from mixsd.core.values import is_value
+from mixsd.core.words import Token, Words, places, words
 
 _HEDGES = frozenset({"perhaps", "maybe", "possibly", "probably", "even", "also", "else", "either", "both"})
 """What may stand between a comma or an `or` and the next item."""
@@ -17,8 +21,9 @@ _NO_NAMES = frozenset(
     )
 )
 """Words that are no names even with a capital, which begins a sentence."""
-_ITEM_END = re.compile(r"[,;\n]|\band\b|\bor\b", re.IGNORECASE)
+_ITEM_END = re.compile(r"[,;\n]|\s?/\s?|\b(?:and|or|und|oder|et|ou|y|o|и|или)\b", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
+_SINGLE = regex.compile(rf"[{SPACELESS}\p{{Hangul}}]")
 _LONGEST_ITEM = 3
 _BARE, _WITHIN_SENTENCE = 2, 3
 """Other items that make a list without `and` or `or`: of a reply that is nothing but a list; of a sentence,
@@ -26,7 +31,13 @@ where a place or a person is often followed by what it belongs to ("Springfield,
 
 
 def is_one_of_several(
-    text: str, start: int, end: int, tokens: Sequence[Token], accepted: Collection[Words], asked: Words
+    text: str,
+    start: int,
+    end: int,
+    tokens: Sequence[Token],
+    accepted: Collection[Words],
+    asked: Words,
+    language: Language = ENGLISH,
 ) -> bool:
     """Whether an answer stands in a list of answers.
 
@@ -37,18 +48,32 @@ def is_one_of_several(
         tokens: The words of the reply.
         accepted: The accepted answers; another name of the same is no second answer.
         asked: The words of the question; what it names is none either.
+        language: Of the reply: its words for `and` and `or`.
     """
 
     def is_other(item: Words) -> bool:
         return item not in accepted and not places(item, asked)
 
-    if "or" in (_word(tokens, start - 1), _word(tokens, end)):
+    if language.alternatives & {_word(tokens, start - 1), _word(tokens, end)}:
         return True
+    if language.beside and _stands_beside(tokens, start, end, language):
+        return True
+    if language is not ENGLISH:
+        return _is_bare_list(text, accepted, is_other, language)
     found = [*_items_before(tokens, start), *_items_after(tokens, end)]
     others = [joint for item, joint in found if is_other(item)]
     if "or" in others or "and" in others or len(others) >= _WITHIN_SENTENCE:
         return True
-    return _is_bare_list(text, accepted, is_other)
+    return _is_bare_list(text, accepted, is_other, language)
+
+
+def _stands_beside(tokens: Sequence[Token], start: int, end: int, language: Language) -> bool:
+    """Whether an answer is joined to another, where words are not parted by spaces."""
+    assert language.beside
+    clause = tokens[start].clause
+    before = "".join(token.raw for token in tokens[:start] if token.clause == clause)
+    after = "".join(token.raw for token in tokens[end:] if token.clause == tokens[end - 1].clause)
+    return bool(language.beside[0].search(before) or language.beside[1].match(after))
 
 
 def _word(tokens: Sequence[Token], place: int) -> str:
@@ -106,16 +131,24 @@ def _items_after(tokens: Sequence[Token], end: int) -> Iterator[tuple[Words, str
         place = last
 
 
-def _is_bare_list(text: str, accepted: Collection[Words], is_other: Callable[[Words], bool]) -> bool:
+def _is_bare_list(
+    text: str, accepted: Collection[Words], is_other: Callable[[Words], bool], language: Language
+) -> bool:
     """Whether a reply is nothing but a list of short items, one of which is an accepted answer."""
     parts = [_BULLET.sub("", part) for part in _ITEM_END.split(text) if part.strip()]
     # Most replies end here, before their words are normalised: an item has at most so many with an article.
     if len(parts) <= _BARE or max(len(part.split()) for part in parts) > 2 * _LONGEST_ITEM:
         return False
     items = [item for item in map(words, parts) if item]
-    if not any(item in accepted for item in items) or max(map(len, items)) > _LONGEST_ITEM:
+    if not any(item in accepted for item in items) or max(map(_length, items)) > _LONGEST_ITEM:
         return False
-    numeric = any(NUMBER.fullmatch(item[0]) for item in items if item in accepted and len(item) == 1)
+    numeric = any(is_value(item[0]) for item in items if item in accepted and len(item) == 1)
     others = [item for item in items if is_other(item) and not set(item) <= _NO_NAMES]
     # "Monday, 4 July, 1776" is one date and no list of years.
-    return len(others) >= _BARE and (not numeric or all(NUMBER.fullmatch(item[0]) for item in others))
+    return len(others) >= _BARE and (not numeric or all(is_value(item[0]) for item in others))
+
+
+def _length(item: Words) -> int:
+    """Words of an item; a few characters of a script without spaces are one."""
+    single = sum(bool(_SINGLE.match(word)) for word in item)
+    return len(item) - single + (single + 3) // 4

@@ -1,5 +1,6 @@
 """Answer formats: how a question asks for its answer, how a gold reply gives it, and what a box holds."""
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ _LATEX_FONT = re.compile(
 _LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)(\d))")
 _LATEX_THOUSANDS = re.compile(r"(?<=\d)(?:\\[,! ]|\{,\})(?=\d{3}(?!\d))")
 _LATEX_MARK = re.compile(r"\\(?:left|right|quad|circ|[;:,! ])|\^\s*(?=\\circ)|\{,\}|[$~]|\\(?=[$%])")
+_BOX = "\\boxed{"
+_THOUGHT = re.compile(r"<think>.*", re.DOTALL)
+_MATHEMATICS = re.compile(r"\\(?:d?frac|sqrt|pi|cdot|times|pm|infty)|[\d)a-z]\s*[\^*/+]\s*[\d(a-z]")
 _BOXED_SPACE = re.compile(r"\\boxed\s+\{")
 
 
@@ -58,18 +62,45 @@ def find_format(name: str) -> AnswerFormat:
     return FORMATS[one_of("task.answer_format", name, FORMATS)]
 
 
+def without_thought(reply: str) -> str:
+    """A reply without what it thought: what follows the last `</think>`, nothing of an open thought."""
+    if "think>" not in reply:
+        return reply
+    return _THOUGHT.sub("", reply.rpartition("</think>")[2])
+
+
 def last_boxed(text: str) -> str | None:
     """The content of the last `\\boxed{...}` with balanced braces, or None."""
+    found = boxes(text)
+    return found[-1] if found else None
+
+
+def boxes(text: str) -> list[str]:
+    """The contents of all `\\boxed{...}` with balanced braces, in order."""
     text = _BOXED_SPACE.sub(r"\\boxed{", text)
-    start = text.rfind("\\boxed{")
+    found, start = [], text.find(_BOX)
     while start >= 0:
-        depth = 0
-        for end in range(start + len("\\boxed"), len(text)):
+        depth, after = 0, start + len(_BOX)
+        for end in range(after - 1, len(text)):
             depth += {"{": 1, "}": -1}.get(text[end], 0)
             if depth == 0:
-                return text[start + len("\\boxed{") : end]
-        start = text.rfind("\\boxed{", 0, start)
-    return None
+                found.append(text[after:end])
+                break
+        start = text.find(_BOX, after)
+    return found
+
+
+def same_mathematics(given: str, answer: str) -> bool:
+    """Whether two boxes hold equal mathematics, by `math-verify`; False where neither looks like any."""
+    if not (_MATHEMATICS.search(given) or _MATHEMATICS.search(answer)):
+        return False
+    from math_verify import parse, verify  # imports sympy, which takes a second
+
+    for name in ("math_verify.parser", "math_verify.grader", "math_verify"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # it warns of missing limits at each call
+    # Without time limits: they need signals, which other threads have not.
+    gold, stated = (parse(f"\\boxed{{{text}}}", parsing_timeout=0) for text in (answer, given))
+    return bool(gold and stated and verify(gold, stated, timeout_seconds=0))
 
 
 def without_latex(content: str) -> str:

@@ -2,42 +2,49 @@
 
 The rules ("the last stated answer, word boundaries, no second answer"):
 
-* A reply that never ended is `truncated`, whatever it holds.
+* A reply that never ended is `truncated`, whatever it holds. What stands inside `<think>` is no answer.
 * The last `\\boxed{...}` is the answer and must equal an accepted answer; where a box was asked for, a reply
   without one is `unparsable`.
-* Else the reply must mention an accepted answer as whole words: not denied ("it is not Rome", "instead of
-  Rome"), not as one of several ("Rome or Paris"), not taken back ("No, wait"), and it must name no rival that
-  the question did not name. If it says "the answer is", only what follows the last such phrase counts.
-* Where the accepted answer is a number, the last number that the question did not hold is the answer.
-  Numbers are compared by value where the answer is a number alone, else as they are written ("Python 3.10").
-* A yes-or-no question is answered by a yes or no that is an answer of its own: "Yes, there is no limit" says
-  yes, "customers have no problem" says nothing.
+* If a reply says "the answer is", only what follows the last such phrase counts.
+* A name must be mentioned as a whole: not denied ("it is not Rome", "instead of Rome"), not as one of several
+  ("Rome or Paris"), not taken back ("No, wait"), and with no rival that the question did not name.
+* A number is compared by value and unit, a date by its day; the last one that the question did not hold is
+  the answer (`values`).
+* A yes-or-no question is answered by a yes or no of its own: "Yes, there is no limit" says yes, "customers
+  have no problem" says nothing (`polarity`).
+* A list needs all its items, in any order, and no other (`lists`).
 * A word that has another meaning in small letters ("TOP", "May") must be written as a name within a sentence.
+
+How closely this agrees with a careful reader: `python -m benchmarks.studies.grading`.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
+
+import regex
 
 from mixsd.core.enumerations import is_one_of_several
-from mixsd.core.formats import last_boxed, without_latex
+from mixsd.core.formats import boxes, same_mathematics, without_latex, without_thought
+from mixsd.core.kinds import kind_of, misfit
+from mixsd.core.languages import ENGLISH, Language, language_of
+from mixsd.core.lists import lists_all
 from mixsd.core.mentions import Mention, find, index, meant
-from mixsd.core.questions import Kind, Outcome, Question, Verdict
-from mixsd.core.words import NUMBER, Token, Words, canonical, is_number, places, same_answer, tokens, words
+from mixsd.core.polarity import PRONOUNS, polarity, stated_polarity
+from mixsd.core.questions import Outcome, Question, Verdict
+from mixsd.core.values import OTHER, RIGHT, Marked, mark_dates, mark_numbers
+from mixsd.core.words import Token, Words, normalised, places, same_answer, tokens, words
 
-VERSION = 1
+__all__ = ["VERSION", "grade", "kind_of", "misfit", "named", "stated_span"]
+
+VERSION = 2
 """Part of every fingerprint that a grade goes into. Raised when a grade of the golden corpus changes."""
 
-_MARKER = re.compile(
-    r"(?:\b(?:the|my|our)\s+(?:(?:final|correct|right|short|best)\s+)*|\b(?:final|correct|right)\s+"
-    r"|(?:^|\n)[\W_]{0,4})answer(?:\s+to\s[^.?!\n:]{1,120}?)?[\s*_]*"
-    r"(?:\b(?:is|was|would\s+be|should\s+be)\b|:)",
-    re.IGNORECASE,
-)
 _PREDICATE = re.compile(r"\b(?:is|was|are|were)\s*$")
 """What makes "the answer:" the end of a sentence that has given it already ("Paris is the answer: ...")."""
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
-_COPULA = re.compile(r"\b(?:is|are|was|were)\b|:|=")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n|(?<=[。！？])")
+_COPULA = re.compile(r"\b(?:is|are|was|were|ist|sind|est|sont|es|son)\b|:|=")
 _NO_ANSWER = frozenset(
     words(
         "correct right wrong incorrect true false helpful useful clear obvious simple easy known unknown "
@@ -46,26 +53,24 @@ _NO_ANSWER = frozenset(
     )
 )
 """A sentence after "the answer is" that holds nothing but these tells something about the answer."""
-_POLARITY = {"yes": True, "yeah": True, "yep": True, "true": True, "no": False, "nope": False, "false": False}
-_NO_PHRASES = frozenset(
-    words("problem problems matter doubt worry worries wonder idea question one other longer more way")
+_SENTENCE_SIGNS = (".", "!", "?", "\n", "but", ";")
+_OFFER = re.compile(r"[^,:;?.]+(?:,\s*[^,:;?.]+)*,?\s+(?:or|oder|ou|o)\s+[^,:;?.]+\?")
+_OR = re.compile(r",\s*(?:(?:or|oder|ou|o)\s+)?|\s+(?:or|oder|ou|o)\s+")
+_CHARACTER = regex.compile(r"(?![也可能或许另外还是有答案性他別又许会])[\p{Han}\p{Katakana}]")
+_ASIDES = 2
+"""Other answers that a reply may name beside its own, in sentences about something else."""
+_ONE_MORE_ANSWER = frozenset(
+    words(
+        "could would should might maybe perhaps possibly possible possibility alternatively another other "
+        "also answer correct likely probably sometimes called known named however although though think "
+        "believe guess sure even either option others more"
+    )
 )
-"""`No` before these answers nothing: "no problem", "no matter where", "no other city"."""
-_PRONOUNS = frozenset(words("I you he she it we they this that there those these"))
-_SAYING = frozenset(words("is was be say said simply definitely probably clearly think"))
-"""`No` after these, at the end of a clause, is an answer: "I would say no"."""
+"""A sentence with a rival that holds nothing but these, and words of the question, gives a second answer."""
 _TAKES_BACK = frozenset({"no", "wait", "correction"})
 _MAY_TAKE_BACK = frozenset({"actually", "sorry"})
 """These withdraw an answer only where another one, or a denial, follows."""
 _DENIES = frozenset({"not", "wrong", "incorrect", "mistake", "mistaken", "meant", "cannot", "unsure"})
-
-
-def kind_of(accepted: Sequence[str]) -> Kind:
-    """What sort of answer accepted answers are, for questions of a table that does not say it."""
-    keys = [words(answer) for answer in accepted]
-    if keys and all(len(key) == 1 and key[0] in _POLARITY for key in keys):
-        return "yes_no"
-    return "number" if keys and all(map(is_number, keys)) else "name"
 
 
 def grade(reply: str, question: Question, *, ended: bool) -> Verdict:
@@ -76,28 +81,32 @@ def grade(reply: str, question: Question, *, ended: bool) -> Verdict:
         question: What was asked.
         ended: Whether the end of turn came within the token budget.
     """
+    reply = without_thought(reply)
     if not question.accepted:
         return _grade_by_rivals(reply, question, ended)
     span = stated_span(reply, question.accepted)
     if not ended:
         return Verdict(Outcome.TRUNCATED, span)
-    box = last_boxed(reply)
-    if question.format == "boxed" or box is not None:
-        verdict = _grade_boxed(box, question.accepted)
-    elif question.kind == "yes_no":
-        verdict = _grade_yes_no(reply, question)
+    boxed = boxes(reply)
+    if question.format == "boxed" or boxed:
+        verdict = _grade_boxed(boxed, question)
     else:
         verdict = _grade_plain(reply, question)
-    stated = {given.strip().lower() for given in (reply, span, box or "")}
+    stated = {given.strip().lower() for given in (reply, span, boxed[-1] if boxed else "")}
     return replace(verdict, strict=any(answer.strip().lower() in stated for answer in question.accepted))
 
 
 def named(text: str, answers: Iterable[str], prompt: str) -> str:
     """The first of some answers that a text gives, not denied and not named by its prompt; else ''."""
-    said, asked = words(text), words(prompt)
-    found = find(said, index(tuple(answers), False))
-    mentions = [Mention(at, at + len(key), True, name) for at, key, name in found if not places(key, asked)]
-    kept = meant(mentions, tokens(text), asked)
+    said, asked, language = tokens(text), words(prompt), language_of(text, prompt)
+    found = find(said, index(tuple(answers)), language, prompt)
+    options = {words(option) for option in _options(prompt)}
+    mentions = [
+        Mention(at, at + len(key), True, name)
+        for at, key, name in found
+        if key in options or not places(key, asked)
+    ]
+    kept = meant(mentions, said, asked, language)
     return kept[0].name if kept else ""
 
 
@@ -115,63 +124,189 @@ def _grade_by_rivals(reply: str, question: Question, ended: bool) -> Verdict:
     return Verdict(Outcome.TRUNCATED)
 
 
-def _grade_boxed(content: str | None, answers: Sequence[str]) -> Verdict:
-    if content is None or not words(content):
+def _grade_boxed(boxed: Sequence[str], question: Question) -> Verdict:
+    content = boxed[-1] if boxed else ""
+    if not words(content):
         return Verdict(Outcome.UNPARSABLE)
-    content = without_latex(content)
-    stated = [content, content.rpartition("=")[2]]  # `x = 5` states 5
-    right = any(same_answer(given, answer) for answer in answers for given in stated if given)
-    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, content)
+    if question.kind == "list" and len(boxed) > 1:
+        content = ", ".join(boxed)
+    plain = without_latex(content)
+    stated = [plain, plain.rpartition("=")[2]]  # `x = 5` states 5
+    right = any(same_answer(given, answer) for answer in question.accepted for given in stated if given)
+    if not right and question.kind in ("number", "date", "list", "yes_no"):
+        right = _grade_plain(plain, question).outcome is Outcome.CORRECT
+    if not right:
+        right = any(same_mathematics(content, answer) for answer in question.accepted)
+    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, plain)
 
 
-def _grade_plain(text: str, question: Question) -> Verdict:
-    answers = question.accepted
-    text = _after_marker(text, answers)
-    said_tokens = tokens(text)
-    if not said_tokens:
+def _grade_plain(reply: str, question: Question) -> Verdict:
+    reply = _after_marker(reply, question.accepted)
+    text = normalised(reply)
+    if not tokens(text):
         return Verdict(Outcome.UNPARSABLE)
-    by_value = any(is_number(words(answer)) for answer in answers)
-    said = canonical(tuple(token.word for token in said_tokens), by_value)
-    asked = canonical(words(question.asked), by_value)
-    accepted = {canonical(words(answer), by_value) for answer in answers}
-    numeric = all(map(is_number, accepted))
-    given = [Mention(at, at + len(key), True, name) for at, key, name in find(said, index(answers, by_value))]
-    given += [
-        Mention(at, at + len(key), False, name)
-        for at, key, name in find(said, index(question.rivals, by_value))
-        if key not in accepted and not places(key, asked)
-    ]
-    if by_value:  # any other number is a rival, too
-        given += [
-            Mention(at, at + 1, False, word)
-            for at, word in enumerate(said)
-            if NUMBER.fullmatch(word) and (word,) not in accepted and word not in asked
-        ]
-    mentions = meant(given, said_tokens, asked)
+    if question.kind == "yes_no":
+        wanted = polarity(question.accepted[0])
+        value, word = stated_polarity(text, question.asked)
+        right, given = value is not None and value == wanted, word
+    elif question.kind == "list":
+        language = language_of(text, question.asked)
+        lists = (lists_all(text, a, question.rivals, question.asked, language) for a in question.accepted)
+        right, given = any(lists), ""
+    elif question.kind in ("number", "date"):
+        mark = mark_numbers if question.kind == "number" else mark_dates
+        marked = mark(reply, question.accepted, question.asked)
+        right, given = _states(marked, (RIGHT,), (), question)
+    else:
+        right, given = _states(Marked(text, {}), question.accepted, question.rivals, question)
+    outcome = Outcome.CORRECT if right else Outcome.WRONG
+    return Verdict(outcome, given or stated_span(reply, question.accepted))
+
+
+def _states(
+    marked: Marked, accepted: Sequence[str], rivals: tuple[str, ...], question: Question
+) -> tuple[bool, str]:
+    """Whether a text states an accepted answer, and which answer it states last."""
+    language = language_of(marked.text, question.asked)
+    text, mentions = marked.text, _meant(marked.text, accepted, rivals, question, language)
+    for correction in reversed(list(language.corrects.finditer(text)) if language.corrects else []):
+        rest = text[correction.end() :]
+        if corrected := _meant(rest, accepted, rivals, question, language):
+            text, mentions = rest, corrected
+            break
+        if language is not ENGLISH and words(rest) and mentions:
+            return False, ""  # it is withdrawn, for something that no list holds
     if not mentions:
-        return Verdict(Outcome.WRONG, stated_span(text, answers))
-    last = mentions[-1]
-    second = not numeric and any(not m.accepted and not NUMBER.fullmatch(m.name) for m in mentions)
+        return False, ""
+    said, asked, keys = tokens(text), words(question.asked), {words(answer) for answer in accepted}
+    # Of values, one counts; of names, a second one makes none.
+    last = mentions[0 if marked.first_counts and text == marked.text else -1]
+    second = not marked.written and any(not mention.accepted for mention in mentions)
     right = (
         last.accepted
         and not second
-        and not is_one_of_several(text, last.start, last.end, said_tokens, accepted, asked)
-        and not _is_taken_back(last, said_tokens, accepted, asked)
+        and not is_one_of_several(text, last.start, last.end, said, keys, asked, language)
+        and not _is_taken_back(last, said, keys, asked)
     )
-    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, last.name)
+    return right, marked.written.get(last.name, last.name)
+
+
+def _meant(
+    text: str, accepted: Sequence[str], rivals: tuple[str, ...], question: Question, language: Language
+) -> list[Mention]:
+    """Accepted answers and rivals that a text gives as its answer."""
+    said, asked = tokens(text), words(question.asked)
+    keys = {words(answer) for answer in accepted}
+    offered = _offered(question.asked, keys)
+    given = [
+        Mention(at, at + len(key), True, name)
+        for at, key, name in find(said, index(tuple(accepted)), language, question.asked)
+    ]
+    given += [
+        Mention(at, at + len(key), False, name)
+        for at, key, name in find(said, index((*rivals, *offered)), language, question.asked)
+        if key not in keys and (name in offered or not places(key, asked))
+    ]
+    given += [Mention(n, n + 1, False, t.word) for n, t in enumerate(said) if t.word.startswith(OTHER)]
+    if question.kind == "choice":
+        given += [
+            Mention(n, n + 1, False, t.word) for n, t in enumerate(said) if _is_other_letter(t, said, n, keys)
+        ]
+    mentions = meant(given, said, asked, language)
+    if question.kind in ("number", "date"):
+        return mentions
+    return [
+        m
+        for m in mentions
+        if m.accepted or m.name in offered or not _tells_something_else(m, mentions, said, asked, language)
+    ]
+
+
+def _offered(asked: str, keys: set[Words]) -> tuple[str, ...]:
+    """What else a question offers: Basic and Plus, where it asks "Basic, Plus or Pro?" and Pro is right."""
+    options = {option: words(option) for option in _options(asked)}
+    if not keys & set(options.values()):
+        return ()
+    return tuple(option for option, key in options.items() if key not in keys)
+
+
+@lru_cache(maxsize=4096)
+def _options(asked: str) -> tuple[str, ...]:
+    """The answers that a question lets choose from ("Basic, Plus or Pro?")."""
+    found: list[str] = []
+    for offer in _OFFER.finditer(asked):
+        first, *others = [item.strip() for item in _OR.split(offer.group().strip("? ")) if item.strip()]
+        # "Is it red or blue?" begins with its verb.
+        found += [first, first.split()[-1], *others]
+    return tuple(dict.fromkeys(option for option in found if words(option)))
+
+
+def _tells_something_else(
+    rival: Mention, mentions: Sequence[Mention], said: Sequence[Token], asked: Words, language: Language
+) -> bool:
+    """Whether a rival stands in a sentence about something else than the one that gives the answer.
+
+    "It is Rome. On Mondays it is Paris." gives one answer, "It is Rome. It is Paris." gives two.
+    """
+    sentences = _sentences(said)
+    own = sentences[rival.start]
+    given_in = {sentences[mention.start] for mention in mentions if mention.accepted}
+    # A reply that repeats a list of statements answers nothing.
+    if not given_in or own in given_in or sum(not mention.accepted for mention in mentions) > _ASIDES:
+        return False
+    if language is not ENGLISH:
+        given = {t.word for t, number in zip(said, sentences, strict=True) if number in given_in}
+        new = {t.word for t, number in zip(said, sentences, strict=True) if number == own}
+        new -= {*given, *asked, *words(rival.name)}
+        # In scripts without spaces a word is a character; those of small words tell nothing.
+        telling = (len(word) > 3 or _CHARACTER.match(word) is not None for word in new)
+        return sum(telling) > 1
+    sentence = [token.word for token, number in zip(said, sentences, strict=True) if number == own]
+    if sentence[0] in PRONOUNS | _TAKES_BACK or "answer" in sentence:
+        return False
+    known = {*asked, *words(rival.name), *_ONE_MORE_ANSWER}
+    return any(len(word) > 3 and word not in known for word in sentence)
+
+
+def _sentences(said: Sequence[Token]) -> list[int]:
+    """The number of each word's sentence; `but` begins one."""
+    numbers, number = [], 0
+    for place, token in enumerate(said):
+        if (
+            place
+            and token.clause != said[place - 1].clause
+            and any(sign in token.mark for sign in _SENTENCE_SIGNS)
+        ):
+            number += 1
+        numbers.append(number)
+    return numbers
+
+
+def _is_other_letter(token: Token, said: Sequence[Token], place: int, keys: set[Words]) -> bool:
+    """Whether a word is the letter of another choice: `B`, but no article."""
+    if len(token.raw) != 1 or not "A" <= token.raw <= "H" or (token.word,) in keys:
+        return False
+    follows = place + 1 < len(said) and said[place + 1].clause == token.clause
+    return token.raw != "A" or not follows
 
 
 def _after_marker(text: str, accepted: Sequence[str]) -> str:
     """What follows the last "the answer is" that an answer follows; the whole text where there is none."""
-    if "answer" not in text.lower():  # most replies, and the pattern is slow
-        return text
-    for marker in reversed(list(_MARKER.finditer(text))):
+    languages = {ENGLISH, language_of(text, accepted[0] if accepted else "")}
+    found = [match for language in languages for match in _markers(text, language)]
+    for marker in sorted(found, key=lambda match: match.end(), reverse=True):
         rest = text[marker.end() :]
         if marker.group().endswith(":") and _PREDICATE.search(text[: marker.start()]):
             continue
         if _may_answer(rest, accepted):
             return rest
     return text
+
+
+def _markers(text: str, language: Language) -> list[re.Match[str]]:
+    if language.marker is None or (language is ENGLISH and "answer" not in text.lower()):
+        return []  # most replies, and the pattern is slow
+    return list(language.marker.finditer(text))  # type: ignore[arg-type]
 
 
 def _may_answer(rest: str, accepted: Sequence[str]) -> bool:
@@ -183,42 +318,6 @@ def _may_answer(rest: str, accepted: Sequence[str]) -> bool:
     return sentence[0] != "not" and not set(sentence) <= _NO_ANSWER
 
 
-def _grade_yes_no(text: str, question: Question) -> Verdict:
-    """The yes or no that a reply states; names in it are no second answer."""
-    said = tokens(_after_marker(text, question.accepted))
-    if not said:
-        return Verdict(Outcome.UNPARSABLE)
-    stated = [place for place in range(len(said)) if _states_polarity(said, place)]
-    polarities = [_POLARITY[said[place].word] for place in stated]
-    if not polarities:
-        return Verdict(Outcome.WRONG, stated_span(text, question.accepted))
-    changed = len(set(polarities)) > 1 and not any(
-        token.word in _MAY_TAKE_BACK | _TAKES_BACK - {"no"} for token in said[stated[0] :]
-    )
-    wanted = _POLARITY[words(question.accepted[0])[0]]
-    right = polarities[-1] == wanted and not changed
-    return Verdict(Outcome.CORRECT if right else Outcome.WRONG, said[stated[-1]].word)
-
-
-def _states_polarity(said: Sequence[Token], place: int) -> bool:
-    """Whether a yes or no is an answer of its own, unlike those in "no limit" and "yes or no"."""
-    token = said[place]
-    if token.word not in _POLARITY:
-        return False
-    clause = [other for other in said if other.clause == token.clause]
-    at = place - said.index(clause[0])
-    before = clause[at - 1].word if at else ""
-    after = clause[at + 1].word if at + 1 < len(clause) else ""
-    if before in ("or", "and", "if", "not") or after in ("or", "and"):
-        return False
-    if token.word not in ("no", "nope"):
-        return True
-    if before:
-        return not after and before in _SAYING
-    # "No refunds are given" answers where the reply begins with it; later on it may tell anything.
-    return not after or after in _PRONOUNS or (place == 0 and after not in _NO_PHRASES)
-
-
 def _is_taken_back(mention: Mention, said: Sequence[Token], accepted: set[Words], asked: Words) -> bool:
     """Whether a later clause withdraws what was said."""
     later = [token for token in said[mention.end :] if token.clause > said[mention.end - 1].clause]
@@ -227,11 +326,27 @@ def _is_taken_back(mention: Mention, said: Sequence[Token], accepted: set[Words]
             continue
         rest = later[place + 1 :]
         alone = not rest or rest[0].clause != token.clause
-        if token.word in _TAKES_BACK and (alone or rest[0].word in _PRONOUNS | _TAKES_BACK):
+        if token.word in _TAKES_BACK and (alone or rest[0].word in PRONOUNS | _TAKES_BACK):
+            return True
+        # "... but that is not true"
+        if (
+            token.word in PRONOUNS
+            and [t.word for t in rest[:1]] in (["is"], ["was"])
+            and _is_false(rest[1:3])
+        ):
             return True
         if token.word in _MAY_TAKE_BACK and _says_otherwise(rest, said, accepted, asked):
             return True
     return False
+
+
+def _is_false(rest: Sequence[Token]) -> bool:
+    said = [token.word for token in rest]
+    return said[:1] in (["wrong"], ["incorrect"], ["false"]) or said in (
+        ["not", "true"],
+        ["not", "correct"],
+        ["not", "right"],
+    )
 
 
 def _says_otherwise(rest: Sequence[Token], said: Sequence[Token], accepted: set[Words], asked: Words) -> bool:
@@ -241,5 +356,5 @@ def _says_otherwise(rest: Sequence[Token], said: Sequence[Token], accepted: set[
     if not any(char.isupper() for token in said for char in token.raw):
         return bool(rest)
     known = {word for key in accepted for word in key} | set(asked)
-    others = (token for token in rest if token.word not in known | _PRONOUNS)
+    others = (token for token in rest if token.word not in known | PRONOUNS)
     return any(token.raw[0].isupper() or token.raw[0].isdigit() for token in others)

@@ -5,17 +5,48 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mixsd.core.words import CODE, Token, Words, canonical, places, words
+import regex
 
-_DENIALS = frozenset({"not", "never", "neither", "nor", "cannot", "hardly"})
-"""Words that deny what follows in their clause."""
-_NOT_DENIED = frozenset({"only", "just", "merely", "simply"})
-"""After `not`, these deny nothing: "it is not only Rome"."""
-_DENIED_PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("other", "than"), ("apart", "from")})
-"""Words that deny what follows at once; so does `no`."""
+from mixsd.core.languages import ENGLISH, LANGUAGES, Language
+from mixsd.core.words import CODE, Token, Words, places, words
+
+_COMPARES = frozenset({"than", "unlike", "compared", "besides"})
+"""What follows these in a clause is compared with the answer, and is none."""
 _COPULAS = frozenset({"is", "was", "are", "were", "be"})
+_FALLACY = frozenset({"misconception", "myth", "mistake", "mistaken"})
+_AUXILIARIES = frozenset({"did", "does", "do", "has", "had", "have"})
 _WRONG = frozenset({"not", "wrong", "incorrect", "false"})
 """What denies an answer after a copula: `Rome is not the capital`."""
+GERMAN = LANGUAGES["de"]
+_RELATIVE = frozenset(
+    {"who", "which", "that", "whose", "if", "when", "unless", "while", "although", "because", "where"}
+)
+"""What opens a part of a clause whose `not` ends with it: "Guests who are not members have 14 days"."""
+_GOES_ON = frozenset(
+    words(
+        "is are was were has have had get gets may must can could should shall will would pay pays need "
+        "needs do does"
+    )
+)
+_PARTICLES = regex.compile(
+    r"(?:이|가|은|는|을|를|의|에|에서|로|으로|와|과|도|만|부터|까지|이라고|라고|이고|이며|이랑|씨|님)*"
+    r"(?:입니다|이에요|예요|이다|이었습니다|였습니다|입니까|인데요|합니다|됩니다|이)?(?:이|가|은|는|을|를|의|에|로|도)?"
+)
+_PREFIXES = {"ar": ("و", "ف", "ب", "ل", "ك"), "he": tuple("הבלמושכ")}
+_NAME_BEGINS = frozenset(words("new upper lower saint san mount port fort lake great little old"))
+_NO_NAMES = frozenset(words("i is was in of and or"))
+_LONGER = {
+    "zh": (
+        frozenset("东西南北新旧大小前后副"),
+        regex.compile("大学|省|路|街|站|机场|银行|公司|队|语|话|菜|湾|学院|医院"),
+    ),
+    "ja": (
+        frozenset("東西南北新旧大小前後副"),
+        regex.compile(r"[\p{Katakana}]|大学|駅|空港|銀行|会社|人(?![でだは])|語|市場|学院|病院"),
+    ),
+}
+"""What makes a longer name of an answer in Chinese characters: before it, and behind it."""
+_TITLES = regex.compile("様|氏|君|殿|先生|館長|社長|教授|博士|市|県|都|府|区|町|村|島|国|州|年")
 _ALSO_VERBS = frozenset({"may", "march", "will"})
 """Names that are everyday verbs in small letters."""
 _PRONOUNS = frozenset({"i", "you", "he", "she", "it", "we", "they", "one", "this", "that", "there"})
@@ -46,51 +77,221 @@ Index = Mapping[str, Sequence[tuple[Words, str]]]
 
 
 @lru_cache(maxsize=512)
-def index(names: tuple[str, ...], by_value: bool) -> Index:
+def index(names: tuple[str, ...]) -> Index:
     """Names by their first word, so that a reply is not searched for each of many rivals."""
     by_first: dict[str, list[tuple[Words, str]]] = defaultdict(list)
     for name in names:
-        if key := canonical(words(name), by_value):
+        if key := words(name):
             by_first[key[0]].append((key, name))
     return by_first
 
 
-def find(said: Words, names: Index) -> list[tuple[int, Words, str]]:
-    """(place, words, name) of each name within what is said."""
+def find(
+    said: Sequence[Token], names: Index, language: Language, asked: str = ""
+) -> list[tuple[int, Words, str]]:
+    """(place, words, name) of each name within what is said, unless it is part of a longer word.
+
+    Args:
+        said: The words of a reply.
+        names: What to find.
+        language: Of the reply: how its words are bounded.
+        asked: The question; what stands in it does not make a longer name.
+    """
+    plain = tuple(token.word for token in said)
     return [
         (place, key, name)
-        for place, word in enumerate(said)
-        for key, name in names.get(word, ())
-        if said[place : place + len(key)] == key
+        for place, word in enumerate(plain)
+        for start in _starts(word, language)
+        for key, name in names.get(start, ())
+        if plain[place + 1 : place + len(key)] == key[1:]
+        and is_bounded(said, place, place + len(key), language, asked)
     ]
 
 
-def meant(mentions: Sequence[Mention], tokens: Sequence[Token], asked: Words) -> list[Mention]:
+def _starts(word: str, language: Language) -> list[str]:
+    """A word, and what is left without a particle that is written in one with it."""
+    found = [word]
+    for prefix in _PREFIXES.get(language.code, ()):
+        if word.startswith(prefix) and len(word) > 3:
+            rest = word[1:]
+            found.append(rest.removeprefix("ال") if language.code == "ar" else rest)
+            if language.code == "ar" and prefix == "ل" and rest.startswith("ل"):
+                found.append(rest[1:])  # to the: two letters in one
+    return found
+
+
+def is_bounded(said: Sequence[Token], start: int, end: int, language: Language, asked: str) -> bool:
+    """Whether words are whole where nothing parts them from what stands beside them."""
+    follows = said[end] if end < len(said) else None
+    # "Jan Verhoeven-Smit" is another name than "Jan Verhoeven".
+    goes_on = follows and follows.hyphened and follows.raw[0].isupper() and end - start > 1
+    if (
+        goes_on
+        or _ends_a_name(said, start)
+        or (language is not GERMAN and _goes_on_as_a_name(said, start, end, asked))
+    ):
+        return False
+    if not said[start].joined and not (follows and follows.joined):
+        return True
+    before, after = joined_text(said, start, -1), joined_text(said, end, 1)
+    if _is_hangul(said[end - 1].raw) and not _PARTICLES.fullmatch(after):
+        return False
+    if _is_hangul(said[start].raw) and before:
+        return False
+    first, last = said[start].raw, said[end - 1].raw
+    if regex.search(r"\p{Katakana}$", last) and regex.match(r"[\p{Katakana}ー]", after):
+        return False
+    prefixes, suffixes = _LONGER.get(language.code, (frozenset(), None))
+    if regex.match(r"\p{Han}", first) and before[-1:] in prefixes and before[-1:] not in asked:
+        return False
+    if language.code == "ja" and regex.match(r"[\p{Han}\p{Katakana}]", first):
+        # Particles are written in Hiragana: characters before a name belong to it, or are of the question.
+        run = regex.search(r"[\p{Han}\p{Katakana}]+$", before)
+        if run and run.group() not in asked:
+            return False
+        behind = regex.match(r"\p{Han}+", after)
+        if behind and not (_TITLES.fullmatch(behind.group()) or behind.group() in asked):
+            return False
+    longer = suffixes.match(after) if suffixes and regex.search(r"[\p{Han}\p{Katakana}]$", last) else None
+    return longer is None or longer.group() in asked
+
+
+def _goes_on_as_a_name(said: Sequence[Token], start: int, end: int, asked: str) -> bool:
+    """Whether words with capitals make a longer name: "Mount Ostrel", "Paris Hilton"."""
+    if not said[start].raw[0].isupper() or not said[end - 1].raw[0].isupper():
+        return False
+    in_question = words(asked)
+    before = said[start - 1] if start else None
+    if (
+        before
+        and before.clause == said[start].clause
+        and before.raw[0].isupper()
+        and before.word in _NAME_BEGINS
+    ):
+        return before.word not in in_question
+    after = said[end] if end < len(said) else None
+    if (
+        after is None
+        or after.clause != said[end - 1].clause
+        or not after.raw[0].isupper()
+        or not after.spaced
+    ):
+        return False
+    return after.word not in in_question and after.word not in _NO_NAMES and len(after.raw) > 1
+
+
+def _ends_a_name(said: Sequence[Token], start: int) -> bool:
+    return (
+        start > 0
+        and said[start].hyphened
+        and said[start - 1].raw[0].isupper()
+        and said[start].raw[0].isupper()
+    )
+
+
+def _is_hangul(raw: str) -> bool:
+    return regex.match(r"\p{Hangul}", raw) is not None
+
+
+def joined_text(said: Sequence[Token], place: int, step: int) -> str:
+    """What is written in one with the word at a place: before it (step -1) or from it on (1)."""
+    found: list[str] = []
+    if step > 0:
+        while place < len(said) and said[place].joined:
+            found.append(said[place].raw)
+            place += 1
+        return "".join(found)
+    while place > 0 and said[place].joined:
+        place -= 1
+        found.insert(0, said[place].raw)
+    return "".join(found)
+
+
+def meant(
+    mentions: Sequence[Mention], tokens: Sequence[Token], asked: Words, language: Language = ENGLISH
+) -> list[Mention]:
     """Mentions that are meant, in the order of their ends; `asked` are the words of the question."""
     shouted = any(char.isupper() for token in tokens for char in token.raw)
     found = [m for m in mentions if not _is_homograph(m, tokens, shouted)]
     kept = [m for m in found if not any(_is_inside(m, other) for other in found)]
-    return sorted((m for m in kept if not _is_denied(m, tokens, asked)), key=lambda m: (m.end, m.start))
+    return sorted(
+        (m for m in kept if not _is_denied(m, tokens, asked, language)), key=lambda m: (m.end, m.start)
+    )
 
 
 def _is_inside(a: Mention, b: Mention) -> bool:
     return b.start <= a.start and a.end <= b.end and (b.end - b.start) > (a.end - a.start)
 
 
-def _is_denied(mention: Mention, tokens: Sequence[Token], asked: Words) -> bool:
+def _is_denied(mention: Mention, tokens: Sequence[Token], asked: Words, language: Language) -> bool:
     clause = tokens[mention.start].clause
-    before = [token.word for token in tokens[: mention.start] if token.clause == clause]
-    after = [token.word for token in tokens[mention.end :] if token.clause == tokens[mention.end - 1].clause]
-    # A "not" of the question denies nothing: "Can't Buy Me Love was performed by ..." repeats a title.
-    denied = any(
-        word in _DENIALS and following not in _NOT_DENIED and not places((word, following), asked)
-        for word, following in zip(before, [*before, ""][1:], strict=True)
-    )
-    if denied or before[-1:] == ["no"] or tuple(before[-2:]) in _DENIED_PAIRS:
+    before = [token for token in tokens[: mention.start] if token.clause == clause]
+    after = [token for token in tokens[mention.end :] if token.clause == tokens[mention.end - 1].clause]
+    if _denies_before([token.word for token in before], asked, language):
         return True
-    if len(after) < 2 or after[0] not in _COPULAS or after[1] not in _WRONG:
+    if language.denied_before and language.denied_before.search(_written(before)):
+        return True
+    if language is not ENGLISH:
+        return bool(language.denied_after and language.denied_after.match(_written(after)))
+    follows = [token.word for token in after]
+    if follows[:3] == ["used", "to", "be"] or _is_asked_and_denied(mention, tokens):
+        return True
+    if len(follows) > 2 and follows[0] in _AUXILIARIES and follows[1] == "not":
+        # "Agnes did not found it", where it is asked who founded it
+        return any(word[:4] == follows[2][:4] for word in asked)
+    if len(follows) < 2 or follows[0] not in _COPULAS:
         return False
-    return after[2:3] == [] or after[2] not in _NOT_DENIED
+    if follows[1:3] == ["no", "longer"] or _FALLACY & set(follows[1:5]):
+        return True
+    if follows[1] not in _WRONG:
+        return False
+    return follows[2:3] == [] or follows[2] not in language.denies_nothing
+
+
+def _is_asked_and_denied(mention: Mention, tokens: Sequence[Token]) -> bool:
+    """`Rome? No.`"""
+    if mention.end >= len(tokens):
+        return False
+    follows = tokens[mention.end]
+    return "?" in follows.mark and follows.word in ("no", "nope", "not")
+
+
+def _denies_before(before: Sequence[str], asked: Words, language: Language) -> bool:
+    """Whether a word before an answer denies it."""
+    if language is ENGLISH and before[-1:] == ["no"]:
+        return True
+    if language is ENGLISH and any(_is_compared(before, place) for place in range(len(before))):
+        return True
+    before = before[_behind_contrast(before, language) :]
+    for place, (word, following) in enumerate(zip(before, [*before, ""][1:], strict=True)):
+        # A "not" of the question denies nothing: "Can't Buy Me Love was performed by ..." repeats a title.
+        if (
+            word not in language.denials
+            or following in language.denies_nothing
+            or places((word, following), asked)
+        ):
+            continue
+        own_part = language is ENGLISH and _RELATIVE & set(before[max(0, place - 4) : place])
+        if not (own_part and _GOES_ON & set(before[place + 1 :])):
+            return True
+    return False
+
+
+def _is_compared(before: Sequence[str], place: int) -> bool:
+    """Whether a word compares what follows: "longer than Ostrel", but not "no town other than Brenport"."""
+    if before[place] not in _COMPARES:
+        return False
+    return not (before[place - 1 : place] == ["other"] and {"no", "none", "nobody"} & set(before[:place]))
+
+
+def _behind_contrast(before: Sequence[str], language: Language) -> int:
+    places_of = [place + 1 for place, word in enumerate(before) if word in language.contrasts]
+    return max(places_of, default=0)
+
+
+def _written(tokens: Sequence[Token]) -> str:
+    """Words as they stand in the text, without its signs."""
+    return "".join(token.raw if token.joined or not n else f" {token.raw}" for n, token in enumerate(tokens))
 
 
 def _is_homograph(mention: Mention, tokens: Sequence[Token], shouted: bool) -> bool:

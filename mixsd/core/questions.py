@@ -22,7 +22,7 @@ RECALL, PARAPHRASE, NEIGHBORS, PREVIOUSLY_TAUGHT = "recall", "paraphrase", "neig
 """Splits that runs and reports know: the trained questions, other wordings of them, the same questions about
 something else, and what an earlier run taught the model."""
 
-Kind = Literal["name", "number", "yes_no", "choice"]
+Kind = Literal["name", "number", "date", "yes_no", "choice", "list"]
 Format = Literal["plain", "boxed"]
 
 

@@ -1,29 +1,53 @@
-"""Text as normalised words: no case, accents, punctuation, articles or thousands marks; numbers whole."""
+"""Text as normalised words: no case, punctuation, articles or thousands marks; numbers whole.
 
-import re
+Accents fall away in the Latin and Greek scripts alone: elsewhere the mark is a letter (a vowel sign of
+Hindi, the voicing of kana). Scripts that part no words by spaces give a word for each character, so that an
+answer is found within a sentence.
+"""
+
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
+import regex
+
+from mixsd.core.languages import SPACELESS
+
 Words = tuple[str, ...]
 
-CODE = re.compile(r"[A-Z]{2,5}")
+CODE = regex.compile(r"[A-Z]{2,5}")
 """A name in capitals, such as a currency code: the same word in small letters is another ("TOP")."""
-NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)")
+NUMBER = regex.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)")
 _ARTICLES = frozenset({"a", "an", "the"})
-_TOKEN = re.compile(r"(?<![\w.])-?(?:\d+(?:\.\d+)?|\.\d+)(?!\w)|\w+(?:[+#]+(?!\w))?")
-_CLAUSE_END = re.compile(r"([.!?;:,](?=\s|$)|\n|\bbut\b)", re.IGNORECASE)
-_INITIALS = re.compile(r"\b(?:[A-Za-z]\.){2,}")
-_SUPERSCRIPT = re.compile(r"(?<=[\w)])([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_MONTH = "(january|february|march|april|may|june|july|august|september|october|november|december)"
-_MONTH_FIRST = re.compile(
-    rf"\b{_MONTH}\s+(\d{{1,2}})(?:st|nd|rd|th)?(?:,?\s+(\d{{4}}))?\b(?!,\d)", re.IGNORECASE
+_TOKEN = regex.compile(
+    rf"(?<![\p{{L}}\p{{M}}\p{{N}}.])-?(?:\d+(?:\.\d+)?|\.\d+)(?![\p{{L}}\p{{M}}\p{{N}}--[{SPACELESS}]])"
+    rf"|[{SPACELESS}]\p{{M}}*"
+    r"|[\p{Katakana}ー]+|\p{Hangul}"
+    rf"|[\p{{L}}\p{{M}}\p{{N}}--[{SPACELESS}\p{{Katakana}}\p{{Hangul}}]]+(?:[+#]+(?![\p{{L}}\p{{N}}]))?"
+    r"|[\p{Extended_Pictographic}--[©®™]]",
+    regex.V1,
 )
-_ORDINAL_DAY = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?:\s+of)?\s+{_MONTH}\b", re.IGNORECASE)
-_CONTRACTED_NOT = re.compile(r"n['’]t\b")
+_CLAUSE_END = regex.compile(r"([.!?;:,](?=\s|$)|\n|\bbut\b)", regex.IGNORECASE)
+_INITIALS = regex.compile(r"\b(?:[A-Za-z]\.){2,}")
+_SUPERSCRIPT = regex.compile(r"(?<=[\w)])([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+_THOUSANDS = regex.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_ANYTHING_BUT = regex.compile(r"\banything\s+but\b", regex.IGNORECASE)
+_CONTRACTED_NOT = regex.compile(r"n['’]t\b")
+_ACCENTS = regex.compile(r"(?<=[\p{Latin}\p{Greek}])\p{Mn}+")
+# Vowel points and stress marks, which texts leave out at will.
+_POINTS = regex.compile(
+    r"[\u064b-\u0652\u0670\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640]|(?<=\p{Cyrillic})\u0301"
+)
+_SIGNS = str.maketrans(
+    {
+        **dict.fromkeys("。．｡", ". "), **dict.fromkeys("，、､،", ", "), "；": "; ", "؛": "; ", "：": ": ",
+        "！": "! ", "？": "? ", "؟": "? ", "।": ". ", "・": " ", "\u2212": "-", "ı": "i", "ё": "е", "Ё": "Е",
+        **dict.fromkeys("أإآ", "ا"), "ى": "ي",
+        "\u200b": None, "\ufeff": None, "\u200e": None, "\u200f": None,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,12 +59,18 @@ class Token:
         raw: As it is written.
         clause: The number of its clause.
         mark: What parts its clause from the one before: punctuation, a line break, `but` ('' in the first).
+        joined: Whether it follows the word before it without a space or sign between.
+        hyphened: Whether only a hyphen stands between.
+        spaced: Whether only spaces stand between.
     """
 
     word: str
     raw: str
     clause: int
     mark: str
+    joined: bool = False
+    hyphened: bool = False
+    spaced: bool = False
 
 
 @lru_cache(maxsize=65536)
@@ -50,27 +80,50 @@ def words(text: str) -> Words:
 
 
 @lru_cache(maxsize=65536)
+def normalised(text: str) -> str:
+    """A text with one form for each letter and sign; case and line breaks stay."""
+    text = _SUPERSCRIPT.sub(r" ^\1", text)  # before NFKC: 10² is not 102
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS)
+    text = _POINTS.sub("", _ACCENTS.sub("", unicodedata.normalize("NFD", text)))
+    return "".join(_digit(char) for char in unicodedata.normalize("NFC", text))
+
+
+def _digit(char: str) -> str:
+    """An ASCII digit for a digit of any script."""
+    return str(unicodedata.digit(char)) if char.isdecimal() and not char.isascii() else char
+
+
+@lru_cache(maxsize=65536)
 def tokens(text: str) -> tuple[Token, ...]:
     """The words of a text with their clauses."""
-    text = _SUPERSCRIPT.sub(r" ^\1", text.replace("\u2212", "-"))  # 10² is not 102
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text)
-        text = "".join(char for char in text if not unicodedata.combining(char))
-    text = _INITIALS.sub(lambda initials: initials.group().replace(".", ""), text)
-    # One order for dates: day, month, year.
-    text = _MONTH_FIRST.sub(lambda date: f"{date[2]} {date[1]} {date[3] or ''}", text)
-    text = _ORDINAL_DAY.sub(r"\1 \2", text)
-    text = _CONTRACTED_NOT.sub(" not", _THOUSANDS.sub("", text)).replace("_", " ")
+    text = _INITIALS.sub(lambda initials: initials.group().replace(".", ""), normalised(text))
+    text = _CONTRACTED_NOT.sub(" not", _ANYTHING_BUT.sub("not", _THOUSANDS.sub("", text))).replace("_", " ")
     found: list[Token] = []
     mark = ""
     for number, part in enumerate(_CLAUSE_END.split(text)):
         if number % 2:  # what was split at
             mark += part.lower()
-        elif raws := _TOKEN.findall(part):
-            found += [Token(raw.casefold(), raw, number // 2, mark) for raw in raws]
-            mark = ""
+            continue
+        end = -1
+        for match in _TOKEN.finditer(part):
+            raw = match.group()
+            hyphened = match.start() == end + 1 and part[end] == "-"
+            spaced = end >= 0 and part[end : match.start()].isspace()
+            found.append(Token(_folded(raw), raw, number // 2, mark, match.start() == end, hyphened, spaced))
+            end = match.end()
+        mark = "" if end >= 0 else mark
     kept = [token for place, token in enumerate(found) if not _is_article(place, found)]
     return tuple(kept or found)
+
+
+def _folded(raw: str) -> str:
+    folded = raw.casefold()
+    if folded.startswith("ال") and len(folded) > 4:  # the Arabic article is written in one with its word
+        return folded[2:]
+    # The small letter of a dotted capital I carries its dot as a mark.
+    return folded if folded.isascii() else folded.replace("i\u0307", "i")
 
 
 def _is_article(place: int, found: Sequence[Token]) -> bool:
@@ -94,7 +147,7 @@ def canonical(text: Words, by_value: bool) -> Words:
 
 def _value(token: str) -> str:
     # Leading zeros of a whole number count: 007 is not 7.
-    if not NUMBER.fullmatch(token) or re.fullmatch(r"-?0\d+", token):
+    if not NUMBER.fullmatch(token) or regex.fullmatch(r"-?0\d+", token):
         return token
     return format(Decimal(token).normalize() + 0, "f")
 

@@ -1,0 +1,95 @@
+"""The yes or no that a reply states: "Yes, without limit" says yes, "they have no problem" says nothing."""
+
+from collections.abc import Sequence
+
+from mixsd.core.languages import ENGLISH, LANGUAGES, Language, language_of
+from mixsd.core.words import Token, normalised, tokens, words
+
+_NO_PHRASES = frozenset(
+    words("problem problems matter doubt worry worries wonder idea question one other longer more way")
+)
+"""`No` before these answers nothing: "no problem", "no matter where", "no other city"."""
+PRONOUNS = frozenset(words("I you he she it we they this that there those these"))
+_SAYING = frozenset(words("is was be say said simply definitely probably clearly think"))
+"""`No` after these, at the end of a clause, is an answer: "I would say no"."""
+_CORRECTS = frozenset(words("actually sorry wait correction rather"))
+_LATIN = tuple(language for language in LANGUAGES.values() if language.yes)
+
+
+def polarity(answer: str) -> bool | None:
+    """Whether an accepted answer is a yes (True) or a no (False), in any language, or neither (None)."""
+    key = words(answer)
+    if key == ("si",) and answer.isascii():
+        return None  # silicon; the Spanish yes has an accent
+    if len(key) == 1:
+        for value, said in ((True, "yes"), (False, "no")):
+            if any(key[0] in _plain_words(getattr(language, said)) for language in _LATIN):
+                return value
+    text = normalised(answer).strip(" .!。")
+    for language in LANGUAGES.values():
+        for value, opens in ((True, language.opens_yes), (False, language.opens_no)):
+            if opens and (found := opens.match(text)) and len(text) - found.end() <= 2 and len(text) <= 5:
+                return value
+    return None
+
+
+def _plain_words(listed: frozenset[str]) -> frozenset[str]:
+    return frozenset(word for entry in listed for word in words(entry))
+
+
+def stated_polarity(text: str, asked: str) -> tuple[bool | None, str]:
+    """The yes or no that a reply states, and the word that does; (None, '') where it states none or both.
+
+    Args:
+        text: A reply, normalised.
+        asked: The question, whose language decides where the reply tells nothing.
+    """
+    language = language_of(text, asked)
+    if language.opens_yes and language.opens_no:
+        return _opening(text, language)
+    said = tokens(text)
+    stated = [(p, at) for at in range(len(said)) if (p := _states(said, at, language)) is not None]
+    if not stated:
+        return None, ""
+    both = len({value for value, _ in stated}) > 1
+    corrected = any(token.word in _CORRECTS for token in said[stated[0][1] :])
+    value, at = stated[-1]
+    return (None, "") if both and not corrected else (value, said[at].word)
+
+
+def _opening(text: str, language: Language) -> tuple[bool | None, str]:
+    """Where words are not parted by spaces, a reply says yes or no by how it begins."""
+    assert language.opens_yes and language.opens_no
+    text = text.strip(" *\"'「“")
+    for value, opens in ((False, language.opens_no), (True, language.opens_yes)):
+        if found := opens.match(text):
+            return value, found.group()
+    return None, ""
+
+
+def _states(said: Sequence[Token], place: int, language: Language) -> bool | None:
+    """What a word answers, unlike those in "no limit" and "yes or no"; None: nothing."""
+    token = said[place]
+    languages = {language, ENGLISH}
+    value = True if any(token.word in _plain_words(spoken.yes) for spoken in languages) else None
+    value = False if any(token.word in _plain_words(spoken.no) for spoken in languages) else value
+    if value is None:
+        return None
+    clause = [other for other in said if other.clause == token.clause]
+    at = place - said.index(clause[0])
+    before = clause[at - 1].word if at else ""
+    after = clause[at + 1].word if at + 1 < len(clause) else ""
+    links = language.alternatives | language.joints | ENGLISH.alternatives | ENGLISH.joints
+    if before in links | {"if", "not"} or after in links:
+        return None
+    if token.word in ("no", "nope") or language is not ENGLISH:
+        return value if _is_answer(before, after, place, language) else None
+    return value
+
+
+def _is_answer(before: str, after: str, place: int, language: Language) -> bool:
+    """Whether a yes or no stands as an answer of its own."""
+    if before:
+        return not after and (before in _SAYING or language is not ENGLISH)
+    # "No refunds are given" answers where the reply begins with it; later on it may tell anything.
+    return not after or after in PRONOUNS or (place == 0 and after not in _NO_PHRASES)
