@@ -56,6 +56,9 @@ _NO_ANSWER = frozenset(
 _SENTENCE_SIGNS = (".", "!", "?", "\n", "but", ";")
 _OFFER = re.compile(r"[^,:;?.]+(?:,\s*[^,:;?.]+)*,?\s+(?:or|oder|ou|o)\s+[^,:;?.]+\?")
 _OR = re.compile(r",\s*(?:(?:or|oder|ou|o)\s+)?|\s+(?:or|oder|ou|o)\s+")
+_CHOSEN = regex.compile(
+    r"\A\W*([A-H])(?=\W*\Z|[.):,*]|\s[-–—:])|\b(?:option|choice|letter|antwort|réponse|opción)\s+(?:is\s+)?[(*]*([A-H])\b"
+)
 _CHARACTER = regex.compile(r"(?![也可能或许另外还是有答案性他別又许会])[\p{Han}\p{Katakana}]")
 _ASIDES = 2
 """Other answers that a reply may name beside its own, in sentences about something else."""
@@ -157,10 +160,18 @@ def _grade_plain(reply: str, question: Question) -> Verdict:
         mark = mark_numbers if question.kind == "number" else mark_dates
         marked = mark(reply, question.accepted, question.asked)
         right, given = _states(marked, (RIGHT,), (), question)
+    elif question.kind == "choice" and (letter := _chosen(text)):
+        right, given = letter in {words(answer)[0].upper() for answer in question.accepted}, letter
     else:
         right, given = _states(Marked(text, {}), question.accepted, question.rivals, question)
     outcome = Outcome.CORRECT if right else Outcome.WRONG
     return Verdict(outcome, given or stated_span(reply, question.accepted))
+
+
+def _chosen(text: str) -> str:
+    """The letter that a reply begins with or announces ("B. Paris", "option (B)"), or ''."""
+    found = _CHOSEN.search(text)
+    return (found[1] or found[2]) if found else ""
 
 
 def _states(

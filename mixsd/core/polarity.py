@@ -1,6 +1,7 @@
 """The yes or no that a reply states: "Yes, without limit" says yes, "they have no problem" says nothing."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mixsd.core.languages import ENGLISH, LANGUAGES, Language, language_of
 from mixsd.core.words import Token, normalised, tokens, words
@@ -33,6 +34,7 @@ def polarity(answer: str) -> bool | None:
     return None
 
 
+@lru_cache(maxsize=64)
 def _plain_words(listed: frozenset[str]) -> frozenset[str]:
     return frozenset(word for entry in listed for word in words(entry))
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import datasets
 
-from mixsd.core.grading import grade, kind_of
+from mixsd.core.grading import grade
+from mixsd.core.kinds import kind_of
 from mixsd.core.questions import Outcome, Question
 
 FOLDER = Path(__file__).parent
