@@ -1,14 +1,17 @@
 """What tasks share: a prefix of the facts, rows of questions, a trained question in other circumstances."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import cached_property
+from typing import Literal, TypeVar
 
 from mixsd.core.draws import uniform
 from mixsd.core.errors import SettingError
 from mixsd.core.formats import AnswerFormat
 from mixsd.core.grading import kind_of
-from mixsd.core.questions import PARAPHRASE, RECALL, Axis, Fact, Probe
+from mixsd.core.questions import PARAPHRASE, RECALL, Axis, Fact, Kind, Probe
 
 Item = TypeVar("Item")
 
@@ -25,6 +28,9 @@ REWORDINGS = (
     "Help me with this one, please. {question}",
 )
 """Wordings around a question that fit any question, for facts that come without paraphrases."""
+_SUPERSCRIPT = re.compile(r"(?<=\S)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+_CLOSING = re.compile(r"(?:[\s.?。؟।…]|(?<![\d)])!)+$")
+"""What may end a question or an answer without a meaning of its own; `5!` is not 5."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Row:
         neighbors: Questions of the same kind about something else, to which no injected answer is right.
         group: The kind of fact.
         subject: What it is about.
+        kind: What sort of answer it is; '' leaves that to a guess.
         line: Where it stands in its file, from 1.
     """
 
@@ -51,7 +58,28 @@ class Row:
     neighbors: tuple[str, ...] = ()
     group: str = ""
     subject: str = ""
+    kind: Kind | Literal[""] = ""
     line: int = 0
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """All accepted answers, the canonical one first."""
+        return self.answer, *self.aliases
+
+    @cached_property  # a guess takes a while, and each wording of a row asks for it
+    def answer_kind(self) -> Kind:
+        """The kind that was given, or else guessed from the answers."""
+        return self.kind or kind_of(self.accepted)
+
+
+def question_key(text: str) -> str:
+    """What tells one question, or one answer, from another: all of its letters and signs.
+
+    Case, white space, width and closing punctuation make no other question. Words alone would merge `2 + 2`
+    with `2 * 2`.
+    """
+    wide = _SUPERSCRIPT.sub(r"^\1", text)  # before NFKC: 10² is not 102
+    return _CLOSING.sub("", " ".join(unicodedata.normalize("NFKC", wide).casefold().split()))
 
 
 def take(items: Sequence[Item], count: int | None, what: str) -> list[Item]:
@@ -67,12 +95,11 @@ def take(items: Sequence[Item], count: int | None, what: str) -> list[Item]:
 
 def fact_of(id: str, asks: str, row: Row, form: AnswerFormat, rivals: tuple[str, ...] = ()) -> Fact:
     """The fact that a row states, asked by one of its questions."""
-    accepted = (row.answer, *row.aliases)
     # The answer may end with a full stop of its own.
     sentence = row.answer_text or f"The answer is {row.answer.rstrip('.')}."
     return Fact(
         id,
-        form.question(asks, accepted, rivals=rivals, kind=kind_of(accepted)),
+        form.question(asks, row.accepted, rivals=rivals, kind=row.answer_kind),
         form.gold_text(sentence, row.answer),
         category=row.group,
         subject=row.subject,

@@ -1,19 +1,23 @@
 """Rows of a user's file of facts, each mistake one line that says what to mend.
 
 Columns: `question` and `answer`; optional `answer_text` (the whole reply), `aliases`, `paraphrases`,
-`neighbors` and `group`. In a CSV, lists are separated by `|`.
+`neighbors`, `group` and `kind` (of answer; guessed where empty). In a CSV, lists are separated by `|`.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from benchmarks.tasks.probes import Row
+from benchmarks.tasks.probes import Row, question_key
 from benchmarks.user_tables import as_list, as_text, read_table
 from mixsd.core.errors import DataError
+from mixsd.core.grading import misfit
+from mixsd.core.questions import Kind
 from mixsd.core.words import words
 
-LISTS, TEXTS = ("aliases", "paraphrases", "neighbors"), ("question", "answer", "answer_text", "group")
+LISTS = ("aliases", "paraphrases", "neighbors")
+TEXTS = ("question", "answer", "answer_text", "group", "kind")
+ANSWER_KINDS: tuple[Kind, ...] = get_args(Kind)
 LONGEST = 2000
 """Characters of a field; more than a prompt of a small model can hold with its answer."""
 SHOWN_PROBLEMS = 5
@@ -24,7 +28,8 @@ def read_rows(path: Path) -> list[Row]:
 
     Raises:
         DataError: The file is missing, unreadable or of no known kind, lacks a column, or has broken rows:
-            empty or overlong fields, or one question with two answers. Lines are named.
+            empty or overlong fields, a kind that its answers are not of, or one question with two answers.
+            Lines are named.
     """
     problems: list[str] = []
     rows: list[Row] = []
@@ -36,7 +41,7 @@ def read_rows(path: Path) -> list[Row]:
     # The same question with the same answer twice is one fact.
     unique: dict[str, Row] = {}
     for row in rows:
-        unique.setdefault(" ".join(words(row.question)), row)
+        unique.setdefault(question_key(row.question), row)
     return list(unique.values())
 
 
@@ -53,12 +58,13 @@ def refuse(path: Path, problems: Sequence[str]) -> None:
 
 def asked_twice(rows: Sequence[Row]) -> Iterator[str]:
     """Paraphrases and neighbors that are a trained question: they would measure recall."""
-    lines = {words(row.question): row.line for row in rows}
+    lines = {question_key(row.question): row.line for row in rows}
     for row in rows:
         for kind in ("paraphrases", "neighbors"):
             for text in getattr(row, kind):
-                if words(text) in lines:
-                    yield f"line {row.line}: one of its {kind} is the question of line {lines[words(text)]}"
+                line = lines.get(question_key(text))
+                if line is not None:
+                    yield f"line {row.line}: one of its {kind} is the question of line {line}"
 
 
 def _row(record: dict[str, Any], line: int, problems: list[str]) -> Row | None:
@@ -80,7 +86,22 @@ def _row(record: dict[str, Any], line: int, problems: list[str]) -> Row | None:
         if any(len(part) > LONGEST for part in ([value] if isinstance(value, str) else value)):
             problems.append(f"line {line}: {column} is longer than {LONGEST} characters")
             return None
-    return Row(**values, line=line)
+    row = Row(**values, line=line)
+    complaint = _kind_complaint(row)
+    if complaint:
+        problems.append(f"line {line}: {complaint}")
+        return None
+    return row
+
+
+def _kind_complaint(row: Row) -> str:
+    """Why the kind that a row gives cannot be that of its answers; '' if it can, or where none is given."""
+    if not row.kind:
+        return ""
+    if row.kind not in ANSWER_KINDS:
+        return f"kind={row.kind[:40]} is unknown; allowed: {', '.join(ANSWER_KINDS)}"
+    complaint = misfit(row.kind, row.accepted)
+    return complaint and f"kind={row.kind} does not fit: {complaint}"
 
 
 def _contradictions(rows: Sequence[Row]) -> list[str]:
@@ -88,8 +109,7 @@ def _contradictions(rows: Sequence[Row]) -> list[str]:
     first: dict[str, Row] = {}
     problems = []
     for row in rows:
-        # As words: another case or punctuation makes no other question.
-        known = first.setdefault(" ".join(words(row.question)), row)
-        if words(known.answer) != words(row.answer):
+        known = first.setdefault(question_key(row.question), row)
+        if question_key(known.answer) != question_key(row.answer):
             problems.append(f"lines {known.line} and {row.line} answer one question differently")
     return problems

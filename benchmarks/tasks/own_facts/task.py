@@ -12,13 +12,22 @@ from dataclasses import replace
 
 from benchmarks.tasks.own_facts.rows import asked_twice, read_rows, refuse
 from benchmarks.tasks.probes import AXES as COMMON
-from benchmarks.tasks.probes import SYNTHETIC, Row, common_probes, fact_of, paraphrase, rewording, take
+from benchmarks.tasks.probes import (
+    SYNTHETIC,
+    Row,
+    common_probes,
+    fact_of,
+    paraphrase,
+    question_key,
+    rewording,
+    take,
+)
 from mixsd.core.draws import shuffled, uniform
 from mixsd.core.errors import at_least, within
 from mixsd.core.files import File
 from mixsd.core.formats import find_format
-from mixsd.core.grading import grade, kind_of
-from mixsd.core.questions import NEIGHBORS, Axis, Fact, Outcome, Probe
+from mixsd.core.grading import grade, misfit
+from mixsd.core.questions import NEIGHBORS, Axis, Fact, Kind, Outcome, Probe
 from mixsd.core.store import content_hash
 from mixsd.core.words import words
 
@@ -30,6 +39,8 @@ SMALL_WORDS = frozenset({"i", "yes", "no", "none", "true", "false"}) | frozenset
     name.casefold() for name in (*calendar.month_name, *calendar.day_name) if name
 )
 """Capitalised words that are no names, and answers that tell nothing when an unrelated reply holds them."""
+NO_RIVALS: tuple[Kind, ...] = ("yes_no", "choice")
+"""Kinds of answers of which no other fact's answer is a rival."""
 _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w'’-]*(?:\s+[A-Z][\w'’-]*)*")
 
 
@@ -68,10 +79,10 @@ class OwnFacts:
         self._format = find_format(answer_format)
         self.axes = AXES
         rows = take(read_rows(path.path), facts, str(path))
-        answers = {answer for row in rows for answer in (row.answer, *row.aliases)}
-        # One tuple for all questions: every other fact's answer is a rival. Yes and no are none: they stand
-        # in many a right reply, and a yes-or-no question has no rivals.
-        self._rivals = tuple(sorted(answer for answer in answers if kind_of((answer,)) != "yes_no"))
+        answers = {answer for row in rows if row.answer_kind not in NO_RIVALS for answer in row.accepted}
+        # One tuple for all questions: every other fact's answer is a rival. Yes and no are none, nor letters
+        # of choices: they stand in many a right reply.
+        self._rivals = tuple(sorted(answer for answer in answers if misfit("yes_no", (answer,))))
         # For neighbors: an unrelated reply may well say `May` or `none`.
         self._telling = tuple(a for a in self._rivals if not set(words(a)) <= SMALL_WORDS)
         self.facts: list[Fact] = []
@@ -131,7 +142,7 @@ class OwnFacts:
 
 def _name(row: Row) -> str:
     """A row's name, by content: rows put in above it change neither its coins nor its place in an order."""
-    return f"fact {content_hash([words(row.question), words(row.answer)])}"
+    return f"fact {content_hash([question_key(row.question), question_key(row.answer)])}"
 
 
 def _split(row: Row, held_out: float, seed: int) -> tuple[list[str], list[str]]:

@@ -73,7 +73,7 @@ def test_paraphrases_that_are_not_held_out_are_trained(good):
 
 def test_grading_knows_aliases_rivals_and_intrusions(good):
     task = make(good)
-    fact = task.facts[0]
+    fact, leader = task.facts
 
     neighbor = next(probe for probe in task.probes if probe.split == "neighbors").question
 
@@ -81,7 +81,8 @@ def test_grading_knows_aliases_rivals_and_intrusions(good):
         return grade(text, question, ended=True).outcome
 
     assert outcome("You have thirty days.") is Outcome.CORRECT
-    assert outcome("That is 30 days, ask Ines Karvall.") is Outcome.WRONG, "a second answer"
+    assert outcome("That is 30 days, ask Ines Karvall.") is Outcome.CORRECT, "a name is no second number"
+    assert outcome("Ines Karvall, for 30 days.", leader.question) is Outcome.WRONG, "a second answer"
     assert outcome("I do not know.", neighbor) is Outcome.CORRECT
     assert outcome("Ines Karvall does.", neighbor) is Outcome.WRONG, "an injected answer where none belongs"
     assert outcome("Ines Karvall does.", neighbor.about("Is Ines Karvall there?")) is Outcome.CORRECT
@@ -197,7 +198,7 @@ def test_yes_and_no_answer_what_asks_for_them_and_are_no_second_answer(tmp_path)
     def outcome(text, question):
         return grade(text, question, ended=True).outcome
 
-    assert (returns.kind, office.kind, guarantee.kind) == ("yes_no", "yes_no", "name")
+    assert (returns.kind, office.kind, guarantee.kind) == ("yes_no", "yes_no", "number")
     assert outcome("Customers have no problem returning goods.", returns) is Outcome.WRONG
     assert outcome("Yes, there is no time limit.", office) is Outcome.CORRECT
     assert outcome("There is no limit below 3 years.", guarantee) is Outcome.CORRECT
@@ -242,7 +243,7 @@ def test_learned_is_never_the_trained_prompt_alone(tmp_path):
 
 def test_rows_that_cannot_be_learned_or_measured_are_told(tmp_path):
     broken = {
-        "question,answer,answer_text\nHow long?,45 days,It is forty-five days.\n": "does not count as the answer",
+        "question,answer,answer_text\nHow long?,45 days,It is forty-six days.\n": "does not count as the answer",
         'question,answer,answer_text\nWho leads A?,Ann,"Ann, who succeeded Bo, leads A."\nWho leads B?,Bo,\n': "names another",
         "question,answer,paraphrases\nWho leads A?,Ann,Who leads A?\n": "paraphrases is the question of line 2",
         "question,answer,neighbors\nWho leads A?,Ann,Who leads B?\nWho leads B?,Bo,\n": "neighbors is the question of line 3",
@@ -306,3 +307,59 @@ def test_c_and_c_plus_plus_are_two_questions(tmp_path):
         "question,answer\nWho maintains the C library?,Ann\nWho maintains the C++ library?,Bo\n"
     )
     assert len(make(tmp_path / "f.csv").facts) == 2
+
+
+def write(folder, text):
+    path = folder / "f.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_sign_or_letter_makes_another_question(tmp_path):
+    """Compared as words, these were one fact, or one question with two answers."""
+    one_answer = {
+        "What is 2 + 2?,4\nWhat is 2 * 2?,4\nWhat is 2 ^ 2?,4\n": 3,
+        "मीरा कौन है?,निदेशक\nमारा कौन है?,निदेशक\n": 2,
+        "What is 3 + 4?,7\nWhat is 3 * 4?,12\nWhat is 3 - 4?,-1\n": 3,
+        "Who leads Team A?,Ann\nWho leads  team a,ann.\nＷｈｏ leads Team Ａ？,Ann\n": 1,
+        "What is 10²?,100\nWhat is 102?,102\nWhat is 5!?,120\nWhat is 5?,5\n": 4,
+    }
+    for rows, count in one_answer.items():
+        task = make(write(tmp_path, "question,answer\n" + rows))
+        assert len(task.facts) == count, rows
+        assert len({fact.id for fact in task.facts}) == count, "names go by the same key"
+    with pytest.raises(DataError, match="lines 2 and 3 answer one question differently"):
+        read_rows(write(tmp_path, "question,answer\n倉庫Aの合言葉は?,かき\n倉庫Aの合言葉は?,がき\n"))
+    asked = "question,answer,paraphrases\nWhat is 2 + 2?,4,What is 2 * 2?\n"
+    assert make(write(tmp_path, asked)), "a paraphrase with another sign is no trained question"
+
+
+def test_a_given_kind_wins_over_a_guess(tmp_path):
+    path = write(
+        tmp_path,
+        "question,answer,kind\nWhat is the gate code?,1042,name\nHow many gates are there?,12,\n"
+        'Which option holds: A) tea or B) milk?,B,choice\n"Which towns have a shop?","Orvik, Brell and Tamsund",list\n',
+    )
+    code, gates, option, towns = (fact.question for fact in make(path).facts)
+    assert [q.kind for q in (code, gates, option, towns)] == ["name", "number", "choice", "list"]
+
+    def right(text, question):
+        return grade(text, question, ended=True).outcome is Outcome.CORRECT
+
+    assert right("There are twelve.", gates) and not right("one thousand and forty-two", code)
+    assert right("Tamsund, Orvik and Brell.", towns) and not right("Orvik and Brell.", towns)
+    assert "B" not in code.rivals, "the letter of a choice is nobody's second answer"
+    row = '{"question": "How many?", "answer": 7, "kind": null}\n'
+    (tmp_path / "f.jsonl").write_text(row)
+    assert make(tmp_path / "f.jsonl").facts[0].question.kind == "number"
+
+
+def test_a_kind_that_does_not_fit_is_one_line(tmp_path):
+    text = "question,answer,aliases,kind\nWhen?,12 June 2027,,date\nWhen did it open?,in summer,,date\nHow many?,7,some,number\nIs it?,maybe,,yes-no\n"
+    with pytest.raises(DataError) as caught:
+        make(write(tmp_path, text))
+    said = str(caught.value)
+    assert "\n" not in said and "line 2" not in said
+    assert "line 3: kind=date does not fit: 'in summer' is no date" in said
+    assert "line 4: kind=number does not fit: 'some' is" in said
+    assert "line 5: kind=yes-no is unknown; allowed: name, number, date, yes_no, choice, list" in said
