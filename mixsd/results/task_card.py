@@ -4,7 +4,8 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mixsd.core.questions import RECALL, Probe, Task, described
+from mixsd.core.grading import kind_of
+from mixsd.core.questions import RECALL, Fact, Probe, Task, described
 from mixsd.core.scores import Scores, accuracy
 from mixsd.core.store import content_hash
 from mixsd.results.contamination import contaminated
@@ -39,6 +40,7 @@ def task_card(
         f"- {len(task.facts)} facts, {len(task.probes)} probes; seed {seed}; content hash `{digest}`",
         f"- made by `{shlex.join(['python', '-m', 'mixsd', 'card', *overrides])}`",
         f"- base model: {model}, greedy, at most {task.max_new_tokens} tokens",
+        f"- kinds of answers: {_answer_kinds(task.facts)}",
         f"- {_disjoint(splits)}",
         "- held-out documents left out because a fact gives them away: "
         + _counts({name: len(found) for name, found in overlap.items()}),
@@ -52,6 +54,14 @@ def task_card(
     if log_text:
         lines += ["", "## Samples", "", *_samples(splits)]
     return "\n".join(lines) + "\n"
+
+
+def _answer_kinds(facts: Sequence[Fact]) -> str:
+    """How many facts want each kind of answer, and whether that is what its answers look like."""
+    counts = Counter(fact.question.kind for fact in facts)
+    given = sum(fact.question.kind != kind_of(fact.answers) for fact in facts)
+    listed = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+    return f"{listed} (as guessed from the answers{f', but {given} given otherwise' if given else ''})"
 
 
 def _disjoint(splits: Mapping[str, Sequence[Probe]]) -> str:
@@ -83,5 +93,6 @@ def _samples(splits: Mapping[str, Sequence[Probe]]) -> list[str]:
     for split, probes in splits.items():
         for probe in probes[:SAMPLES]:
             answers = " / ".join(probe.question.accepted[:3]) or "(no injected answer)"
-            lines += [f"**{split}** -> {answers}", "", "```", probe.question.prompt, "```", ""]
+            kind = f" ({probe.question.kind})" if probe.question.accepted else ""
+            lines += [f"**{split}** -> {answers}{kind}", "", "```", probe.question.prompt, "```", ""]
     return lines

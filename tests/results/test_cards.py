@@ -1,5 +1,7 @@
 """The card of a saved model and the card of a task."""
 
+from dataclasses import replace
+
 from mixsd.core.questions import Probe, Question
 from mixsd.core.scores import Scores
 from mixsd.results import schema
@@ -26,8 +28,21 @@ def test_a_task_card_counts_and_hides_text_where_it_must():
     assert "3 facts, 3 probes; seed 7" in card and "`python -m mixsd card task=fake`" in card
     assert "| recall | memorization | 3 |  | 0.333 |" in card and "base model: hub/m" in card
     assert "What is 0?" in card
+    assert "- kinds of answers: 3 name (as guessed from the answers)\n" in card and "-> A0 (name)" in card
     hidden = task_card(task, base, overrides=[], model="m", seed=7, log_text=False)
     assert "What is 0?" not in hidden and "## Samples" not in hidden
+
+
+def test_a_task_card_tells_which_kinds_are_not_those_that_answers_look_like():
+    task = FakeTask(3)
+    kinds = [(("12",), "name"), (("12",), "number"), (("Ann",), "name")]
+    task.facts = [
+        replace(fact, question=Question("What?", accepted, kind=kind))
+        for fact, (accepted, kind) in zip(task.facts, kinds, strict=True)
+    ]
+    base = Scores({"recall": [answer(f"p{i}", True) for i in range(3)]}, {})
+    card = task_card(task, base, overrides=[], model="m", seed=0, log_text=False)
+    assert "kinds of answers: 2 name, 1 number (as guessed from the answers, but 1 given otherwise)" in card
 
 
 def test_a_task_card_tells_prompts_that_are_asked_again():
