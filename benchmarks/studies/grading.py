@@ -1,7 +1,7 @@
 """How often does the matcher give the verdict of a careful reader? Agreement on replies that a person graded.
 
     python -m benchmarks.studies.grading                  agreement by part, kind, language, group and source
-    python -m benchmarks.studies.grading --show           and replies of the open part that are graded otherwise
+    python -m benchmarks.studies.grading --show           and replies of the open part graded otherwise
     python -m benchmarks.studies.grading --out FILE.md    the same tables as Markdown too
 
 The replies, and the rules that they were read by, are in `benchmarks/studies/graded_replies`.
@@ -119,7 +119,7 @@ def agreement(replies: Sequence[GradedReply]) -> Agreement:
 
 
 def kappa(both: int, first: int, second: int, neither: int) -> float | None:
-    """Cohen's kappa of two readers who both say yes, one alone, or neither; None where chance explains all."""
+    """Cohen's kappa of two readers who both say yes, one alone, or neither; None where chance is all."""
     n = both + first + second + neither
     if not n:
         return None
