@@ -10,7 +10,7 @@ from mixsd.core.questions import Fact, described
 from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import DTYPES, ChatModel
 from mixsd.methods.contract import Preparation, Workbench, gold_example
-from mixsd.mixing.expert_prompt import wording
+from mixsd.mixing.expert_prompt import REFERENCES_VERSION, wording
 from mixsd.mixing.targets import (
     POLICIES,
     MixSettings,
@@ -118,8 +118,9 @@ class Writer:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The wording itself, which a run's settings only name."""
-        return {"wording": asdict(wording(self.settings.expert_wording))}
+        """The wording, which a run's settings only name, and the version of the check of references."""
+        check = {"references": REFERENCES_VERSION} if "context_reference" in self.settings.reject else {}
+        return {"wording": asdict(wording(self.settings.expert_wording)), **check}
 
     def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """An example for every fact, by the failure policy, with a report of the attempts."""
