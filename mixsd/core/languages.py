@@ -82,7 +82,7 @@ ENGLISH = Language(
     ),
     denies_nothing=_set("only just merely simply"),
     denied_before=_pattern(
-        r"\b(?:instead of|rather than|apart from|except(?: for)?|excluding|rul(?:e|ed|ing) out"
+        r"\b(?:instead of|rather than|apart from|except(?: for)?|excluding|rul(?:e|ed|ing) out|as opposed to"
         r"|far from|by no means|in no way"
         r"|used to be(?: called)?"
         r"|no longer(?: \w+)?|(?<!no )(?<!without )doubt(?: that)?(?: it is| it was)?"
@@ -163,7 +163,7 @@ _LISTED = (
         denied_before=_pattern(
             r"\b(?:en lugar de|en vez de|ya no es|ya no está en|a diferencia de|excepto|salvo)(?: el| la)*$"
         ),
-        denied_after=_pattern(r"\s*(?:ya\s+)?no\s+(?:es|era|son|fue|está)\b"),
+        denied_after=_pattern(r"\s*(?:ya\s+)?(?:no|nunca)\s+(?:fundó|es|era|son|fue|está)\b"),
         contrasts=_set("sino pero"),
         corrects=_pattern(
             r"\b(?:perdón|disculpe?|lo\s+siento|corrijo|corrección|mejor\s+dicho|me\s+(?:he\s+)?equivo\w+)\b"

@@ -91,9 +91,9 @@ def _any(options: object) -> str:
     """An alternation, longest first; a word of letters ends where its letters end."""
     listed = sorted(options, key=len, reverse=True)  # type: ignore[call-overload]
     # Scripts without spaces go on at once.
+    letters = r"[\p{Latin}\p{Cyrillic}]"
     return "|".join(
-        regex.escape(o) + (r"(?![\p{L}\p{M}])" if regex.match(r"[\p{Latin}\p{Cyrillic}]+$", o) else "")
-        for o in listed
+        regex.escape(o) + (f"(?!{letters})" if regex.match(f"{letters}+$", o) else "") for o in listed
     )
 
 

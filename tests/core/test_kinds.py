@@ -55,7 +55,14 @@ def test_a_kind_that_does_not_fit_is_told(kind, answer):
 
 @pytest.mark.parametrize(
     ("kind", "answer"),
-    [("yes_no", "Ja"), ("number", "45 %"), ("date", "3 April 2027"), ("list", "a; b"), ("choice", "B. two"), ("name", "✅")],
+    [
+        ("yes_no", "Ja"),
+        ("number", "45 %"),
+        ("date", "3 April 2027"),
+        ("list", "a; b"),
+        ("choice", "B. two"),
+        ("name", "✅"),
+    ],
 )
 def test_a_kind_that_fits(kind, answer):
     assert misfit(kind, (answer,)) == ""

@@ -29,7 +29,9 @@ def test_all_items_and_no_other(text, right):
 def test_a_rival_adds_an_item():
     text = "The owners are Ines Karvall and Jan Moll. Petra Lind owns it, too."
     assert lists_all(text, "Jan Moll and Ines Karvall", (), "Who owns it?", language_of(text))
-    assert not lists_all(text, "Jan Moll and Ines Karvall", ("Petra Lind",), "Who owns it?", language_of(text))
+    assert not lists_all(
+        text, "Jan Moll and Ines Karvall", ("Petra Lind",), "Who owns it?", language_of(text)
+    )
 
 
 @pytest.mark.parametrize("text", ["Rot, Weiß und Blau", "Die Flagge ist blau, rot und weiß."])

@@ -32,7 +32,16 @@ def test_what_a_reply_states(text, said):
 
 @pytest.mark.parametrize(
     ("answer", "value"),
-    [("Yes", True), ("no.", False), ("sí", True), ("Nein", False), ("否", False), ("いいえ", False), ("maybe", None), ("Si", None)],
+    [
+        ("Yes", True),
+        ("no.", False),
+        ("sí", True),
+        ("Nein", False),
+        ("否", False),
+        ("いいえ", False),
+        ("maybe", None),
+        ("Si", None),
+    ],
 )
 def test_what_an_answer_is(answer, value):
     assert polarity(answer) is value

@@ -4,7 +4,9 @@ from mixsd.core.values import OTHER, RIGHT, as_quantity, mark_dates, mark_number
 
 
 def marks(text, accepted, asked, mark=mark_numbers):
-    return [word for word in mark(text, (accepted,), asked).text.split() if word.startswith(("0right", "0other"))]
+    return [
+        word for word in mark(text, (accepted,), asked).text.split() if word.startswith(("0right", "0other"))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,9 @@ def test_a_statement_begins_with_its_answer_and_a_calculation_ends_with_it():
 def test_days_are_compared_in_parts():
     assert marks("On 12 June.", "12 June 2027", "When in 2027?", mark_dates) == [RIGHT]
     assert marks("On 12 June.", "12 June 2027", "When?", mark_dates) == [f"{OTHER}0"]
-    assert marks("From 12 June 2027 to 20 June 2027.", "12 June 2027", "When does it start?", mark_dates) == [RIGHT]
+    assert marks("From 12 June 2027 to 20 June 2027.", "12 June 2027", "When does it start?", mark_dates) == [
+        RIGHT
+    ]
 
 
 def test_the_words_of_a_value_are_kept():

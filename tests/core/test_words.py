@@ -56,7 +56,9 @@ def test_composed_and_decomposed_letters_are_one(text):
     assert words(unicodedata.normalize("NFD", text)) == words(unicodedata.normalize("NFC", text))
 
 
-@pytest.mark.parametrize(("one", "other"), [("मारा", "मीरा"), ("かき", "がき"), ("ハト", "バト"), ("йод", "иод")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("मारा", "मीरा"), ("かき", "がき"), ("ハト", "バト"), ("йод", "иод")]
+)
 def test_marks_that_are_letters_stay(one, other):
     assert not same_answer(one, other)
 
