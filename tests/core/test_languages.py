@@ -1,6 +1,7 @@
 import pytest
 
-from mixsd.core.languages import LANGUAGES, language_of
+from mixsd.core.languages import LANGUAGES, language_of, plain
+from mixsd.core.words import normalised
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,14 @@ from mixsd.core.languages import LANGUAGES, language_of
         ("คำตอบ", "th"),
         ("The director is 佐藤花子.", "en"),
         ("", "en"),
+        ("Wie heißt der Fluss?", "de"),
+        ("WIE VIELE SIND ES", "de"),
+        ("¿Qué?", "es"),
+        ("œuvre", "fr"),
+        ("Türkiye'nin başkenti nedir?", "tr"),
+        ("カタカナ", "ja"),
+        ("猫 means cat", "en"),
+        ("12", "en"),
     ],
 )
 def test_the_language_of_a_text(text, code):
@@ -35,3 +44,37 @@ def test_a_bare_answer_is_in_the_language_of_its_question():
 def test_an_unlisted_script_has_no_rules():
     unknown = language_of("ქართული")
     assert unknown.code not in LANGUAGES and not unknown.denials
+
+
+def test_the_script_of_a_reply_outweighs_the_question():
+    assert language_of("東京", "What is the capital?").code == "zh"
+    assert language_of("Paris", "首都是哪里？").code == "en"
+    assert language_of("Paris", "Quelle est la capitale ?").code == "fr"
+
+
+ARABIC = pytest.param(
+    "ar", marks=pytest.mark.xfail(strict=True, reason="`or` of questions is read with a bare alef")
+)
+
+
+@pytest.mark.parametrize("code", [ARABIC, *(code for code in LANGUAGES if code != "ar")])
+def test_words_are_listed_as_they_are_compared(code):
+    """A closed word that no normalised text holds would never be found."""
+    said = LANGUAGES[code]
+    for listed in (said.denials, said.denies_nothing, said.alternatives, said.joints, said.contrasts):
+        assert {word for word in listed if normalised(word).casefold() not in listed} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
+def test_no_word_says_two_things(language):
+    assert not language.yes & language.no
+    assert not language.joints & language.alternatives
+    assert not language.denials & language.denies_nothing
+
+
+@pytest.mark.parametrize(
+    ("word", "bare"),
+    [("fünf", "funf"), ("kaç", "kac"), ("ısı", "isi"), ("が", "が"), ("й", "й"), ("मीरा", "मीरा")],
+)
+def test_accents_fall_away_where_they_are_no_letters(word, bare):
+    assert plain(word) == bare

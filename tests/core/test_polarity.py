@@ -24,6 +24,24 @@ from mixsd.core.polarity import polarity, stated_polarity
         ("아니요, 불가능합니다.", False),
         ("Да, можно.", True),
         ("", None),
+        ("No, wait, yes.", True),
+        ("Yes. Actually, no.", False),
+        ("If yes, within 30 days.", None),
+        ("No problem!", None),
+        ("No doubt they may.", None),
+        ("No, they may not.", False),
+        ("Yes, no problem.", True),
+        ("NO", False),
+        ("Guests who are not members have 14 days.", None),
+        ("I know.", None),
+        ("Oui et non.", None),
+        ("Нет.", False),
+        ("نعم", True),
+        ("לא", False),
+        ("नहीं", False),
+        ("ใช่", True),
+        ("否", False),
+        ("不是", False),
     ],
 )
 def test_what_a_reply_states(text, said):
@@ -45,3 +63,22 @@ def test_what_a_reply_states(text, said):
 )
 def test_what_an_answer_is(answer, value):
     assert polarity(answer) is value
+
+
+@pytest.mark.parametrize(
+    ("answers", "value"),
+    [("Oui Evet да نعم כן हाँ 예 是 是的 はい True 可以", True), ("non Hayır нет لا नहीं 아니요 不是 否 false", False),
+     ("Nord right perhaps 7 nothing", None)],
+)  # fmt: skip
+def test_answers_of_other_languages(answers, value):
+    assert {answer: polarity(answer) for answer in answers.split()} == dict.fromkeys(answers.split(), value)
+
+
+def test_the_word_that_states_it_is_told():
+    assert stated_polarity("Nein, leider nicht.", "Darf ich das?") == (False, "nein")
+    assert stated_polarity("Yes and no.", "May I?") == (None, "")
+
+
+@pytest.mark.xfail(strict=True, reason="a short Turkish reply is read as English")
+def test_a_short_reply_in_the_language_of_a_short_question():
+    assert stated_polarity("Evet, olur.", "Olur mu?")[0] is True

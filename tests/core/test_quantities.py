@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixsd.core.languages import LANGUAGES, language_of
-from mixsd.core.quantities import quantities, readable
+from mixsd.core.quantities import quantities, readable, units_named
 
 DAY = 86_400
 
@@ -57,6 +57,30 @@ def read(text, code=""):
         ("9h30", "fr", 570, "clock"),
         ("minus five", "en", -5, ""),
         ("the 12th", "en", 12, ""),
+        ("twenty-first", "en", 21, ""),
+        ("\u22125", "en", -5, ""),
+        ("quatre-vingt-dix-sept", "fr", 97, ""),
+        ("mil doscientos cincuenta", "es", 1250, ""),
+        ("eintausendzweihundertfünfzig", "de", 1250, ""),
+        ("1,5 Millionen", "de", 1_500_000, ""),
+        ("1.5 Mio. €", "de", 1_500_000, ""),
+        ("2,5 kg", "de", 2500, "mass"),
+        ("CHF 12", "de", 12, "chf"),
+        ("US$5", "en", 5, "$"),
+        ("-3 °C", "en", -3, "celsius"),
+        ("4\u202f500 €", "fr", 4500, "€"),
+        ("25 Prozent", "de", 25, "percent"),
+        ("一千二百五十", "zh", 1250, ""),
+        ("二〇二七", "zh", 2027, ""),
+        ("二十一万", "zh", 210_000, ""),
+        ("两天", "zh", 2 * DAY, "time"),
+        ("٤٥", "ar", 45, ""),
+        ("1 1/2", "en", Fraction(3, 2), ""),
+        ("2 ½", "en", Fraction(5, 2), ""),
+        ("12 am", "en", 0, "clock"),
+        ("12 pm", "en", 720, "clock"),
+        ("1 year and 6 months", "en", 18, "month"),
+        ("45-day", "en", 45 * DAY, "time"),
     ],
 )
 def test_a_number_however_it_is_written(text, code, value, dimension):
@@ -73,3 +97,107 @@ def test_thousands_marks_of_every_custom(number):
     marked = f"{number:,}"
     for mark, code in ((",", "en"), (".", "de"), (" ", "fr"), ("'", "de")):
         assert read(marked.replace(",", mark), code) == [(number, "")]
+
+
+SMALL = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+
+
+def in_english(number):
+    if number < 20:
+        return SMALL[number]
+    if number < 100:
+        return TENS[number // 10 - 2] + (f"-{SMALL[number % 10]}" if number % 10 else "")
+    for size, word in ((10**6, "million"), (1000, "thousand"), (100, "hundred")):
+        if number >= size:
+            rest = f" {in_english(number % size)}" if number % size else ""
+            return f"{in_english(number // size)} {word}{rest}"
+    raise AssertionError(number)
+
+
+def in_chinese(number):
+    """A numeral below ten thousand."""
+    found, skipped = "", False
+    for size, sign in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
+        digit = number // size % 10
+        if digit:
+            found += ("零" if found and skipped else "") + "零一二三四五六七八九"[digit] + sign
+        skipped = not digit
+    return found
+
+
+def test_the_numerals_of_these_tests():
+    assert in_english(1_200_045) == "one million two hundred thousand forty-five"
+    assert [in_chinese(n) for n in (1250, 1005, 40)] == ["一千二百五十", "一千零五", "四十"]
+
+
+@given(st.integers(2, 10**8))
+def test_english_words_are_the_same_number(number):
+    assert read(in_english(number), "en") == [(number, "")]
+
+
+@given(st.integers(10, 9999))
+def test_chinese_numerals_are_the_same_number(number):
+    assert read(in_chinese(number), "zh") == [(number, "")]
+
+
+@given(st.integers(-(10**6), 10**6), st.sampled_from(["", " kg", " %", " days"]))
+def test_a_sign_and_a_unit_leave_the_number(number, unit):
+    text = f"It is {number}{unit}."
+    found = list(quantities(readable(text, LANGUAGES["en"]), LANGUAGES["en"]))
+    assert [(q.number, bool(q.dimension)) for q in found] == [(number, bool(unit))]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "values"),
+    [
+        ("10 and 20", "en", [10, 20]),
+        ("3 days and 5 euros", "en", [3 * DAY, 5]),
+        ("1.250 und 2,5", "de", [1250, Fraction(5, 2)]),
+        ("5 metres, 20 euros", "en", [5, 20]),
+    ],
+)
+def test_numbers_that_are_several(text, code, values):
+    assert [value for value, _ in read(text, code)] == values
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "expected"),
+    [
+        ("三万二千", "zh", [(32_000, "")]),
+        ("三万", "ja", [(30_000, "")]),
+        ("25 pour cent", "fr", [(25, "percent")]),
+        ("25 por ciento", "es", [(25, "percent")]),
+        ("5 Milliarden", "de", [(5 * 10**9, "")]),
+        ("10-20", "en", [(10, ""), (20, "")]),
+        ("午後9時", "ja", [(1260, "clock")]),
+        ("zero", "en", [(0, "")]),
+        ("trois quarts", "fr", [(Fraction(3, 4), "")]),
+    ],
+)
+@pytest.mark.xfail(strict=True, reason="the reader does not know this way of writing a number")
+def test_numbers_that_are_not_read_yet(text, code, expected):
+    assert read(text, code) == expected
+
+
+@pytest.mark.xfail(strict=True, reason="an area is read as a length and a number")
+def test_an_area_is_no_length():
+    assert "length" not in [dimension for _, dimension in read("10 m²", "en")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "unit"),
+    [
+        ("How many days is it?", ("time", DAY)),
+        ("Wie viele Wochen dauert es?", ("time", 7 * DAY)),
+        ("What percentage is it?", ("percent", 1)),
+        ("Combien d'euros ?", ("€", 1)),
+        ("几天？", ("time", DAY)),
+    ],
+)
+def test_the_unit_that_a_question_names(asked, unit):
+    assert unit in units_named(asked)
+    assert units_named("How long is it?") == frozenset()

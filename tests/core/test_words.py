@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mixsd.core.words import same_answer, tokens, words
+from mixsd.core.words import normalised, same_answer, tokens, words
 
 
 @example("0:A:A")  # a capital A is a name, and no longer one once it is small
@@ -37,6 +37,16 @@ def test_words_are_idempotent_but_for_articles(text):
         ("Ёж", ("еж",)),
         ("Passed ✅", ("passed", "✅")),
         ("10\u00b2", ("10", "2")),
+        ("ﾊﾞﾄ", ("バト",)),
+        ("ＡＢＣ　１２３", ("abc", "123")),
+        ("ISPARTA ısparta", ("isparta", "isparta")),
+        ("STRASSE straße", ("strasse", "strasse")),
+        ("ΕΛΛΑΔΑ Ελλάδα", ("ελλαδα", "ελλαδα")),
+        ("مُحَمَّد أحمد", ("محمد", "احمد")),
+        ("שָׁלוֹם", ("שלום",)),
+        ("٣ \u22125", ("3", "-5")),
+        ("👍🏽", ("👍",)),
+        ("Acme®", ("acme",)),
     ],
 )
 def test_words(text, expected):
@@ -51,13 +61,28 @@ def test_clauses_know_what_parts_them():
     assert tokens("No -- , . 7")[-1].mark == ",."
 
 
-@pytest.mark.parametrize("text", ["Zoë", "Málaga", "が", "서울", "मीरा", "Йод", "café"])
+@pytest.mark.parametrize(
+    "text", ["Zoë", "Málaga", "が", "서울", "मीरा", "Йод", "café", "Đà Nẵng", "أحمد", "İzmir", "Ελλάδα"]
+)
 def test_composed_and_decomposed_letters_are_one(text):
     assert words(unicodedata.normalize("NFD", text)) == words(unicodedata.normalize("NFC", text))
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("मारा", "मीरा"), ("かき", "がき"), ("ハト", "バト"), ("йод", "иод")]
+    ("one", "other"),
+    [
+        ("मारा", "मीरा"),
+        ("कि", "की"),
+        ("क", "कि"),
+        ("かき", "がき"),
+        ("ハト", "バト"),
+        ("ハ", "パ"),
+        ("йод", "иод"),
+        ("강", "간"),
+        ("👍", "👎"),
+        ("C++", "C#"),
+        ("ไม้", "ไม่"),
+    ],
 )
 def test_marks_that_are_letters_stay(one, other):
     assert not same_answer(one, other)
@@ -67,3 +92,24 @@ def test_what_stands_between_two_words():
     paris, hilton, saint = tokens("Paris Hilton-Saint")
     assert hilton.spaced and saint.hyphened and not paris.joined
     assert tokens("東京")[1].joined
+
+
+@pytest.mark.xfail(strict=True, reason="a variation selector is a word of its own")
+def test_a_sign_is_the_same_with_a_variation_selector():
+    assert same_answer("❤\ufe0f", "❤")
+
+
+@pytest.mark.xfail(strict=True, reason="letters of regions are no words")
+def test_a_flag_is_a_word():
+    assert words("🇫🇷") != ()
+
+
+@given(st.text(max_size=40))
+def test_normalised_is_idempotent_and_has_one_form(text):
+    once = normalised(text)
+    assert normalised(once) == once
+    assert unicodedata.is_normalized("NFC", once)
+
+
+def test_case_and_lines_stay_in_a_normalised_text():
+    assert normalised("Málaga\n１２。５") == "Malaga\n12. 5"
