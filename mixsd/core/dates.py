@@ -105,7 +105,8 @@ def _date(found: regex.Match[str], language: Language) -> PartialDate | None:
     else:
         year = int(next((v for k, v in named.items() if k[0] == "y"), 0))
         month = next((int(v) for k, v in named.items() if k[0] == "m"), 0)
-        month = month or next(_NUMBER_OF[v.lower().rstrip(".")] for k, v in named.items() if k[0] == "n")
+        names = (_NUMBER_OF[v.lower().rstrip(".")] for k, v in named.items() if k[0] == "n")
+        month = month or next(names, 0)  # a month of 0 is refused below
         day = int(regex.match(r"\d+", next((v for k, v in named.items() if k[0] == "d"), "0")).group())  # type: ignore[union-attr]
     if not _exists(year, month, day):
         return None
