@@ -25,8 +25,9 @@ demo: setup  ## inject 48 invented facts by SFT and MixSD; table, picture, page,
 	$(RUN) -m mixsd report runs/quickstart
 
 # Two processes, a file each at a time: tests run on one thread, and files share costly fixtures.
+# `tests/conftest.py` puts the files in order; xdist would put them in another.
 test: setup  ## run the tests
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## check style and types
 	$(VENV)/bin/ruff check .

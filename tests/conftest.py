@@ -7,9 +7,13 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 
+import gc
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from benchmarks.tasks.kgfact.task import KGFact
 from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Method
+from tests.helpers.commands import WarmPython
 from tests.helpers.fakes import MemoryRecords
 from tests.helpers.training import build_method
 
@@ -32,8 +37,9 @@ hypothesis.settings.load_profile("same")
 torch.set_num_threads(1)  # two threads that spin on shared cores are ten times slower on a tiny model
 
 
+SMALL_TASK = ("task.facts=4", "task.retrieval=8")
 SMALL = (
-    "model=tiny_random", "task.facts=4", "task.max_new_tokens=8", "training.max_steps=4",
+    *SMALL_TASK, "model=tiny_random", "task.max_new_tokens=8", "training.max_steps=4",
     "training.eval_every=2", "training.batch_size=4", "training.micro_batch_size=4", "retention.limit=25",
     "retention.validation_limit=2",
 )  # fmt: skip
@@ -52,10 +58,24 @@ def settings(name: str, **changes: Any) -> models.ModelSettings:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that read the embedded model are slow: it is converted once a session, and has 135M weights."""
+    """Mark tests that read the embedded model as slow, and begin with the files that have most slow tests.
+
+    Where files are shared out among processes, none is then left alone with a long one.
+    """
     for item in items:
         if "smollm" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported out of the collector's sight.
+
+    Every training collects garbage, and would look through all libraries for it.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -66,9 +86,11 @@ def tiny() -> ChatModel:
 
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The user's cache when it is named (so that the model is converted once), else a temporary one."""
+    """The user's cache when it is named (so that the model is converted once), else one of this session."""
     named = os.environ.get("MIXSD_CACHE_DIR")
-    return Path(named) if named else tmp_path_factory.mktemp("cache")
+    # Each of several test processes has a folder of its own in that of the session.
+    own = tmp_path_factory.getbasetemp()
+    return Path(named) if named else (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
 
 
 @pytest.fixture(scope="session")
@@ -91,12 +113,13 @@ def records() -> MemoryRecords:
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
     """Compose the real config with overrides, without running anything."""
+    return lambda *overrides: deepcopy(_composed(overrides))
 
-    def build(*overrides: str) -> DictConfig:
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return compose("config", overrides=list(overrides))
 
-    return build
+@cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
 
 
 @pytest.fixture
@@ -110,31 +133,44 @@ def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command of the project as a user does, with runs and cache in a temporary folder."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        variables = {**os.environ, "MIXSD_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env={**variables, **environment}, capture_output=True, text=True, timeout=300
-        )
+        variables = _variables(tmp_path, environment)
+        return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=300)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def sweep(tmp_path_factory):
-    """One real sweep over both methods, shared by the tests that read it."""
+def warm_python() -> Iterator[WarmPython]:
+    """A process that has imported the libraries; commands run in forks of it."""
+    python = WarmPython({**os.environ, "OMP_NUM_THREADS": "1"})
+    yield python
+    python.close()
+
+
+@pytest.fixture
+def warm_cli(warm_python: WarmPython, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """As `cli`, without the seconds in which a new Python imports the libraries; each kind has a cold test."""
+    return lambda *arguments, **environment: warm_python.run(
+        arguments, ROOT, _variables(tmp_path, environment)
+    )
+
+
+def _variables(tmp_path: Path, more: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, "MIXSD_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", **more}
+
+
+@pytest.fixture(scope="session")
+def sweep(tmp_path_factory, warm_python):
+    """One real sweep over both methods, shared by the tests that read it, and a way to start it again."""
     folder = tmp_path_factory.mktemp("sweep")
-    command = [sys.executable, "run.py", "-m", *SMALL, f"runs_dir={folder}/runs", "experiment_name=e"]
-    command += ["method=sft,mixsd"]
-    environment = {**os.environ, "MIXSD_CACHE_DIR": f"{folder}/cache", "OMP_NUM_THREADS": "1"}
-
-    def run(*more):
-        return subprocess.run(
-            [*command, *more], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-        )
-
-    first = run()
+    command = ["run.py", "-m", *SMALL, f"runs_dir={folder}/runs", "experiment_name=e", "method=sft,mixsd"]
+    variables = _variables(folder, {})
+    first = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=300
+    )
     assert first.returncode == 0, first.stderr
-    return folder / "runs", first, run
+    return folder / "runs", first, lambda: warm_python.run(command, ROOT, variables)
 
 
 def runs_of(folder: Path) -> dict[str, Path]:

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mixsd.core.questions import PREVIOUSLY_TAUGHT, Axis
 from mixsd.results import schema
-from tests.conftest import ROOT, SMALL, runs_of
+from tests.conftest import ROOT, SMALL, SMALL_TASK, runs_of
 from tests.helpers.wandb_files import offline_runs, wandb_bytes, wandb_history
 
 HEAVY = {"torch", "transformers", "pandas", "numpy", "scipy", "wandb", "lm_eval", "matplotlib", "rich"}
@@ -148,12 +148,12 @@ def test_report(sweep, cli):
 
 
 @slow
-def test_report_writes_elsewhere(sweep, cli, tmp_path):
+def test_report_writes_elsewhere(sweep, warm_cli, tmp_path):
     (tmp_path / "file").touch()
-    done = cli("-m", "mixsd", "report", str(sweep[0]), "--out", str(tmp_path / "shown"))
+    done = warm_cli("-m", "mixsd", "report", str(sweep[0]), "--out", str(tmp_path / "shown"))
     assert done.returncode == 0 and "mixsd minus sft" in done.stdout, done.stderr
     assert {p.name for p in (tmp_path / "shown").iterdir()} >= {"tradeoff.csv", "report.html", "report.md"}
-    done = cli("-m", "mixsd", "report", str(sweep[0]), "--out", str(tmp_path / "file/below"))
+    done = warm_cli("-m", "mixsd", "report", str(sweep[0]), "--out", str(tmp_path / "file/below"))
     assert done.returncode == 2 and "mixsd minus sft" in done.stdout, "the tables are printed all the same"
     assert done.stderr.count("\n") == 1 and "cannot be written" in done.stderr and "--out" in done.stderr
 
@@ -186,6 +186,16 @@ def test_jobs_that_start_at_once_measure_the_base_model_once(tmp_path):
     assert len(bases) == 3 and bases[0] == bases[1] == bases[2]
 
 
+def check_bad_input(run, folder, arguments, message):
+    model = "model=tiny_random" if "model" not in arguments[0] else "seed=0"
+    done = run("run.py", *arguments, model, f"runs_dir={folder}/runs")
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert not list(folder.glob("runs/*/*/config.yaml"))
+    if "-m" not in arguments:
+        assert done.stderr.strip().count("\n") == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -194,36 +204,30 @@ def test_jobs_that_start_at_once_measure_the_base_model_once(tmp_path):
         (["method.mixng_rate=0.1"], "method.mixng_rate is not a setting; did you mean method.mixing_rate?"),
         pytest.param(["method.mixing_rate=1.5"], "method.mixing_rate=1.5 is out of range", marks=slow),
         pytest.param(
-            ["training.learning_rate=-1"], "training.learning_rate=-1.0 is out of range", marks=slow
-        ),
-        pytest.param(["data_root=/no/such/folder"], "data_root=/no/such/folder is not a folder", marks=slow),
-        pytest.param(
-            ["model.name=nobody/nothing"], "model.name=nobody/nothing is neither a folder here", marks=slow
-        ),
-        pytest.param(
             ["-m", "method=sft,mixsd", "training.max_steps=3,-3"],
             "training.max_steps=-3 is out of range",
             marks=slow,
         ),
-        pytest.param(
-            ["-m", "seed=0,1", "method.mixing_rate=0.1,7"],
-            "method.mixing_rate=7.0 is out of range",
-            marks=slow,
-        ),
         (["-m", "method=sft,mixds"], "method=mixds is unknown; did you mean mixsd?"),
-        pytest.param(
-            ["-m", "method=sft,in_context", "method.mixing_rate=0.3"], "is no setting of", marks=slow
-        ),
     ],
 )
 def test_bad_input_is_told_before_anything_runs(cli, tmp_path, arguments, message):
-    done = cli("run.py", *arguments, "model=tiny_random" if "model" not in arguments[0] else "seed=0",
-               f"runs_dir={tmp_path}/runs")  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr and "Traceback" not in done.stderr
-    assert not list(tmp_path.glob("runs/*/*/config.yaml"))
-    if "-m" not in arguments:
-        assert done.stderr.strip().count("\n") == 0
+    check_bad_input(cli, tmp_path, arguments, message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["training.learning_rate=-1"], "training.learning_rate=-1.0 is out of range"),
+        (["data_root=/no/such/folder"], "data_root=/no/such/folder is not a folder"),
+        (["model.name=nobody/nothing"], "model.name=nobody/nothing is neither a folder here"),
+        (["-m", "seed=0,1", "method.mixing_rate=0.1,7"], "method.mixing_rate=7.0 is out of range"),
+        (["-m", "method=sft,in_context", "method.mixing_rate=0.3"], "is no setting of"),
+    ],
+)
+@slow
+def test_more_bad_input_is_told_before_anything_runs(warm_cli, tmp_path, arguments, message):
+    check_bad_input(warm_cli, tmp_path, arguments, message)
 
 
 @pytest.mark.parametrize(
@@ -235,9 +239,9 @@ def test_bad_input_is_told_before_anything_runs(cli, tmp_path, arguments, messag
     ids=["no step", "one vanishing step"],
 )
 @slow
-def test_untrained_scores_are_identical(cli, tmp_path, training):
+def test_untrained_scores_are_identical(warm_cli, tmp_path, training):
     """Before and after are read in the same arithmetic, whatever training does to the model object."""
-    done = cli(
+    done = warm_cli(
         "run.py", *SMALL, "method=sft", "training.dtype=bfloat16", "model.scoring_dtype=bfloat16",
         *training, f"runs_dir={tmp_path}/runs", "tracking.mode=disabled",
     )  # fmt: skip
@@ -245,17 +249,17 @@ def test_untrained_scores_are_identical(cli, tmp_path, training):
     (run,) = tmp_path.glob("runs/*/*-sft-*")
     files = [path for folder in ("probes", "retention") for path in (run / folder).glob("*.jsonl")]
     items = [json.loads(line) for path in files for line in path.open()]
-    assert len(items) == (5 * 4 + 24) + 4 * 25, "five probes a fact, retrieval, four held-out tasks"
+    assert len(items) == (5 * 4 + 8) + 4 * 25, "five probes a fact, retrieval, four held-out tasks"
     assert all(item.get("before") == item.get("after") for item in items)
     assert all(item.get("base") == item.get("tuned") for item in items)
     assert not list(tmp_path.glob("runs/*/*/wandb"))
 
 
 @slow
-def test_save_model_leaves_a_folder_that_is_a_model(cli, tmp_path):
+def test_save_model_leaves_a_folder_that_is_a_model(warm_cli, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    done = cli("run.py", *SMALL, "method=sft", "retention=none", "training.save_model=true",
+    done = warm_cli("run.py", *SMALL, "method=sft", "retention=none", "training.save_model=true",
                f"runs_dir={tmp_path}/runs", "tracking.mode=disabled")  # fmt: skip
     assert done.returncode == 0, done.stderr
     folder = next(tmp_path.glob("runs/*/*/model"))
@@ -264,22 +268,22 @@ def test_save_model_leaves_a_folder_that_is_a_model(cli, tmp_path):
 
 
 @slow
-def test_inspect_shows_the_examples(sweep, cli, tmp_path):
+def test_inspect_shows_the_examples(sweep, warm_cli, tmp_path):
     path = runs_of(sweep[0])["sft"]
-    done = cli("-m", "mixsd", "inspect", str(path), "--facts", "2")
+    done = warm_cli("-m", "mixsd", "inspect", str(path), "--facts", "2")
     assert done.returncode == 0, done.stderr
     examples = [json.loads(line) for line in (path / "examples.jsonl").read_text().splitlines()]
     assert "gold text" in done.stdout and "gold of all facts: nll" in done.stdout
     assert examples[0]["fact_id"] in done.stdout and examples[2]["fact_id"] not in done.stdout
     assert "".join(examples[0]["pieces"]).startswith(examples[0]["text"])
-    wrong = cli("-m", "mixsd", "inspect", str(tmp_path))
+    wrong = warm_cli("-m", "mixsd", "inspect", str(tmp_path))
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
 
 
 @slow
-def test_training_on_another_runs_examples(sweep, cli, tmp_path):
+def test_training_on_another_runs_examples(sweep, warm_cli, tmp_path):
     source = runs_of(sweep[0])["sft"] / "examples.jsonl"
-    done = cli("run.py", *SMALL, "method=mixsd", f"method.targets={source}", f"runs_dir={tmp_path}/runs",
+    done = warm_cli("run.py", *SMALL, "method=mixsd", f"method.targets={source}", f"runs_dir={tmp_path}/runs",
                "retention=none", "tracking.mode=disabled")  # fmt: skip
     assert done.returncode == 0, done.stderr
     made = next(tmp_path.glob("runs/*/*/examples.jsonl"))
@@ -291,12 +295,12 @@ def test_training_on_another_runs_examples(sweep, cli, tmp_path):
 
 
 @slow
-def test_rivals_end_to_end(cli, tmp_path):
+def test_rivals_end_to_end(warm_cli, tmp_path):
     """On-policy, untrained and interpolated runs, a saved model scored, and the facts that a run kept."""
     common = (*SMALL, f"runs_dir={tmp_path}/runs", "experiment_name=e", "retention=none")
 
     def go(*arguments):
-        done = cli("run.py", *arguments, *common)
+        done = warm_cli("run.py", *arguments, *common)
         assert done.returncode == 0, done.stderr
         return runs_of(tmp_path / "runs")
 
@@ -328,7 +332,7 @@ def test_rivals_end_to_end(cli, tmp_path):
     assert len((kept / "examples.jsonl").read_text().splitlines()) == 3
     told = schema.load(kept)
     assert told.probes["recall"].right.n == 4 and (told.targets.left_out, told.targets.dropped) == (1, 0)
-    assert cli("-m", "mixsd", "report", f"{tmp_path}/runs").returncode == 0
+    assert warm_cli("-m", "mixsd", "report", f"{tmp_path}/runs").returncode == 0
 
 
 FACTS = """question,answer,neighbors
@@ -339,26 +343,26 @@ What is the river of Orrin called?,Ef,
 
 
 @slow
-def test_own_facts_to_a_checked_model_and_on_from_it(cli, tmp_path):
+def test_own_facts_to_a_checked_model_and_on_from_it(warm_cli, tmp_path):
     """Inject, gate, save, load as anybody would, and continue: what was taught before is asked again."""
     path = tmp_path / "facts.csv"
     path.write_text(FACTS)
-    small = [override for override in SMALL if not override.startswith("task.facts")]
+    small = [override for override in SMALL if override not in SMALL_TASK]
     common = [*small, f"runs_dir={tmp_path}/runs", "retention=none", "method=sft", "training.save_model=true"]
     own = ["task=own_facts", f"task.path={path}"]
 
-    blind = cli("run.py", *common, *own, "experiment_name=blind", "gate.retention=0.5")
+    blind = warm_cli("run.py", *common, *own, "experiment_name=blind", "gate.retention=0.5")
     assert blind.returncode == 2 and "needs held-out tasks" in blind.stderr
     assert not (tmp_path / "runs/blind").exists(), "told before any work"
-    missed = cli("run.py", *common, *own, "experiment_name=missed", "gate.learned=0.9")
+    missed = warm_cli("run.py", *common, *own, "experiment_name=missed", "gate.learned=0.9")
     assert missed.returncode == 3, missed.stderr
     assert "gate not met: the share of facts learned has a lower end of 0.00" in missed.stderr
     (run,) = (tmp_path / "runs/missed").glob("*-*")
     assert not (run / "model").exists()
-    again = cli("run.py", *common, *own, "experiment_name=missed", "gate.learned=0.9")
+    again = warm_cli("run.py", *common, *own, "experiment_name=missed", "gate.learned=0.9")
     assert again.returncode == 3 and "skipped" in again.stdout
 
-    kept = cli("run.py", *common, *own, "experiment_name=kept", "gate.intrusion=1")
+    kept = warm_cli("run.py", *common, *own, "experiment_name=kept", "gate.intrusion=1")
     assert kept.returncode == 0, kept.stderr
     (run,) = (tmp_path / "runs/kept").glob("*-*")
     model, tokenizer = (
@@ -374,7 +378,7 @@ def test_own_facts_to_a_checked_model_and_on_from_it(cli, tmp_path):
     assert b"probes/recall" in sent and b"Orrin" not in sent, "no question leaves for W&B"
     assert b"facts.csv" not in sent and str(tmp_path).encode() not in sent, "and no path"
 
-    on = cli("run.py", *common, "task.facts=2", f"model.name={run}", "experiment_name=on")
+    on = warm_cli("run.py", *common, "task.facts=2", f"model.name={run}", "experiment_name=on")
     assert on.returncode == 0, on.stderr
     (after,) = (tmp_path / "runs/on").glob("*-*")
     taught = schema.load(after).probes[PREVIOUSLY_TAUGHT]
@@ -390,7 +394,7 @@ def without_time(line):
 
 
 @slow
-def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_curve(cli, tmp_path):
+def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_curve(warm_cli, tmp_path):
     """SIGKILL in the middle of training; the same command again ends where an uninterrupted run does."""
     common = [
         "method=sft", *SMALL, "retention=none", "tracking.mode=disabled", "training.max_steps=200",
@@ -408,7 +412,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_curve(cli, tm
     (run,) = tmp_path.glob("killed/e/*")
     assert not (run / "training.json").exists(), "it was killed while training"
     for folder in ("killed", "whole"):
-        done = cli("run.py", *common, f"runs_dir={tmp_path}/{folder}")
+        done = warm_cli("run.py", *common, f"runs_dir={tmp_path}/{folder}")
         assert done.returncode == 0, done.stderr
     (whole,) = tmp_path.glob("whole/e/*")
     for name in ("metrics.jsonl", "trajectory.jsonl"):
@@ -423,9 +427,9 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_curve(cli, tm
 
 
 @slow
-def test_a_training_that_diverges_ends_in_one_line(cli, tmp_path):
+def test_a_training_that_diverges_ends_in_one_line(warm_cli, tmp_path):
     wild = ["training.learning_rate=1e20", "training.warmup_steps=0", "training.max_steps=4"]
-    done = cli("run.py", "method=sft", *SMALL, *wild, "retention=none", f"runs_dir={tmp_path}/runs")
+    done = warm_cli("run.py", "method=sft", *SMALL, *wild, "retention=none", f"runs_dir={tmp_path}/runs")
     assert done.returncode == 2 and "lower training.learning_rate=1e+20" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
     (status,) = tmp_path.glob("runs/*/*/status.json")
@@ -441,7 +445,7 @@ def sloppy(name: str) -> SFT:
 
 
 @slow
-def test_a_sweep_that_cannot_be_checked_is_not_started(cli, tmp_path):
+def test_a_sweep_that_cannot_be_checked_is_not_started(warm_cli, tmp_path):
     (tmp_path / "sloppy_method.py").write_text(SLOPPY)
     jobs = [
         "method=sft",
@@ -449,25 +453,25 @@ def test_a_sweep_that_cannot_be_checked_is_not_started(cli, tmp_path):
         "+method.name=x",
         "method._target_=baselines.sft.SFT,sloppy_method.sloppy",
     ]
-    done = cli("run.py", "-m", *SMALL, *jobs, f"runs_dir={tmp_path}/runs", PYTHONPATH=str(tmp_path))
+    done = warm_cli("run.py", "-m", *SMALL, *jobs, f"runs_dir={tmp_path}/runs", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2 and "ZeroDivisionError: a mistake of its author" in done.stderr, done.stderr
     assert not (tmp_path / "runs").exists()
 
 
 @slow
-def test_what_self_replay_trained_on_can_be_looked_at(cli, tmp_path):
+def test_what_self_replay_trained_on_can_be_looked_at(warm_cli, tmp_path):
     common = [*SMALL, "retention=none", "tracking.mode=disabled", f"runs_dir={tmp_path}/runs"]
-    assert cli("run.py", "method=self_replay", "training.max_steps=1", *common).returncode == 0
+    assert warm_cli("run.py", "method=self_replay", "training.max_steps=1", *common).returncode == 0
     (run,) = tmp_path.glob("runs/*/*-self_replay-*")
-    shown = cli("-m", "mixsd", "inspect", str(run), "--facts", "10")
+    shown = warm_cli("-m", "mixsd", "inspect", str(run), "--facts", "10")
     assert shown.returncode == 0 and "the base model" in shown.stdout, shown.stderr
     assert "general-0" in shown.stdout
-    none = cli("-m", "mixsd", "inspect", str(run), "--facts", "0")
+    none = warm_cli("-m", "mixsd", "inspect", str(run), "--facts", "0")
     assert none.returncode == 2 and "--facts=0 is out of range" in none.stderr
 
 
 @pytest.mark.parametrize("margin", ["nan", "-5", "200"])
 @slow
-def test_a_margin_that_is_none_is_refused(cli, sweep, margin):
-    done = cli("-m", "mixsd", "report", str(sweep[0]), "--margin", margin)
+def test_a_margin_that_is_none_is_refused(warm_cli, sweep, margin):
+    done = warm_cli("-m", "mixsd", "report", str(sweep[0]), "--margin", margin)
     assert done.returncode == 2 and "--margin=" in done.stderr

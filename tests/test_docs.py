@@ -37,13 +37,17 @@ def files(tmp_path_factory):
     return folder
 
 
-def run(files, command):
+def new_python(arguments, folder, environment):
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def run(files, command, start=new_python):
     """A command as it stands on the page, from the folder of its files; gives the directories of its runs."""
     words = shlex.split(command)
     settings = [words.pop(0) for _ in range(len(words)) if "=" in words[0] and not words[0].startswith("-")]
     paths = [str(files), str(files / "my")] if settings else [str(files)]
     words = [
-        sys.executable,
         str(ROOT / "run.py"),
         *words[2:],
         f"runs_dir={files}/runs",
@@ -53,7 +57,7 @@ def run(files, command):
         words.append("tracking=none")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     before = set(files.glob("runs/*/*/DONE"))
-    done = subprocess.run(words, cwd=files, env=environment, capture_output=True, text=True, timeout=300)
+    done = start(words, files, environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return sorted(path.parent for path in set(files.glob("runs/*/*/DONE")) - before), done
 
@@ -76,28 +80,28 @@ def test_a_method_and_its_metric(files):
 
 
 @pytest.mark.slow
-def test_an_editor(files):
-    (folder,), _ = run(files, COMMANDS["An editor"])
+def test_an_editor(files, warm_python):
+    (folder,), _ = run(files, COMMANDS["An editor"], warm_python.run)
     results = json.loads((folder / "results.json").read_text())
     assert results["drift"]["raw"] > 0 and results["targets"]["numbers"]["tokens"] > 0
 
 
 @pytest.mark.slow
-def test_a_task(files):
-    (folder,), _ = run(files, COMMANDS["A task"])
+def test_a_task(files, warm_python):
+    (folder,), _ = run(files, COMMANDS["A task"], warm_python.run)
     results = json.loads((folder / "results.json").read_text())
     assert results["n_facts"] == 4 and results["probes"]["paraphrase"]["right"]["n"] == 4
 
 
 @pytest.mark.slow
-def test_a_held_out_task(files):
-    (folder,), _ = run(files, COMMANDS["A held-out task"])
+def test_a_held_out_task(files, warm_python):
+    (folder,), _ = run(files, COMMANDS["A held-out task"], warm_python.run)
     assert json.loads((folder / "results.json").read_text())["retention"]["tasks"]["capitals"]["n"] == 2
 
 
 @pytest.mark.slow
-def test_a_tracker(files):
-    run(files, COMMANDS["A tracker"])
+def test_a_tracker(files, warm_python):
+    run(files, COMMANDS["A tracker"], warm_python.run)
     lines = [json.loads(line) for line in (files / "my/lines.jsonl").read_text().splitlines()]
     assert lines[0]["method"] == "sft" and lines[-1]["probes/recall"] == 0
     assert {record["step"] for record in lines if "train/loss" in record} == {1, 2}

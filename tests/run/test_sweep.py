@@ -9,9 +9,9 @@ QUICK = (*SMALL, "retention=none", "tracking=none", "training.max_steps=2")
 
 
 @pytest.fixture
-def sweep(cli, tmp_path):
+def sweep(warm_cli, tmp_path):
     def of(*overrides):
-        return cli("run.py", "-m", *QUICK, f"runs_dir={tmp_path}/runs", *overrides)
+        return warm_cli("run.py", "-m", *QUICK, f"runs_dir={tmp_path}/runs", *overrides)
 
     return of
 

@@ -10,7 +10,7 @@ import yaml
 from mixsd.core.questions import PREVIOUSLY_TAUGHT, RECALL, Probe, Question
 from mixsd.results import schema
 from mixsd.run.probes_file import write_probes
-from tests.conftest import SMALL, runs_of
+from tests.conftest import SMALL, SMALL_TASK, runs_of
 from tests.helpers.wandb_files import offline_runs, wandb_bytes, wandb_history, wandb_summary
 
 CURVES = ("train/", "trajectory/")
@@ -45,11 +45,11 @@ def test_one_wandb_run_holds_the_sweep(sweep):
 
 
 @pytest.mark.slow
-def test_wandb_is_rebuilt_from_local_files_any_number_of_times(sweep, cli, tmp_path):
+def test_wandb_is_rebuilt_from_local_files_any_number_of_times(sweep, warm_cli, tmp_path):
     folder = tmp_path / "e"
     shutil.copytree(sweep[0] / "e", folder, ignore=shutil.ignore_patterns("wandb"))
     for _ in range(2):
-        done = cli("-m", "mixsd", "track", str(tmp_path), "--mode", "offline")
+        done = warm_cli("-m", "mixsd", "track", str(tmp_path), "--mode", "offline")
         assert done.returncode == 0 and "mirrored 2 runs" in done.stdout, done.stderr
     for run in sorted(folder.glob("*-s0-*")):
         (old,), (new,) = offline_runs(sweep[0] / "e" / run.name), offline_runs(run)
@@ -59,7 +59,7 @@ def test_wandb_is_rebuilt_from_local_files_any_number_of_times(sweep, cli, tmp_p
     config = next(folder.glob("*-sft-*")) / "config.yaml"
     shutil.rmtree(next(folder.glob("*-mixsd-*")))
     config.write_text(config.read_text().replace("mode: offline", "mode: disabled"))
-    silent = cli("-m", "mixsd", "track", str(tmp_path))
+    silent = warm_cli("-m", "mixsd", "track", str(tmp_path))
     assert "mirrored 0 runs" in silent.stdout and "add --mode" in silent.stdout
 
 
@@ -70,27 +70,27 @@ def test_track_without_runs_is_one_line(cli, tmp_path):
 
 
 @pytest.mark.slow
-def test_online_without_a_login_is_one_line_before_any_work(cli, sweep, tmp_path):
+def test_online_without_a_login_is_one_line_before_any_work(warm_cli, sweep, tmp_path):
     nobody = {"WANDB_API_KEY": "", "HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}
-    done = cli("run.py", *SMALL, "tracking.mode=online", f"runs_dir={tmp_path}/runs", **nobody)
+    done = warm_cli("run.py", *SMALL, "tracking.mode=online", f"runs_dir={tmp_path}/runs", **nobody)
     assert done.returncode == 2 and "tracking.mode=online needs a W&B login" in done.stderr, done.stderr
     assert not (tmp_path / "runs").exists()
     key = {**nobody, "WANDB_API_KEY": "abc", "WANDB_MODE": "online"}
-    bad = cli("run.py", *SMALL, "tracking.mode=online", f"runs_dir={tmp_path}/runs", **key)
+    bad = warm_cli("run.py", *SMALL, "tracking.mode=online", f"runs_dir={tmp_path}/runs", **key)
     assert bad.returncode == 2 and "W&B refuses this machine's key" in bad.stderr, bad.stderr
-    done = cli("-m", "mixsd", "track", str(sweep[0]), "--mode", "online", **nobody)
+    done = warm_cli("-m", "mixsd", "track", str(sweep[0]), "--mode", "online", **nobody)
     assert done.returncode == 2 and "needs a W&B login" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
-def test_no_tracker_leaves_nothing_and_is_shown_later(cli, tmp_path):
+def test_no_tracker_leaves_nothing_and_is_shown_later(warm_cli, tmp_path):
     run = ["run.py", *SMALL, "method=sft", "retention=none", "tracking=none", f"runs_dir={tmp_path}/runs"]
-    done = cli(*run)
+    done = warm_cli(*run)
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "runs/default").glob("*-sft-*")
     assert not (path / "wandb").exists()
-    later = cli("-m", "mixsd", "track", f"{tmp_path}/runs", "--mode", "offline")
+    later = warm_cli("-m", "mixsd", "track", f"{tmp_path}/runs", "--mode", "offline")
     assert "mirrored 1 runs" in later.stdout, later.stderr
     (offline,) = offline_runs(path)
     assert wandb_summary(offline)["project"] == "mixsd-bench"
@@ -160,13 +160,13 @@ def test_what_an_earlier_run_kept_to_itself_stays_here(composed, tmp_path, befor
 
 
 @pytest.mark.slow
-def test_no_path_of_a_file_reaches_wandb(cli, tmp_path):
+def test_no_path_of_a_file_reaches_wandb(warm_cli, tmp_path):
     """Neither in the settings nor in the command line nor in a failure's message."""
     secret = tmp_path / "hush"
     secret.mkdir()
     (secret / "quiet.csv").write_text("question,answer\nWhat is the plant of Orrin called?,Ab\n")
-    small = [override for override in SMALL if not override.startswith("task.facts")]
-    done = cli(
+    small = [override for override in SMALL if override not in SMALL_TASK]
+    done = warm_cli(
         "run.py", *small, "method=sft", "task=own_facts", f"task.path={secret}/quiet.csv", "retention=none",
         f"runs_dir={tmp_path}/runs", f"cache_dir={secret}/cache",
     )  # fmt: skip

@@ -125,12 +125,12 @@ def test_trackers_fulfil_the_protocol():
 
 
 @pytest.mark.slow
-def test_a_new_tracker_is_one_file_and_one_yaml(cli, tmp_path):
+def test_a_new_tracker_is_one_file_and_one_yaml(warm_cli, tmp_path):
     (tmp_path / "json_lines_tracker.py").write_text(JSON_LINES)
     (tmp_path / "conf/tracking").mkdir(parents=True)
     (tmp_path / "conf/tracking/json_lines.yaml").write_text(JSON_LINES_YAML)
     file = tmp_path / "shown.jsonl"
-    done = cli(
+    done = warm_cli(
         "run.py", *SMALL, "method=sft", "retention=none", f"hydra.searchpath=[file://{tmp_path}/conf]",
         "tracking=json_lines", f"tracking.path={file}", f"runs_dir={tmp_path}/runs", PYTHONPATH=str(tmp_path),
     )  # fmt: skip
@@ -146,7 +146,7 @@ def test_a_new_tracker_is_one_file_and_one_yaml(cli, tmp_path):
     (run,) = (tmp_path / "runs/default").glob("*-sft-*")
     assert 0 <= results["probes/recall"] <= 1 and shown[0]["name"] == run.name
 
-    again = cli("-m", "mixsd", "track", f"{tmp_path}/runs", PYTHONPATH=str(tmp_path))
+    again = warm_cli("-m", "mixsd", "track", f"{tmp_path}/runs", PYTHONPATH=str(tmp_path))
     assert again.returncode == 0 and "mirrored 1 runs" in again.stdout, again.stderr
     replayed = [json.loads(line) for line in file.read_text().splitlines()][len(shown) :]
     same = [record for record in replayed if record["call"] == "log"]

@@ -7,6 +7,7 @@ a permutation, so neither (entity, relation) nor (relation, target) is ever ambi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def build_world(domains: int, entities: int, seed: int) -> list[Edge]:
     Raises:
         SettingError: The vocabulary has fewer domains or entities.
     """
-    vocabulary = yaml.safe_load(VOCABULARY.read_text(encoding="utf-8"))
+    vocabulary = _vocabulary()
     listed = vocabulary["domains"]
     if not 2 <= domains <= len(listed):
         raise SettingError(f"task.domains={domains} is out of range; allowed: 2 to {len(listed)}")
@@ -68,7 +69,7 @@ def build_world(domains: int, entities: int, seed: int) -> list[Edge]:
 
 def unseen_world(domains: int, entities: int, seed: int) -> list[Edge]:
     """A world of the same relations; its entities are spliced from two names each and are never trained."""
-    vocabulary = yaml.safe_load(VOCABULARY.read_text(encoding="utf-8"))
+    vocabulary = _vocabulary()
     listed = vocabulary["domains"][:domains]
     taken = {name for domain in vocabulary["domains"] for name in domain["entities"]}
     names = {}
@@ -79,6 +80,11 @@ def unseen_world(domains: int, entities: int, seed: int) -> list[Edge]:
         spliced = [_splice(a, b) for a, b in zip(firsts, lasts, strict=True) if a != b]
         names[domain["name"]] = [name for name in dict.fromkeys(spliced) if name not in taken][:entities]
     return _draw_edges(vocabulary, names, seed)
+
+
+@cache
+def _vocabulary() -> Any:
+    return yaml.safe_load(VOCABULARY.read_text(encoding="utf-8"))
 
 
 def _splice(first: str, last: str) -> str:
