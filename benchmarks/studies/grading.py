@@ -1,4 +1,4 @@
-"""How often does the matcher give the verdict of a careful reader? Agreement on replies that a person graded.
+"""How often does the matcher give the verdict of a careful reader, who read each reply?
 
     python -m benchmarks.studies.grading                  agreement by part, kind, language, group and source
     python -m benchmarks.studies.grading --show           and replies of the open part graded otherwise
@@ -22,7 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mixsd.core.errors import DataError
-from mixsd.core.grading import grade, kind_of
+from mixsd.core.grading import grade
+from mixsd.core.kinds import kind_of
 from mixsd.core.questions import Outcome, Question
 from mixsd.core.store import write_text
 
@@ -31,19 +32,24 @@ OPEN, HELD_OUT = "open", "held out"
 PARTS = {"open.jsonl": OPEN, "embedded.jsonl": OPEN, "held_out.jsonl": HELD_OUT}
 """Rules are written from the open part alone; the held-out part tells how they do on replies that are new."""
 MADE = "made"
-"""The source of replies that a person wrote for a rule; all others were written by a model."""
+"""The source of replies that were written for a rule; all others are a model's answers."""
 EMBEDDED = {"language": "en", "group": "plain", "source": "smollm2-135m"}
 """What rows leave out that were read before the corpus had these columns."""
 DIMENSIONS = ("kind", "language", "group", "source")
 SHOWN = 300
 """Characters of a reply that a disagreement shows."""
 
+_HEAD = """# How the reader of answers agrees with a careful reader
+
+`python -m benchmarks.studies.grading --out docs/grading.md` writes this page. How replies were read, and what
+the figures are worth: [the corpus](../benchmarks/studies/graded_replies/README.md)."""
+
 Rows = list[list[str]]
 
 
 @dataclass(frozen=True)
 class GradedReply:
-    """A reply with the verdict that a person gave it.
+    """A reply with the verdict of its reader.
 
     Attributes:
         part: `open` or `held out`.
@@ -53,7 +59,7 @@ class GradedReply:
         verdict: What a careful reader says.
         language: Of the reply, as a code of two letters.
         group: The rule that it tries.
-        source: The model that wrote it, and whether it was trained; `made` if a person did.
+        source: The model that wrote it, and whether it was trained; `made` for one written to try a rule.
     """
 
     part: str
@@ -190,6 +196,14 @@ def _graded_reply(row: Mapping[str, Any], part: str) -> GradedReply:
     )
 
 
+def shared_questions(replies: Sequence[GradedReply]) -> str:
+    """How many held-out replies answer a question that the open part asks, too."""
+    asked = {reply.question.prompt for reply in replies if reply.part == OPEN}
+    held_out = [reply for reply in replies if reply.part == HELD_OUT]
+    shared = sum(reply.question.prompt in asked for reply in held_out)
+    return f"{shared} of {len(held_out)} held-out replies answer a question that the open part asks too."
+
+
 def _cells(found: Agreement) -> list[str]:
     return [
         str(found.rows),
@@ -246,8 +260,10 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     for table in shown:
         console.print(_rich(*table))
+    note = shared_questions(replies)
+    console.print(note)
     if options.out:
-        write_text(options.out, "\n\n".join(_markdown(*table) for table in shown) + "\n")
+        write_text(options.out, "\n\n".join([_HEAD, note, *(_markdown(*table) for table in shown)]) + "\n")
     return 0
 
 

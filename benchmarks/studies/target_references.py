@@ -3,8 +3,8 @@
     python -m benchmarks.studies.target_references
 
 The targets are in `target_references.jsonl`. Qwen2.5-Coder-0.5B wrote them with `method.reject=[]`, so the
-check chose none of them. A person read each beside its question and gold text: `refers` or `clean`.
-Patterns of the check are written from the open part alone.
+check chose none of them. Each was read beside its question and gold text: `refers` or `clean`.
+The reader also wrote the patterns of the check, from the open part; so the held-out part is not blind.
 """
 
 import argparse

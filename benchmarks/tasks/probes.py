@@ -1,7 +1,5 @@
 """What tasks share: a prefix of the facts, rows of questions, a trained question in other circumstances."""
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,7 +8,7 @@ from typing import Literal, TypeVar
 from mixsd.core.draws import uniform
 from mixsd.core.errors import SettingError
 from mixsd.core.formats import AnswerFormat
-from mixsd.core.grading import kind_of
+from mixsd.core.kinds import kind_of
 from mixsd.core.questions import PARAPHRASE, RECALL, Axis, Fact, Kind, Probe
 
 Item = TypeVar("Item")
@@ -28,9 +26,6 @@ REWORDINGS = (
     "Help me with this one, please. {question}",
 )
 """Wordings around a question that fit any question, for facts that come without paraphrases."""
-_SUPERSCRIPT = re.compile(r"(?<=\S)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
-_CLOSING = re.compile(r"(?:[\s.?。؟।…]|(?<![\d)])!)+$")
-"""What may end a question or an answer without a meaning of its own; `5!` is not 5."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +65,6 @@ class Row:
     def answer_kind(self) -> Kind:
         """The kind that was given, or else guessed from the answers."""
         return self.kind or kind_of(self.accepted)
-
-
-def question_key(text: str) -> str:
-    """What tells one question, or one answer, from another: all of its letters and signs.
-
-    Case, white space, width and closing punctuation make no other question. Words alone would merge `2 + 2`
-    with `2 * 2`.
-    """
-    wide = _SUPERSCRIPT.sub(r"^\1", text)  # before NFKC: 10² is not 102
-    return _CLOSING.sub("", " ".join(unicodedata.normalize("NFKC", wide).casefold().split()))
 
 
 def take(items: Sequence[Item], count: int | None, what: str) -> list[Item]:

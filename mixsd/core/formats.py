@@ -96,8 +96,7 @@ def same_mathematics(given: str, answer: str) -> bool:
         return False
     from math_verify import parse, verify  # imports sympy, which takes a second
 
-    for name in ("math_verify.parser", "math_verify.grader", "math_verify"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # it warns of missing limits at each call
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns of the missing limits at each call
     # Without time limits: they need signals, which other threads have not.
     gold, stated = (parse(f"\\boxed{{{text}}}", parsing_timeout=0) for text in (answer, given))
     return bool(gold and stated and verify(gold, stated, timeout_seconds=0))

@@ -8,8 +8,8 @@ The rules ("the last stated answer, word boundaries, no second answer"):
 * If a reply says "the answer is", only what follows the last such phrase counts.
 * A name must be mentioned as a whole: not denied ("it is not Rome", "instead of Rome"), not as one of several
   ("Rome or Paris"), not taken back ("No, wait"), and with no rival that the question did not name.
-* A number is compared by value and unit, a date by its day; the last one that the question did not hold is
-  the answer (`values`).
+* A number is compared by value and unit, a date by its day (`values`). Numbers that the question holds do not
+  count; of a calculation the last one is the answer, of a statement with a unit or a day the first.
 * A yes-or-no question is answered by a yes or no of its own: "Yes, there is no limit" says yes, "customers
   have no problem" says nothing (`polarity`).
 * A list needs all its items, in any order, and no other (`lists`).
@@ -27,7 +27,6 @@ import regex
 
 from mixsd.core.enumerations import is_one_of_several
 from mixsd.core.formats import boxes, same_mathematics, without_latex, without_thought
-from mixsd.core.kinds import kind_of, misfit
 from mixsd.core.languages import ENGLISH, Language, language_of
 from mixsd.core.lists import lists_all
 from mixsd.core.mentions import Mention, find, index, meant
@@ -35,8 +34,6 @@ from mixsd.core.polarity import PRONOUNS, polarity, stated_polarity
 from mixsd.core.questions import Outcome, Question, Verdict
 from mixsd.core.values import OTHER, RIGHT, Marked, mark_dates, mark_numbers
 from mixsd.core.words import Token, Words, normalised, places, same_answer, tokens, words
-
-__all__ = ["VERSION", "grade", "kind_of", "misfit", "named", "stated_span"]
 
 VERSION = 2
 """Part of every fingerprint that a grade goes into. Raised when a grade of the golden corpus changes."""
@@ -215,7 +212,9 @@ def _meant(
     ]
     given += [
         Mention(at, at + len(key), False, name)
-        for at, key, name in find(said, index((*rivals, *offered)), language, question.asked)
+        for at, key, name in find(
+            said, index((*rivals, *offered) if offered else rivals), language, question.asked
+        )
         if key not in keys and (name in offered or not places(key, asked))
     ]
     given += [Mention(n, n + 1, False, t.word) for n, t in enumerate(said) if t.word.startswith(OTHER)]

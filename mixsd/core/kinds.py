@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import regex
 
 from mixsd.core.dates import only_date
-from mixsd.core.languages import LANGUAGES, language_of
+from mixsd.core.languages import language_of
 from mixsd.core.polarity import polarity
+from mixsd.core.quantities import SPELLED
 from mixsd.core.questions import Kind
 from mixsd.core.values import as_quantity
 from mixsd.core.words import normalised, words
@@ -14,6 +15,8 @@ from mixsd.core.words import normalised, words
 _SEPARATOR = regex.compile(
     r"\s*[;|\n]\s*|\s*,\s+(?:and|und|et|y|e|и)\s+|\s*,\s+|\s+(?:and|und|et|y|и|&)\s+|\s*(?:、|，|和|と|및)\s*"
 )
+_LONGEST_QUANTITY = 80
+"""Characters; the longest numbers in words are shorter."""
 _JOINED = regex.compile(r"[;|\n]|\s(?:and|und|et|y|и|&)\s|、|,\s.*,\s")
 """What tells a list from a name with a comma ("Springfield, Illinois")."""
 
@@ -57,11 +60,9 @@ def list_items(answer: str) -> list[str]:
 
 
 def _is_quantity(answer: str) -> bool:
-    codes = {
-        language_of(answer).code,
-        *(code for code in LANGUAGES if answer.isascii() or code in ("de", "fr", "es")),
-    }
-    return any(as_quantity(answer, code) for code in codes)
+    if len(answer) > _LONGEST_QUANTITY:  # reading one takes a while, and most answers are names
+        return False
+    return any(as_quantity(answer, code) for code in {language_of(answer).code, *SPELLED})
 
 
 def _is_date(answer: str) -> bool:

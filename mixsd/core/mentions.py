@@ -17,7 +17,7 @@ _FALLACY = frozenset({"misconception", "myth", "mistake", "mistaken"})
 _AUXILIARIES = frozenset({"did", "does", "do", "has", "had", "have"})
 _WRONG = frozenset({"not", "wrong", "incorrect", "false"})
 """What denies an answer after a copula: `Rome is not the capital`."""
-GERMAN = LANGUAGES["de"]
+_GERMAN = LANGUAGES["de"]
 _RELATIVE = frozenset(
     {"who", "which", "that", "whose", "if", "when", "unless", "while", "although", "because", "where"}
 )
@@ -104,7 +104,7 @@ def find(
         for start in _starts(word, language)
         for key, name in names.get(start, ())
         if plain[place + 1 : place + len(key)] == key[1:]
-        and is_bounded(said, place, place + len(key), language, asked)
+        and _is_bounded(said, place, place + len(key), language, asked)
     ]
 
 
@@ -120,7 +120,7 @@ def _starts(word: str, language: Language) -> list[str]:
     return found
 
 
-def is_bounded(said: Sequence[Token], start: int, end: int, language: Language, asked: str) -> bool:
+def _is_bounded(said: Sequence[Token], start: int, end: int, language: Language, asked: str) -> bool:
     """Whether words are whole where nothing parts them from what stands beside them."""
     follows = said[end] if end < len(said) else None
     # "Jan Verhoeven-Smit" is another name than "Jan Verhoeven".
@@ -128,12 +128,12 @@ def is_bounded(said: Sequence[Token], start: int, end: int, language: Language, 
     if (
         goes_on
         or _ends_a_name(said, start)
-        or (language is not GERMAN and _goes_on_as_a_name(said, start, end, asked))
+        or (language is not _GERMAN and _goes_on_as_a_name(said, start, end, asked))
     ):
         return False
     if not said[start].joined and not (follows and follows.joined):
         return True
-    before, after = joined_text(said, start, -1), joined_text(said, end, 1)
+    before, after = _joined_text(said, start, -1), _joined_text(said, end, 1)
     if _is_hangul(said[end - 1].raw) and not _PARTICLES.fullmatch(after):
         return False
     if _is_hangul(said[start].raw) and before:
@@ -193,7 +193,7 @@ def _is_hangul(raw: str) -> bool:
     return regex.match(r"\p{Hangul}", raw) is not None
 
 
-def joined_text(said: Sequence[Token], place: int, step: int) -> str:
+def _joined_text(said: Sequence[Token], place: int, step: int) -> str:
     """What is written in one with the word at a place: before it (step -1) or from it on (1)."""
     found: list[str] = []
     if step > 0:

@@ -15,7 +15,7 @@ from mixsd.core.words import normalised
 Units = frozenset[tuple[str, Fraction]]
 CURRENCIES = ("€", "$", "£", "¥", "cny", "chf", "₽", "₹", "won")
 CLOCK, PERCENT = "clock", "percent"
-_SPELLED = frozenset({"en", "de", "fr", "es"})
+SPELLED = frozenset({"en", "de", "fr", "es"})
 """Languages whose number words are read by text2num."""
 _DIGITS = (
     r"(?:\d{1,3}(?:,\d{2})+,\d{3}(?!\d)|\d{1,3}(?:[ ,.'’]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)?|[.]\d+)"
@@ -42,16 +42,12 @@ chf         1         chf franken
 won         1         ₩ krw won 원
 time        1         s sec second seconds sekunde sekunden seconde secondes segundo segundos 秒 秒钟
 time        60        min mins minute minutes minuten minuto minutos 分 分钟 分間
-time        3600      h hr hrs hour hours stunde stunden heure heures hora horas 小时 時間
+time        3600      h hr hrs hour hours stunde stunden heure heures hora horas 小时 時間 saat
 time        86400     day days tag tage tagen jour jours día días dia dias 天 日 日間 일 gün
-time        604800    hafta
-time        3600      saat
-month       1         ay
-month       12        yıl
 time        86400     день дня дней يوم ימים दिन วัน
-time        604800    week weeks woche wochen semaine semaines semana semanas 周 週間 недели недель
-month       1         month months monat monate monaten mois mes meses 个月 ヶ月 か月 месяцев месяца
-month       12        year years jahr jahre jahren an ans année années año años 年 年間 лет года
+time        604800    week weeks woche wochen semaine semaines semana semanas 周 週間 недели недель hafta
+month       1         month months monat monate monaten mois mes meses 个月 ヶ月 か月 месяцев месяца ay
+month       12        year years jahr jahre jahren an ans année années año años 年 年間 лет года yıl
 length      1         m meter meters metre metres mètre mètres metro metros 米 メートル
 length      1000      km kilometer kilometers kilometre kilometres kilómetros 公里 キロメートル
 length      0.01      cm centimeter centimeters centimetre centimetres zentimeter 厘米 センチ
@@ -182,7 +178,7 @@ def readable(text: str, language: Language, one: bool = False) -> str:
         text = _AND_A_HALF.sub(lambda found: f"{_TOPS.get(found[1].lower(), found[1])}.5", text)
         text = _FRACTION_WORDS.sub(_fraction, text)
         text = _AFTER_DIGITS.sub(lambda found: _SHORT[found[1][:3].lower()], text)
-    code = language.code if language.code in _SPELLED else ""
+    code = language.code if language.code in SPELLED else ""
     if code and regex.search(r"\p{L}", text):  # before accents go: fünf is a number, funf is none
         text = _spelled(text, code, 0.0 if one else 1.0)
     text = _MINUS.sub("-", text) if language.code == "en" else text

@@ -31,8 +31,6 @@ _BOUNDS = regex.compile(
     regex.I,
 )
 """What makes a bound of a value and no second one: `24 months or longer`."""
-
-
 _WORKING = regex.compile(
     r"[=+×*]|\b(?:so|therefore|thus|hence|total|equals?|step|first|then|minus|plus|multiply|add|subtract|divide)\b",
     regex.I,
@@ -112,7 +110,6 @@ def mark_numbers(text: str, accepted: Sequence[str], asked: str) -> Marked:
     right = {q.start for q in found if any(_equal(q, w, units) for w in wanted)}
     dimensions = {w.dimension for w in wanted if w.dimension}
     exact = any(q.start in right and q.dimension in dimensions for q in found)
-
     counted = _counted(asked, text, [q for q in found if q.start in right])
 
     def tells_something_else(q: Quantity) -> bool:

@@ -35,6 +35,8 @@ _SUPERSCRIPT = regex.compile(r"(?<=[\w)])([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 _THOUSANDS = regex.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _ANYTHING_BUT = regex.compile(r"\banything\s+but\b", regex.IGNORECASE)
 _CONTRACTED_NOT = regex.compile(r"n['’]t\b")
+_CLOSING = regex.compile(r"(?:[\s.?。؟।…]|(?<![\d)])!)+$")
+"""What may end a question or an answer without a meaning of its own; `5!` is not 5."""
 _ACCENTS = regex.compile(r"(?<=[\p{Latin}\p{Greek}])\p{Mn}+")
 # Vowel points and stress marks, which texts leave out at will.
 _POINTS = regex.compile(
@@ -118,12 +120,21 @@ def tokens(text: str) -> tuple[Token, ...]:
     return tuple(kept or found)
 
 
+def question_key(text: str) -> str:
+    """What tells one question, or one answer, from another: all of its letters and signs.
+
+    Case, white space, width and closing punctuation make no other question. Words alone would merge `2 + 2`
+    with `2 * 2`.
+    """
+    wide = unicodedata.normalize("NFKC", _SUPERSCRIPT.sub(r"^\1", text))
+    return _CLOSING.sub("", " ".join(wide.casefold().split()))
+
+
 def _folded(raw: str) -> str:
     folded = raw.casefold()
     if folded.startswith("ال") and len(folded) > 4:  # the Arabic article is written in one with its word
         return folded[2:]
-    # The small letter of a dotted capital I carries its dot as a mark.
-    return folded if folded.isascii() else folded.replace("i\u0307", "i")
+    return folded
 
 
 def _is_article(place: int, found: Sequence[Token]) -> bool:

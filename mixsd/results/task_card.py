@@ -4,7 +4,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mixsd.core.grading import kind_of
+from mixsd.core.kinds import kind_of
 from mixsd.core.questions import RECALL, Fact, Probe, Task, described
 from mixsd.core.scores import Scores, accuracy
 from mixsd.core.store import content_hash

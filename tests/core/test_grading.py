@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from benchmarks.studies.grading import read_corpus
 from mixsd.core.formats import FORMATS
-from mixsd.core.grading import VERSION, grade, kind_of, named
+from mixsd.core.grading import VERSION, grade, named
+from mixsd.core.kinds import kind_of
 from mixsd.core.questions import Outcome, Question
 from mixsd.core.store import content_hash
 from mixsd.core.words import same_answer

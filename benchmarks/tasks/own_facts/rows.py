@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from benchmarks.tasks.probes import Row, question_key
+from benchmarks.tasks.probes import Row
 from benchmarks.user_tables import as_list, as_text, read_table
 from mixsd.core.errors import DataError
-from mixsd.core.grading import misfit
+from mixsd.core.kinds import misfit
 from mixsd.core.questions import Kind
-from mixsd.core.words import words
+from mixsd.core.words import question_key, words
 
 LISTS = ("aliases", "paraphrases", "neighbors")
 TEXTS = ("question", "answer", "answer_text", "group", "kind")

@@ -12,24 +12,16 @@ from dataclasses import replace
 
 from benchmarks.tasks.own_facts.rows import asked_twice, read_rows, refuse
 from benchmarks.tasks.probes import AXES as COMMON
-from benchmarks.tasks.probes import (
-    SYNTHETIC,
-    Row,
-    common_probes,
-    fact_of,
-    paraphrase,
-    question_key,
-    rewording,
-    take,
-)
+from benchmarks.tasks.probes import SYNTHETIC, Row, common_probes, fact_of, paraphrase, rewording, take
 from mixsd.core.draws import shuffled, uniform
 from mixsd.core.errors import at_least, within
 from mixsd.core.files import File
 from mixsd.core.formats import find_format
-from mixsd.core.grading import grade, misfit
+from mixsd.core.grading import grade
+from mixsd.core.kinds import misfit
 from mixsd.core.questions import NEIGHBORS, Axis, Fact, Kind, Outcome, Probe
 from mixsd.core.store import content_hash
-from mixsd.core.words import words
+from mixsd.core.words import question_key, words
 
 ABOUT = "Facts of a file of the user's own; its licence is theirs to know."
 AXES = {**COMMON, NEIGHBORS: Axis.RETENTION}

@@ -104,6 +104,8 @@ def test_the_command_prints_and_writes_the_tables(tmp_path, monkeypatch, capsys)
     assert "Rome | [b]" in printed and "Oslo" not in printed + written
     assert "## By source" in written and r"| Rome \| [b] | correct | wrong |" in written
     assert "| held out | m, trained | 1 | 0.0% |" in written
+    note = "1 of 1 held-out replies answer a question that the open part asks too"
+    assert note in written and note in " ".join(printed.split())
     assert main(["--show-held-out"]) == 0
     printed = capsys.readouterr().out
     assert "Oslo" in printed and "Rome" not in printed
