@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.heldout import sandbox
@@ -69,25 +70,24 @@ def test_time_is_up_and_nothing_survives(program):
     before = sandboxed()
     ran = sandbox.run(program, 2)
     assert ran.seconds_up and not ran.finished
-    assert gone(before)
+    assert gone(sandboxed() - before)
 
 
 @needs_sandbox
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_survives_a_harness_that_is_stopped(how):
-    before = sandboxed()
     program = (  # a shell's background jobs ignore interrupts
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from benchmarks.heldout import sandbox; sandbox.run('import time; time.sleep(1000)', 1000)"
     )
     harness = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not sandboxed() - before and time.monotonic() < deadline:
+    while not (running := sandboxed() & children(harness.pid)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert sandboxed() - before, "it runs"
+    assert running, "it runs"
     harness.send_signal(how)
     harness.wait(timeout=30)
-    assert gone(before)
+    assert gone(running)
 
 
 def sandboxed():
@@ -96,12 +96,17 @@ def sandboxed():
     return {line.split()[0] for line in listed.splitlines() if line.rstrip().endswith("-I -")}
 
 
-def gone(before):
-    """Whether no other sandboxed processes are left, or soon will be."""
+def children(pid):
+    """All processes below one."""
+    return {str(child.pid) for child in psutil.Process(pid).children(recursive=True)}
+
+
+def gone(started):
+    """Whether these processes are gone, or soon will be; other tests may run programs at the same time."""
     deadline = time.monotonic() + 60
-    while not sandboxed() <= before and time.monotonic() < deadline:
+    while sandboxed() & started and time.monotonic() < deadline:
         time.sleep(0.1)
-    return sandboxed() <= before
+    return not sandboxed() & started
 
 
 @needs_sandbox
