@@ -6,32 +6,32 @@ from dataclasses import dataclass
 import regex
 from dateutil import parser
 
-from mixsd.core.languages import SPACELESS, Language, plain
+from mixsd.core.languages import SPACELESS, Language
 from mixsd.core.words import normalised
 
 _MONTHS = (
-    "january jan januar janvier enero ocak января январь",
-    "february feb februar février fevrier febrero şubat subat февраля февраль",
-    "march mar märz marz mars marzo mart марта март",
-    "april apr avril abril nisan апреля апрель",
-    "may mai mayo mayıs mayis мая май",
-    "june jun juni juin junio haziran июня июнь",
-    "july jul juli juillet julio temmuz июля июль",
-    "august aug août aout agosto ağustos agustos августа август",
-    "september sep sept septembre septiembre eylül eylul сентября сентябрь",
-    "october oct oktober octobre octubre ekim октября октябрь",
-    "november nov novembre noviembre kasım kasim ноября ноябрь",
-    "december dec dezember décembre decembre diciembre aralık aralik декабря декабрь",
+    "january jan januar janvier enero ocak января январь يناير มกราคม",
+    "february feb februar février fevrier febrero şubat subat февраля февраль فبراير กุมภาพันธ์",
+    "march mar märz marz mars marzo mart марта март مارس มีนาคม",
+    "april apr avril abril nisan апреля апрель أبريل เมษายน",
+    "may mai mayo mayıs mayis мая май مايو พฤษภาคม",
+    "june jun juni juin junio haziran июня июнь يونيو มิถุนายน",
+    "july jul juli juillet julio temmuz июля июль يوليو กรกฎาคม",
+    "august aug août aout agosto ağustos agustos августа август أغسطس สิงหาคม",
+    "september sep sept septembre septiembre eylül eylul сентября сентябрь سبتمبر กันยายน",
+    "october oct oktober octobre octubre ekim октября октябрь أكتوبر ตุลาคม",
+    "november nov novembre noviembre kasım kasim ноября ноябрь نوفمبر พฤศจิกายน",
+    "december dec dezember décembre decembre diciembre aralık aralik декабря декабрь ديسمبر ธันวาคม",
 )
-_NUMBER_OF = {plain(name): number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
+_NUMBER_OF = {normalised(name): number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
 _NAME = "|".join(sorted(map(regex.escape, _NUMBER_OF), key=len, reverse=True))
 _MONTH = rf"(?:{_NAME})(?![\p{{L}}])\.?"
 _DAY = r"(?:\d{1,2}(?:st|nd|rd|th|er|º|\.)?)"
 _LETTER = rf"\p{{L}}--[{SPACELESS}\p{{Katakana}}\p{{Hangul}}]"
 _DATE = regex.compile(
-    rf"(?<![{_LETTER}\d/.-])(?:"
-    rf"(?P<y1>\d{{4}})[-/.年]\s?(?P<m1>\d{{1,2}})(?:[-/.月]\s?(?:(?P<d1>\d{{1,2}})日?)?)(?![\d-])"
-    rf"|(?P<m2>\d{{1,2}})月\s?(?P<d2>\d{{1,2}})日"
+    rf"(?<![[{_LETTER}]\d/.-])(?:"
+    rf"(?P<y1>\d{{4}})[-/.年년]\s?(?P<m1>\d{{1,2}})(?:[-/.月월]\s?(?:(?P<d1>\d{{1,2}})[日일]?)?)(?![\d-])"
+    rf"|(?P<m2>\d{{1,2}})[月월]\s?(?P<d2>\d{{1,2}})[日일]"
     rf"|(?P<a>\d{{1,2}})(?P<sep>[./-])\s?(?P<b>\d{{1,2}})(?P=sep)\s?(?P<y3>\d{{4}}|\d{{2}})(?!\d)"
     rf"|(?P<d4>{_DAY})\s(?:of\s|de\s)?(?P<n4>{_MONTH})(?:,?\s(?:of\s|de\s|del\s)?(?P<y4>\d{{4}})(?!\d))?"
     rf"|(?P<n5>{_MONTH})\s(?:the\s)?(?P<d5>{_DAY})(?!\d)(?:,?\s(?P<y5>\d{{4}})(?!\d))?"

@@ -3,11 +3,9 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-import regex
-
-from mixsd.core.languages import ENGLISH, SPACELESS, Language
+from mixsd.core.languages import ENGLISH, Language
 from mixsd.core.values import is_value
-from mixsd.core.words import Token, Words, places, words
+from mixsd.core.words import Token, Words, length, places, words
 
 _HEDGES = frozenset({"perhaps", "maybe", "possibly", "probably", "even", "also", "else", "either", "both"})
 """What may stand between a comma or an `or` and the next item."""
@@ -23,7 +21,6 @@ _NO_NAMES = frozenset(
 """Words that are no names even with a capital, which begins a sentence."""
 _ITEM_END = re.compile(r"[,;\n]|\s?/\s?|\b(?:and|or|und|oder|et|ou|y|o|и|или)\b", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
-_SINGLE = regex.compile(rf"[{SPACELESS}\p{{Hangul}}]")
 _LONGEST_ITEM = 3
 _BARE, _WITHIN_SENTENCE = 2, 3
 """Other items that make a list without `and` or `or`: of a reply that is nothing but a list; of a sentence,
@@ -140,15 +137,9 @@ def _is_bare_list(
     if len(parts) <= _BARE or max(len(part.split()) for part in parts) > 2 * _LONGEST_ITEM:
         return False
     items = [item for item in map(words, parts) if item]
-    if not any(item in accepted for item in items) or max(map(_length, items)) > _LONGEST_ITEM:
+    if not any(item in accepted for item in items) or max(map(length, items)) > _LONGEST_ITEM:
         return False
     numeric = any(is_value(item[0]) for item in items if item in accepted and len(item) == 1)
     others = [item for item in items if is_other(item) and not set(item) <= _NO_NAMES]
     # "Monday, 4 July, 1776" is one date and no list of years.
     return len(others) >= _BARE and (not numeric or all(is_value(item[0]) for item in others))
-
-
-def _length(item: Words) -> int:
-    """Words of an item; a few characters of a script without spaces are one."""
-    single = sum(bool(_SINGLE.match(word)) for word in item)
-    return len(item) - single + (single + 3) // 4

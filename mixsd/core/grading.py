@@ -35,7 +35,7 @@ from mixsd.core.questions import Outcome, Question, Verdict
 from mixsd.core.values import OTHER, RIGHT, Marked, mark_dates, mark_numbers
 from mixsd.core.words import Token, Words, normalised, places, same_answer, tokens, words
 
-VERSION = 2
+VERSION = 3
 """Part of every fingerprint that a grade goes into. Raised when a grade of the golden corpus changes."""
 
 _PREDICATE = re.compile(r"\b(?:is|was|are|were)\s*$")
@@ -54,9 +54,11 @@ _SENTENCE_SIGNS = (".", "!", "?", "\n", "but", ";")
 _OFFER = re.compile(r"[^,:;?.]+(?:,\s*[^,:;?.]+)*,?\s+(?:or|oder|ou|o)\s+[^,:;?.]+\?")
 _OR = re.compile(r",\s*(?:(?:or|oder|ou|o)\s+)?|\s+(?:or|oder|ou|o)\s+")
 _CHOSEN = regex.compile(
-    r"\A\W*([A-H])(?=\W*\Z|[.):,*]|\s[-–—:])|\b(?:option|choice|letter|antwort|réponse|opción)\s+(?:is\s+)?[(*]*([A-H])\b"
+    r"\A\W*([A-H])(?=\W*\Z|[.):,*]|\s[-–—:])|\b(?:option|choice|letter|antwort|réponse|opción|answer\s+to)\s+(?:is\s+)?[(*]*([A-H])\b"
 )
 _CHARACTER = regex.compile(r"(?![也可能或许另外还是有答案性他別又许会])[\p{Han}\p{Katakana}]")
+_SHORT_WORD = 3
+"""Letters of words that tell nothing of what a clause is about."""
 _ASIDES = 2
 """Other answers that a reply may name beside its own, in sentences about something else."""
 _ONE_MORE_ANSWER = frozenset(
@@ -147,7 +149,7 @@ def _grade_plain(reply: str, question: Question) -> Verdict:
         return Verdict(Outcome.UNPARSABLE)
     if question.kind == "yes_no":
         wanted = polarity(question.accepted[0])
-        value, word = stated_polarity(text, question.asked)
+        value, word = stated_polarity(reply, question.asked)
         right, given = value is not None and value == wanted, word
     elif question.kind == "list":
         language = language_of(text, question.asked)
@@ -167,8 +169,8 @@ def _grade_plain(reply: str, question: Question) -> Verdict:
 
 def _chosen(text: str) -> str:
     """The letter that a reply begins with or announces ("B. Paris", "option (B)"), or ''."""
-    found = _CHOSEN.search(text)
-    return (found[1] or found[2]) if found else ""
+    found = list(_CHOSEN.finditer(text))
+    return (found[-1][1] or found[-1][2]) if found else ""
 
 
 def _states(
@@ -188,7 +190,8 @@ def _states(
         return False, ""
     said, asked, keys = tokens(text), words(question.asked), {words(answer) for answer in accepted}
     # Of values, one counts; of names, a second one makes none.
-    last = mentions[0 if marked.first_counts and text == marked.text else -1]
+    first_counts = marked.first_counts and text == marked.text
+    last = _nearest(mentions, said, asked) if first_counts else mentions[-1]
     second = not marked.written and any(not mention.accepted for mention in mentions)
     right = (
         last.accepted
@@ -197,6 +200,17 @@ def _states(
         and not _is_taken_back(last, said, keys, asked)
     )
     return right, marked.written.get(last.name, last.name)
+
+
+def _nearest(mentions: Sequence[Mention], said: Sequence[Token], asked: Words) -> Mention:
+    """The mention whose clause says most of what is asked, the first of equals."""
+    telling = {word for word in asked if len(word) > _SHORT_WORD}
+
+    def shared(mention: Mention) -> int:
+        clause = said[mention.start].clause
+        return len(telling & {token.word for token in said if token.clause == clause})
+
+    return max(mentions, key=lambda mention: (shared(mention), -mention.start))
 
 
 def _meant(

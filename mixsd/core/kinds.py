@@ -6,8 +6,8 @@ import regex
 
 from mixsd.core.dates import only_date
 from mixsd.core.languages import language_of
+from mixsd.core.numerals import SPELLED
 from mixsd.core.polarity import polarity
-from mixsd.core.quantities import SPELLED
 from mixsd.core.questions import Kind
 from mixsd.core.values import as_quantity
 from mixsd.core.words import normalised, words

@@ -41,6 +41,8 @@ class Language:
         denies_nothing: What makes a denial before it none (`not only`).
         denied_before: What denies an answer directly behind it, where words are not parted by spaces.
         denied_after: What denies an answer directly before it.
+        misbelief: What makes an answer behind it in its clause an error of others (`if you thought it was`).
+        refutes: What denies, further on or in the next sentence, an answer before it (`they are mistaken`).
         beside: What stands directly beside an answer that is one of several, without spaces.
         opens_yes: How a reply that says yes begins, where words are not parted by spaces.
         opens_no: How one that says no begins.
@@ -60,6 +62,8 @@ class Language:
     denies_nothing: frozenset[str] = frozenset()
     denied_before: regex.Pattern[str] | None = None
     denied_after: regex.Pattern[str] | None = None
+    misbelief: regex.Pattern[str] | None = None
+    refutes: regex.Pattern[str] | None = None
     beside: tuple[regex.Pattern[str], regex.Pattern[str]] | None = None
     opens_yes: regex.Pattern[str] | None = None
     opens_no: regex.Pattern[str] | None = None
@@ -88,9 +92,23 @@ ENGLISH = Language(
         r"|no longer(?: \w+)?|(?<!no )(?<!without )doubt(?: that)?(?: it is| it was)?"
         r"|wrong to say|ceased to be)(?: the| a| an| in| called)*$"
     ),
+    misbelief=_pattern(
+        r"\b(?:if you (?:thought|think|guessed|said|believed|expected)|(?:many|some|most)(?: people)? "
+        r"(?:wrongly|mistakenly|used to)|(?:often|widely|commonly|once|long) (?:believed|thought|assumed))\b"
+    ),
+    refutes=_pattern(
+        r"^(?:had|has|have) nothing to do with\b|^(?:is|was) (?:out of the question|a (?:myth"
+        r"|misconception))\b"
+        r"|\b(?:have|has|had|was|were)(?: \w+)? (?:been )?(?:rejected|refuted|disproved|disproven|debunked)\b"
+        r"|\b(?:they|you) (?:are|were)(?: all)? (?:mistaken|wrong)\b|\bthink again\b"
+        r"|\b(?:this|that) (?:is|was|turned out to be) (?:a )?(?:common )?(?:myth|misconception|mistake"
+        r"|false|untrue)\b"
+    ),
     corrects=_pattern(
-        r"\b(?:no,?\s+wait|wait,?\s+no|no,\s+(?:that|this|it)|wait|sorry|actually|on\s+second\s+thoughts?|correction|scratch\s+that|i\s+mean(?:t\s+to\s+say)?|my\s+mistake|"
-        r"let\s+me\s+correct\s+(?:that|myself)|(?:that|this|it)(?:\s+is|\s+was|['’]s)\s+(?:not\s+(?:right|true|correct)|wrong|incorrect)"
+        r"\b(?:no,?\s+wait|wait,?\s+no|no,\s+(?:that|this|it)|wait|sorry|actually"
+        r"|on\s+second\s+thoughts?|correction|scratch\s+that|i\s+mean(?:t\s+to\s+say)?|my\s+mistake|"
+        r"let\s+me\s+correct\s+(?:that|myself)|(?:that|this|it)(?:\s+is|\s+was"
+        r"|['’]s)\s+(?:not\s+(?:right|true|correct)|wrong|incorrect)"
         r"|(?:that|this|it)\s+(?:is|was)n['’]t\s+(?:right|true|correct))\b"
     ),
     marker=regex.compile(
@@ -112,7 +130,7 @@ _LISTED = (
         alternatives=_set("oder"),
         joints=_set("und"),
         denials=_set("keineswegs nicht kein keine keinen keinem keiner keines weder nie niemals noch"),
-        denies_nothing=_set("nur bloß bloss allein"),
+        denies_nothing=_set("nur bloß bloss allein geringerer geringere"),
         denied_before=_pattern(
             r"\b(?:statt|anstatt|anstelle von|im gegensatz zu|anders als|außer|nicht mehr)"
             r"(?: der| die| das| dem| in)*$"
@@ -120,10 +138,23 @@ _LISTED = (
         denied_after=_pattern(
             r"\s*(?:ist|war|sind|waren)?\s*(?:es\s+|das\s+)?"
             r"(?:(?:aber|jedenfalls|sicher|leider|auch)\s+)?(?:nicht|kein|keine|falsch|keineswegs)\b"
+            r"|(?:\w+\s){1,8}nicht(?:\smehr)?$"
         ),
         contrasts=_set("sondern aber"),
+        misbelief=_pattern(
+            r"\b(?:(?:früher|lange|oft|häufig|manchmal|viele|manche)\b.{0,30}\b(?:hielt\w*|glaub\w+"
+            r"|dacht\w+|denk\w+"
+            r"|mein\w+|vermut\w+)|(?:hielt|glaubte|dachte) man|fälschlich\w*|irrtümlich\w*)\b"
+        ),
+        refutes=_pattern(
+            r"^scheide[tn] aus\b|^hat(?:te)?n? (?:damit )?nichts\b|\bgilt\b.{0,20}\bals (?:widerlegt"
+            r"|falsch|überholt)\b"
+            r"|\b(?:das|dies) (?:ist|war|stimmt)(?: aber| jedoch| leider)? (?:falsch|nicht|ein irrtum"
+            r"|widerlegt)\b"
+        ),
         corrects=_pattern(
-            r"\b(?:entschuldigung|halt|verzeihung|korrektur|pardon|ich\s+meine|vielmehr|moment|das\s+(?:ist|war)\s+falsch)\b"
+            r"\b(?:entschuldigung|halt|verzeihung|korrektur|pardon|ich\s+meine|vielmehr|moment"
+            r"|das\s+(?:ist|war)\s+falsch)\b"
         ),
         marker=_pattern(r"\bantwort\b[^.?!\n:]{0,60}?(?:\b(?:ist|lautet|wäre|heißt)\b|:)"),
         decimal_comma=True,
@@ -143,10 +174,21 @@ _LISTED = (
             r"\b(?:au lieu de?|plutôt qu?e?|contrairement à|sauf|n est plus|n était plus)"
             r"(?: l| le| la| les| à)*$"
         ),
-        denied_after=_pattern(r"\s*(?:ne\b|n['’ ])\s*(?:est|était|sont)?\s*(?:pas|jamais|plus)\b"),
+        denied_after=_pattern(r"\s*(?:ne|n)\s\w+\s(?:pas|jamais|plus)\b"),
         contrasts=_set("mais"),
+        misbelief=_pattern(
+            r"\b(?:(?:on|beaucoup|certains|les gens)\b.{0,20}\b(?:croi\w+|pens\w+|imagin\w+"
+            r"|di[st]\w*)\b.{0,12}"
+            r"\b(?:souvent|parfois|à tort|longtemps)|à tort)\b"
+        ),
+        refutes=_pattern(
+            r"^(?:absolument pas|pas du tout|certainement pas|n a rien à voir)\b|\bc est (?:une erreur"
+            r"|faux|inexact)\b"
+            r"|\ba (?:depuis )?été (?:réfutée?|démentie?)\b"
+        ),
         corrects=_pattern(
-            r"\b(?:pardon|excusez-moi|désolée?|rectification|correction|je\s+(?:me\s+)?corrige|je\s+me\s+(?:suis\s+)?tromp\w+|plutôt)\b"
+            r"\b(?:pardon|excusez-moi|désolée?|rectification|correction|je\s+(?:me\s+)?corrige"
+            r"|je\s+me\s+(?:suis\s+)?tromp\w+|plutôt)\b"
         ),
         marker=_pattern(r"\br[ée]ponse\b[^.?!\n:]{0,60}?(?:\b(?:est|serait|était)\b|:)"),
         decimal_comma=True,
@@ -163,8 +205,18 @@ _LISTED = (
         denied_before=_pattern(
             r"\b(?:en lugar de|en vez de|ya no es|ya no está en|a diferencia de|excepto|salvo)(?: el| la)*$"
         ),
-        denied_after=_pattern(r"\s*(?:ya\s+)?(?:no|nunca)\s+(?:fundó|es|era|son|fue|está)\b"),
+        denied_after=_pattern(r"\s*(?:ya\s+)?(?:no|nunca)\s+(?!sol[oa]\b|solamente\b)\p{L}+"),
         contrasts=_set("sino pero"),
+        misbelief=_pattern(
+            r"\b(?:es un error(?: común| frecuente)? (?:pensar|creer|decir)|(?:a menudo|muchos"
+            r"|muchas personas|se suele"
+            r"|algunos)\b.{0,20}\b(?:cree\w*|piensa\w*|pensar|creer|dice\w*|confund\w+)|erróneamente)\b"
+        ),
+        refutes=_pattern(
+            r"^(?:en absoluto|para nada|no tiene nada que ver)\b|\b(?:eso|esto) (?:es|era) (?:falso"
+            r"|incorrecto|un error)\b"
+            r"|\bha sido (?:refutad|descartad)\w+|\bestán? equivocad\w+"
+        ),
         corrects=_pattern(
             r"\b(?:perdón|disculpe?|lo\s+siento|corrijo|corrección|mejor\s+dicho|me\s+(?:he\s+)?equivo\w+)\b"
         ),
@@ -180,6 +232,8 @@ _LISTED = (
             r"(?:不|不是|不再是|而不是|并非|并不是|不在|不叫|没有|非|绝不是|除了|不会是)(?:在|叫|位于)?$"
         ),
         denied_after=_pattern(r"(?:并?不是|不对|是错|是不对|以外|并非|不再是)"),
+        misbelief=_pattern(r"(?:误以为|误认为|以为|错认为)"),
+        refutes=_pattern(r"(?:这|那|此说)(?:种说法)?是?(?:错误|错|误解|误传|谣言)|^与.{0,12}无关|已被否定"),
         corrects=_pattern(r"(?:不对|更正|说错了|我?搞错了|抱歉|对不起)"),
         marker=_pattern(r"答案(?:应该|应当)?(?:就)?(?:是|为|：|:)"),
     ),
@@ -194,7 +248,11 @@ _LISTED = (
         opens_yes=_pattern(r"(?:はい|ええ|うん|そうです)"),
         opens_no=_pattern(r"(?:いいえ|いや|違います|ちがいます)"),
         denied_after=_pattern(
-            r"(?:さん|氏|市|県)?(?:(?:で|じゃ)(?:は)?(?:な(?:い|く)|無い|ありません|ございません)|とは(?:違|異|限)|以外)"
+            r"(?:さん|氏|市|県)?(?:(?:で|じゃ)(?:は)?(?:な(?:い|く)|無い|ありません|ございません)|とは(?:違|異|限)|以外|(?:だ"
+            r"|である)?と(?:よく)?(?:思われがち|思われてい|誤解|勘違い|間違わ|混同))"
+        ),
+        refutes=_pattern(
+            r"(?:誤り|間違い|誤解|デマ)(?:です|だ|である)|(?:とは|に)?関係(?:ありません|がありません|ない)"
         ),
         corrects=_pattern(r"(?:失礼|すみません|訂正|間違え|間違い|いや|違い?ました|ではなく|じゃなく)"),
         marker=_pattern(r"(?:答え|解答|回答|正解)(?:は|：|:)"),
@@ -228,6 +286,7 @@ _LISTED = (
         denies_nothing=_set("только просто"),
         denied_after=_pattern(r"\s*(?:это\s+)?не\b"),
         contrasts=_set("а но"),
+        refutes=_pattern(r"\bэто (?:неверно|ошибка|миф|неправда)\b|^не имеет отношения\b"),
         corrects=_pattern(r"\b(?:извините|простите|вернее|точнее|поправка|ошиб\w+)\b"),
         marker=_pattern(r"\bответ\b[^.?!\n:]{0,40}?(?:—|–|-|:|\bэто\b)"),
         decimal_comma=True,
@@ -236,7 +295,7 @@ _LISTED = (
         "ar",
         yes=_set("نعم أجل صحيح"),
         no=_set("لا كلا خطأ"),
-        alternatives=_set("أو او أم"),
+        alternatives=_set("أو او أم ام"),
         joints=_set("و"),
         denials=_set("ليس ليست ليسوا لا لم لن غير"),
         denies_nothing=_set("فقط"),
@@ -269,7 +328,7 @@ _LISTED = (
     ),
     Language(
         "tr",
-        common=_set("ve bir bu için ile nedir kim hangi değil değildir kaç başkenti olarak"),
+        common=_set("evet hayır mu mı ve bir bu için ile nedir kim hangi değil değildir kaç başkenti olarak"),
         yes=_set("evet doğru"),
         no=_set("hayır yanlış"),
         alternatives=_set("veya ya yahut"),

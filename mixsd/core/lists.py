@@ -7,7 +7,7 @@ import regex
 from mixsd.core.kinds import list_items
 from mixsd.core.languages import Language
 from mixsd.core.mentions import Mention, find, index, meant
-from mixsd.core.words import Words, tokens, words
+from mixsd.core.words import Token, Words, length, tokens, words
 
 _PARTS = regex.compile(
     r"[,;\n]|、|\s/\s|\b(?:and|or|und|oder|et|ou|y|e|и|или)\b|[和与跟]|(?<=\p{Katakana}|\p{Han})と|및",
@@ -22,6 +22,7 @@ _SMALL = frozenset(
         "sind ist auch alle die der das sont est aussi les son es también los las"
     )
 )
+_ASIDE = regex.compile(r",?\s*\b(?:last but not least|nicht zuletzt|sin olvidar)\b,?", regex.I)
 _LONGEST = 3
 
 
@@ -36,6 +37,7 @@ def lists_all(text: str, answer: str, rivals: tuple[str, ...], asked: str, langu
         language: Of the reply.
     """
     items = list_items(answer)
+    text = _ASIDE.sub("", text)
     said = tokens(text)
     question = words(asked)
     keys = {item: words(item) for item in items}
@@ -48,9 +50,19 @@ def lists_all(text: str, answer: str, rivals: tuple[str, ...], asked: str, langu
     found += [Mention(at, at + len(k), False, n) for at, k, n in find(said, index(foreign), language, asked)]
     kept = meant(found, said, question, language)
     given = {words(mention.name) for mention in kept if mention.accepted}
+    if language.alternatives - set(question) and _offers(kept, said, language):
+        return False
     if given != wanted or any(not m.accepted and not _is_asked(words(m.name), question) for m in kept):
         return False
-    return not _has_other_item(text, list(keys.values()), question)
+    return not _has_other_item(text, list(keys.values()), question, language)
+
+
+def _offers(kept: Sequence[Mention], said: Sequence[Token], language: Language) -> bool:
+    """Whether items are given for choice: "red or blue"."""
+    return any(
+        m.start and said[m.start - 1].word in language.alternatives and any(o.end < m.start for o in kept)
+        for m in kept
+    )
 
 
 def _is_part(key: Words, wanted: set[Words]) -> bool:
@@ -61,7 +73,7 @@ def _is_asked(key: Words, question: Words) -> bool:
     return set(key) <= set(question)
 
 
-def _has_other_item(text: str, items: Sequence[Words], question: Words) -> bool:
+def _has_other_item(text: str, items: Sequence[Words], question: Words, language: Language) -> bool:
     """Whether a short part between or beside the listed items is none of them."""
     for sentence in _SENTENCE_END.split(text):
         parts = [_BULLET.sub("", part) for part in _PARTS.split(sentence) if words(part)]
@@ -69,16 +81,24 @@ def _has_other_item(text: str, items: Sequence[Words], question: Words) -> bool:
         if sum(holds) < 2:
             continue
         first, last = holds.index(True), len(holds) - 1 - holds[::-1].index(True)
-        behind = [part for part in parts[last + 1 : last + 2] if len(words(part)) < _LONGEST]
+        behind = [part for part in parts[last + 1 : last + 2] if length(words(part)) < _LONGEST]
         nearby = [*parts[first:last], *behind]
+        known = set(question) | _SMALL
+        if any(_names_one_more(part, known) for part in parts[last + 1 : last + 2] if part not in behind):
+            return True
         others = [words(part) for part in nearby if not any(_holds(words(part), item) for item in items)]
         if first:
             # "The colours are red, green, white and black": the first item ends what comes before.
             others.append(words(parts[first - 1])[-1:])
-        known = set(question) | _SMALL
-        if any(len(other) <= _LONGEST and not set(other) <= known for other in others):
+        others = [other for other in others if other[0] not in language.denials]  # "red and white, not blue"
+        if any(length(other) <= _LONGEST and not set(other) <= known for other in others):
             return True
     return False
+
+
+def _names_one_more(part: str, known: set[str]) -> bool:
+    """Whether a long part begins with a name: "and Estoric all play in the league"."""
+    return part.lstrip()[:1].isupper() and words(part)[0] not in known
 
 
 def _holds(part: Words, item: Words) -> bool:

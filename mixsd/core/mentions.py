@@ -34,6 +34,7 @@ _PARTICLES = regex.compile(
 )
 _PREFIXES = {"ar": ("و", "ف", "ب", "ل", "ك"), "he": tuple("הבלמושכ")}
 _NAME_BEGINS = frozenset(words("new upper lower saint san mount port fort lake great little old"))
+_PLACE_NAMES_GO_ON = frozenset(words("on upon by sur sous les am an im"))
 _NO_NAMES = frozenset(words("i is was in of and or"))
 _LONGER = {
     "zh": (
@@ -47,6 +48,8 @@ _LONGER = {
 }
 """What makes a longer name of an answer in Chinese characters: before it, and behind it."""
 _TITLES = regex.compile("様|氏|君|殿|先生|館長|社長|教授|博士|市|県|都|府|区|町|村|島|国|州|年")
+_REFUTED_WITHIN = 14
+"""Words behind an answer within which it is refuted."""
 _ALSO_VERBS = frozenset({"may", "march", "will"})
 """Names that are everyday verbs in small letters."""
 _PRONOUNS = frozenset({"i", "you", "he", "she", "it", "we", "they", "one", "this", "that", "there"})
@@ -123,8 +126,12 @@ def _starts(word: str, language: Language) -> list[str]:
 def _is_bounded(said: Sequence[Token], start: int, end: int, language: Language, asked: str) -> bool:
     """Whether words are whole where nothing parts them from what stands beside them."""
     follows = said[end] if end < len(said) else None
-    # "Jan Verhoeven-Smit" is another name than "Jan Verhoeven".
-    goes_on = follows and follows.hyphened and follows.raw[0].isupper() and end - start > 1
+    # "Jan Verhoeven-Smit" is another name than "Jan Verhoeven", Southend-on-Sea than Southend.
+    goes_on = (
+        follows
+        and follows.hyphened
+        and ((follows.raw[0].isupper() and end - start > 1) or follows.word in _PLACE_NAMES_GO_ON)
+    )
     if (
         goes_on
         or _ends_a_name(said, start)
@@ -214,8 +221,15 @@ def meant(
     shouted = any(char.isupper() for token in tokens for char in token.raw)
     found = [m for m in mentions if not _is_homograph(m, tokens, shouted)]
     kept = [m for m in found if not any(_is_inside(m, other) for other in found)]
+    starts = sorted(mention.start for mention in kept)
     return sorted(
-        (m for m in kept if not _is_denied(m, tokens, asked, language)), key=lambda m: (m.end, m.start)
+        (
+            m
+            for m in kept
+            if not _is_denied(m, tokens, asked, language)
+            and not _is_refuted(m, tokens, next((s for s in starts if s >= m.end), len(tokens)), language)
+        ),
+        key=lambda m: (m.end, m.start),
     )
 
 
@@ -229,7 +243,11 @@ def _is_denied(mention: Mention, tokens: Sequence[Token], asked: Words, language
     after = [token for token in tokens[mention.end :] if token.clause == tokens[mention.end - 1].clause]
     if _denies_before([token.word for token in before], asked, language):
         return True
-    if language.denied_before and language.denied_before.search(_written(before)):
+    behind = _behind_contrast([token.word for token in before], language)
+    for pattern, part in ((language.denied_before, before), (language.misbelief, before[behind:])):
+        if pattern and pattern.search(_written(part)):
+            return True
+    if _denies_across(mention, tokens, language):
         return True
     if language is not ENGLISH:
         return bool(language.denied_after and language.denied_after.match(_written(after)))
@@ -246,6 +264,14 @@ def _is_denied(mention: Mention, tokens: Sequence[Token], asked: Words, language
     if follows[1] not in _WRONG:
         return False
     return follows[2:3] == [] or follows[2] not in language.denies_nothing
+
+
+def _is_refuted(mention: Mention, tokens: Sequence[Token], until: int, language: Language) -> bool:
+    """Whether what follows an answer, before the next one, tells that it is none."""
+    if language.refutes is None:
+        return False
+    after = tokens[mention.end : min(until, mention.end + _REFUTED_WITHIN)]
+    return language.refutes.search(_written(after).lstrip()) is not None
 
 
 def _is_asked_and_denied(mention: Mention, tokens: Sequence[Token]) -> bool:
@@ -275,6 +301,19 @@ def _denies_before(before: Sequence[str], asked: Words, language: Language) -> b
         if not (own_part and _GOES_ON & set(before[place + 1 :])):
             return True
     return False
+
+
+def _denies_across(mention: Mention, tokens: Sequence[Token], language: Language) -> bool:
+    """Whether a denial reaches over an insertion: "It is not, as is often said, Rome"."""
+    start = mention.start
+    while start and tokens[start - 1].clause == tokens[mention.start].clause:
+        start -= 1
+    inner = start - 1
+    while inner > 0 and tokens[inner - 1].clause == tokens[start - 1].clause:
+        inner -= 1
+    if inner <= 0 or tokens[start].mark != "," or tokens[inner].mark != ",":
+        return False
+    return tokens[inner - 1].word in language.denials - language.yes - language.no
 
 
 def _is_compared(before: Sequence[str], place: int) -> bool:

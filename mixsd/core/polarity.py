@@ -1,7 +1,10 @@
 """The yes or no that a reply states: "Yes, without limit" says yes, "they have no problem" says nothing."""
 
+import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+
+import regex
 
 from mixsd.core.languages import ENGLISH, LANGUAGES, Language, language_of
 from mixsd.core.words import Token, normalised, tokens, words
@@ -13,7 +16,11 @@ _NO_PHRASES = frozenset(
 PRONOUNS = frozenset(words("I you he she it we they this that there those these"))
 _SAYING = frozenset(words("is was be say said simply definitely probably clearly think"))
 """`No` after these, at the end of a clause, is an answer: "I would say no"."""
+_CONDITIONS = frozenset(words("for if unless when during in on"))
+"""`No` before these at the start of a clause answers for some cases: "yes for adults, no for children"."""
 _CORRECTS = frozenset(words("actually sorry wait correction rather"))
+_SPANISH_IF = regex.compile(r"\bsi\b(?=\s+\p{L})", regex.I)
+"""`If`, which the accent alone tells from `yes`."""
 _LATIN = tuple(language for language in LANGUAGES.values() if language.yes)
 
 
@@ -43,10 +50,13 @@ def stated_polarity(text: str, asked: str) -> tuple[bool | None, str]:
     """The yes or no that a reply states, and the word that does; (None, '') where it states none or both.
 
     Args:
-        text: A reply, normalised.
+        text: A reply.
         asked: The question, whose language decides where the reply tells nothing.
     """
     language = language_of(text, asked)
+    if language.code == "es":
+        text = _SPANISH_IF.sub("", unicodedata.normalize("NFC", text))
+    text = normalised(text)
     if language.opens_yes and language.opens_no:
         return _opening(text, language)
     said = tokens(text)
@@ -94,4 +104,4 @@ def _is_answer(before: str, after: str, place: int, language: Language) -> bool:
     if before:
         return not after and (before in _SAYING or language is not ENGLISH)
     # "No refunds are given" answers where the reply begins with it; later on it may tell anything.
-    return not after or after in PRONOUNS or (place == 0 and after not in _NO_PHRASES)
+    return not after or after in PRONOUNS | _CONDITIONS or (place == 0 and after not in _NO_PHRASES)

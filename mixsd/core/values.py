@@ -12,16 +12,9 @@ import regex
 
 from mixsd.core.dates import PartialDate, dates, only_date
 from mixsd.core.languages import LANGUAGES, OTHER_LANGUAGE, language_of
-from mixsd.core.quantities import (
-    CLOCK,
-    CURRENCIES,
-    PERCENT,
-    Quantity,
-    Units,
-    quantities,
-    readable,
-    units_named,
-)
+from mixsd.core.numerals import readable
+from mixsd.core.quantities import CLOCK, Quantity, quantities
+from mixsd.core.units import CURRENCIES, PERCENT, Units, units_named
 from mixsd.core.words import NUMBER
 
 RIGHT, OTHER = "0right", "0other"
@@ -105,12 +98,13 @@ def mark_numbers(text: str, accepted: Sequence[str], asked: str) -> Marked:
     known = {(q.value, q.dimension) for q in quantities(readable(asked, asks_in), asks_in)}
     # "How do you write thirty in digits?" is not answered by the word.
     spells = says_in if not any((w.value, w.dimension) in known for w in wanted) else OTHER_LANGUAGE
-    text = readable(_without_counting(text), spells, one=any(w.number == 1 for w in wanted))
+    text = readable(_without_counting(text), spells, one=any(w.number in (0, 1) for w in wanted))
     found = list(quantities(text, says_in))
     right = {q.start for q in found if any(_equal(q, w, units) for w in wanted)}
     dimensions = {w.dimension for w in wanted if w.dimension}
     exact = any(q.start in right and q.dimension in dimensions for q in found)
-    counted = _counted(asked, text, [q for q in found if q.start in right])
+    corrected = says_in.corrects and says_in.corrects.search(text)
+    counted = "" if corrected else _counted(asked, text, [q for q in found if q.start in right])
 
     def tells_something_else(q: Quantity) -> bool:
         if dimensions:
@@ -162,12 +156,20 @@ def _without_counting(text: str) -> str:
 
 
 def _equal(given: Quantity, wanted: Quantity, units: Units) -> bool:
+    asked_in = [factor for dimension, factor in units if dimension == given.dimension]
+    if not wanted.dimension and asked_in:  # "How many days?": 4 weeks are 28, 28 weeks are not
+        return any(given.value == wanted.number * factor for factor in asked_in)
     if not wanted.dimension:
         percent = given.dimension == PERCENT and given.number != wanted.number
         same = given.number / 100 == wanted.number if percent else given.number == wanted.number
         return same and (percent or given.dimension not in (PERCENT, CLOCK) or (PERCENT, 1) in units)
+    if given.by and wanted.by and given.by != wanted.by:
+        return False
     if given.dimension == wanted.dimension:
-        return given.value == wanted.value
+        if given.by == wanted.by:
+            return given.value == wanted.value
+        # "$5" answers what costs $5 per month; no other unit may be left half said.
+        return given.number == wanted.number and (not wanted.by or wanted.dimension in CURRENCIES)
     if given.dimension:
         return False
     if wanted.dimension == PERCENT and given.number.denominator > 1 and given.number * 100 == wanted.number:

@@ -26,14 +26,15 @@ _TOKEN = regex.compile(
     rf"|[{SPACELESS}]\p{{M}}*"
     r"|[\p{Katakana}ー]+|\p{Hangul}"
     rf"|[\p{{L}}\p{{M}}\p{{N}}--[{SPACELESS}\p{{Katakana}}\p{{Hangul}}]]+(?:[+#]+(?![\p{{L}}\p{{N}}]))?"
-    r"|[\p{Extended_Pictographic}--[©®™]]",
+    r"|\p{Regional_Indicator}{2}|[\p{Extended_Pictographic}--[©®™]]",
     regex.V1,
 )
+_SINGLE = regex.compile(rf"[{SPACELESS}\p{{Hangul}}]")
 _CLAUSE_END = regex.compile(r"([.!?;:,](?=\s|$)|\n|\bbut\b)", regex.IGNORECASE)
 _INITIALS = regex.compile(r"\b(?:[A-Za-z]\.){2,}")
 _SUPERSCRIPT = regex.compile(r"(?<=[\w)])([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 _THOUSANDS = regex.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_ANYTHING_BUT = regex.compile(r"\banything\s+but\b", regex.IGNORECASE)
+_ANYTHING_BUT = regex.compile(r"\bany(?:thing|one|body|where)\s+but\b", regex.IGNORECASE)
 _CONTRACTED_NOT = regex.compile(r"n['’]t\b")
 _CLOSING = regex.compile(r"(?:[\s.?。؟।…]|(?<![\d)])!)+$")
 """What may end a question or an answer without a meaning of its own; `5!` is not 5."""
@@ -47,7 +48,7 @@ _SIGNS = str.maketrans(
         **dict.fromkeys("。．｡", ". "), **dict.fromkeys("，、､،", ", "), "；": "; ", "؛": "; ", "：": ": ",
         "！": "! ", "？": "? ", "؟": "? ", "।": ". ", "・": " ", "\u2212": "-", "ı": "i", "ё": "е", "Ё": "Е",
         **dict.fromkeys("أإآ", "ا"), "ى": "ي",
-        "\u200b": None, "\ufeff": None, "\u200e": None, "\u200f": None,
+        "\u200b": None, "\ufeff": None, "\u200e": None, "\u200f": None, "\ufe0f": None,
     }
 )  # fmt: skip
 
@@ -166,6 +167,12 @@ def _value(token: str) -> str:
 def is_number(text: Words) -> bool:
     """Whether words are one number."""
     return len(text) == 1 and NUMBER.fullmatch(text[0]) is not None
+
+
+def length(text: Words) -> int:
+    """How many words there are; a few characters of a script without spaces are one."""
+    single = sum(bool(_SINGLE.match(word)) for word in text)
+    return len(text) - single + (single + 3) // 4
 
 
 def places(needle: Words, hay: Words) -> list[int]:

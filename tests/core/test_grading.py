@@ -218,7 +218,7 @@ def test_everyday_replies(text, answers, prompt, outcome):
     assert graded(text, answers, prompt).outcome is outcome
 
 
-HELD = {2: "55e65ae916"}
+HELD = {3: "ebbfefadf5"}
 """By version, a hash of all grades below. Where a grade changes, raise `VERSION` and add a line; where only rows were
 added, replace the hash."""
 

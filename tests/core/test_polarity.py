@@ -79,6 +79,16 @@ def test_the_word_that_states_it_is_told():
     assert stated_polarity("Yes and no.", "May I?") == (None, "")
 
 
-@pytest.mark.xfail(strict=True, reason="a short Turkish reply is read as English")
 def test_a_short_reply_in_the_language_of_a_short_question():
     assert stated_polarity("Evet, olur.", "Olur mu?")[0] is True
+
+
+def test_a_spanish_if_says_nothing():
+    asked = "¿Abre la farmacia los domingos?"
+    assert stated_polarity("Si abre los domingos, lo pondrá en la puerta.", asked) == (None, "")
+    assert stated_polarity("Sí, abre los domingos.", asked)[0] is True
+    assert stated_polarity("Sí abre los domingos.", asked)[0] is True
+
+
+def test_an_answer_that_depends_is_none():
+    assert stated_polarity("It depends: yes for adults, no for children.", "May I enter?") == (None, "")

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixsd.core.languages import LANGUAGES, language_of
-from mixsd.core.quantities import quantities, readable, units_named
+from mixsd.core.numerals import readable
+from mixsd.core.quantities import quantities
+from mixsd.core.units import units_named
 
 DAY = 86_400
 
@@ -171,23 +173,57 @@ def test_numbers_that_are_several(text, code, values):
     [
         ("三万二千", "zh", [(32_000, "")]),
         ("三万", "ja", [(30_000, "")]),
+        ("一亿二千万", "zh", [(120_000_000, "")]),
+        ("十", "zh", [(10, "")]),
         ("25 pour cent", "fr", [(25, "percent")]),
+        ("vingt-cinq pour cent", "fr", [(25, "percent")]),
         ("25 por ciento", "es", [(25, "percent")]),
         ("5 Milliarden", "de", [(5 * 10**9, "")]),
         ("10-20", "en", [(10, ""), (20, "")]),
         ("午後9時", "ja", [(1260, "clock")]),
-        ("zero", "en", [(0, "")]),
         ("trois quarts", "fr", [(Fraction(3, 4), "")]),
+        ("dos tercios", "es", [(Fraction(2, 3), "")]),
+        ("anderthalb Stunden", "de", [(5400, "time")]),
+        ("zweieinhalb Tage", "de", [(Fraction(5, 2) * DAY, "time")]),
+        ("une heure et demie", "fr", [(5400, "time")]),
+        ("una hora y media", "es", [(5400, "time")]),
     ],
 )
-@pytest.mark.xfail(strict=True, reason="the reader does not know this way of writing a number")
-def test_numbers_that_are_not_read_yet(text, code, expected):
+def test_numbers_of_other_customs(text, code, expected):
     assert read(text, code) == expected
 
 
-@pytest.mark.xfail(strict=True, reason="an area is read as a length and a number")
-def test_an_area_is_no_length():
-    assert "length" not in [dimension for _, dimension in read("10 m²", "en")]
+def test_small_number_words_are_numbers_where_one_is_asked_for():
+    english = LANGUAGES["en"]
+    read_all = [readable(text, english, one=True) for text in ("zero", "one")]
+    assert read_all == ["0", "1"] and readable("zero", english) == "zero"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "value", "dimension", "by"),
+    [
+        ("10 m²", "en", 10, "length^2", ""),
+        ("10 m2", "en", 10, "length^2", ""),
+        ("3 km²", "fr", 3_000_000, "length^2", ""),
+        ("trois kilomètres carrés", "fr", 3_000_000, "length^2", ""),
+        ("20 Quadratmeter", "de", 20, "length^2", ""),
+        ("3平方公里", "zh", 3_000_000, "length^2", ""),
+        ("2 hectares", "en", 20_000, "length^2", ""),
+        ("2 litres", "en", Fraction(2, 1000), "length^3", ""),
+        ("36 km/h", "en", 10, "length", "time"),
+        ("36 kilometres per hour", "en", 10, "length", "time"),
+        ("36 kph", "en", 10, "length", "time"),
+        ("$4 per kg", "en", Fraction(4, 1000), "$", "mass"),
+        ("5 € je Monat", "de", 5, "€", "month"),
+        ("512 KB", "en", 512_000, "data", ""),
+        ("1500 mV", "en", Fraction(3, 2), "voltage", ""),
+        ("a quarter of an hour", "en", 900, "time", ""),
+    ],
+)
+def test_units_of_units(text, code, value, dimension, by):
+    language = LANGUAGES[code]
+    found = list(quantities(readable(text, language), language))
+    assert [(q.value, q.dimension, q.by) for q in found] == [(value, dimension, by)]
 
 
 @pytest.mark.parametrize(

@@ -94,12 +94,10 @@ def test_what_stands_between_two_words():
     assert tokens("東京")[1].joined
 
 
-@pytest.mark.xfail(strict=True, reason="a variation selector is a word of its own")
 def test_a_sign_is_the_same_with_a_variation_selector():
     assert same_answer("❤\ufe0f", "❤")
 
 
-@pytest.mark.xfail(strict=True, reason="letters of regions are no words")
 def test_a_flag_is_a_word():
     assert words("🇫🇷") != ()
 
