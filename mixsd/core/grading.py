@@ -27,7 +27,7 @@ import regex
 
 from mixsd.core.enumerations import is_one_of_several
 from mixsd.core.formats import boxes, same_mathematics, without_latex, without_thought
-from mixsd.core.languages import ENGLISH, Language, language_of
+from mixsd.core.languages import ENGLISH, Language, language_of, unaccented
 from mixsd.core.lists import lists_all
 from mixsd.core.mentions import Mention, find, index, meant
 from mixsd.core.polarity import PRONOUNS, polarity, stated_polarity
@@ -288,7 +288,9 @@ def _tells_something_else(
     sentence = [token.word for token, number in zip(said, sentences, strict=True) if number == own]
     if sentence[0] in PRONOUNS | _TAKES_BACK or "answer" in sentence:
         return False
-    known = {*asked, *words(rival.name), *_ONE_MORE_ANSWER}
+    # Said of the rival in the same words: "It sails from Rome. It sails from Paris."
+    same = {token.word for token, number in zip(said, sentences, strict=True) if number in given_in}
+    known = {*asked, *words(rival.name), *_ONE_MORE_ANSWER, *same}
     return any(len(word) > 3 and word not in known for word in sentence)
 
 
@@ -330,7 +332,7 @@ def _after_marker(text: str, accepted: Sequence[str]) -> str:
 def _markers(text: str, language: Language) -> list[re.Match[str]]:
     if language.marker is None or (language is ENGLISH and "answer" not in text.lower()):
         return []  # most replies, and the pattern is slow
-    return list(language.marker.finditer(text))  # type: ignore[arg-type]
+    return list(language.marker.finditer(unaccented(text)))  # type: ignore[arg-type]
 
 
 def _may_answer(rest: str, accepted: Sequence[str]) -> bool:

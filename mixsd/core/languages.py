@@ -18,6 +18,11 @@ def plain(text: str) -> str:
     return unicodedata.normalize("NFC", bare).replace("ı", "i")
 
 
+def unaccented(text: str) -> str:
+    """The same of equal length, where places count; the text is in NFC, or its accents stay."""
+    return "".join(bare if len(bare := plain(char)) == 1 else char for char in text)
+
+
 def _set(text: str) -> frozenset[str]:
     return frozenset(plain(text).casefold().split())
 
@@ -46,6 +51,7 @@ class Language:
         beside: What stands directly beside an answer that is one of several, without spaces.
         opens_yes: How a reply that says yes begins, where words are not parted by spaces.
         opens_no: How one that says no begins.
+        relatives: What opens a part of a clause whose denial ends with it (`les clients qui n'ont pas`).
         contrasts: Words behind which a denial before them ends (`not Rome but Paris`).
         corrects: What withdraws an answer, so that what follows counts.
         marker: What announces an answer.
@@ -67,6 +73,7 @@ class Language:
     beside: tuple[regex.Pattern[str], regex.Pattern[str]] | None = None
     opens_yes: regex.Pattern[str] | None = None
     opens_no: regex.Pattern[str] | None = None
+    relatives: frozenset[str] = frozenset()
     contrasts: frozenset[str] = frozenset()
     corrects: regex.Pattern[str] | None = None
     marker: regex.Pattern[str] | None = None
@@ -93,13 +100,15 @@ ENGLISH = Language(
         r"|wrong to say|ceased to be)(?: the| a| an| in| called)*$"
     ),
     misbelief=_pattern(
-        r"\b(?:if you (?:thought|think|guessed|said|believed|expected)|(?:many|some|most)(?: people)? "
+        r"\b(?:i (?:first|initially|originally) (?:thought|said)|used to (?:be|live|work|stand|belong|take place)"
+        r"|if you (?:thought|think|guessed|said|believed|expected)|(?:many|some|most)(?: people)? "
         r"(?:wrongly|mistakenly|used to)|(?:often|widely|commonly|once|long) (?:believed|thought|assumed))\b"
     ),
     refutes=_pattern(
         r"^(?:had|has|have) nothing to do with\b|^(?:is|was) (?:out of the question|a (?:myth"
         r"|misconception))\b"
         r"|\b(?:have|has|had|was|were)(?: \w+)? (?:been )?(?:rejected|refuted|disproved|disproven|debunked)\b"
+        r"|\b(?:he|she|it|they) (?:did|does|do|is|was|were|are) not \|"
         r"|\b(?:they|you) (?:are|were)(?: all)? (?:mistaken|wrong)\b|\bthink again\b"
         r"|\b(?:this|that) (?:is|was|turned out to be) (?:a )?(?:common )?(?:myth|misconception|mistake"
         r"|false|untrue)\b"
@@ -153,7 +162,7 @@ _LISTED = (
             r"|widerlegt)\b"
         ),
         corrects=_pattern(
-            r"\b(?:entschuldigung|halt|verzeihung|korrektur|pardon|ich\s+meine|vielmehr|moment"
+            r"\b(?:entschuldigung|halt|warte|verzeihung|korrektur|pardon|ich\s+meine|vielmehr|moment"
             r"|das\s+(?:ist|war)\s+falsch)\b"
         ),
         marker=_pattern(r"\bantwort\b[^.?!\n:]{0,60}?(?:\b(?:ist|lautet|wäre|heißt)\b|:)"),
@@ -175,6 +184,7 @@ _LISTED = (
             r"(?: l| le| la| les| à)*$"
         ),
         denied_after=_pattern(r"\s*(?:ne|n)\s\w+\s(?:pas|jamais|plus)\b"),
+        relatives=_set("qui"),
         contrasts=_set("mais"),
         misbelief=_pattern(
             r"\b(?:(?:on|beaucoup|certains|les gens)\b.{0,20}\b(?:croi\w+|pens\w+|imagin\w+"
@@ -187,7 +197,7 @@ _LISTED = (
             r"|\ba (?:depuis )?été (?:réfutée?|démentie?)\b"
         ),
         corrects=_pattern(
-            r"\b(?:pardon|excusez-moi|désolée?|rectification|correction|je\s+(?:me\s+)?corrige"
+            r"\b(?:pardon|attend(?:s|ez)|un instant|excusez-moi|désolée?|rectification|correction|je\s+(?:me\s+)?corrige"
             r"|je\s+me\s+(?:suis\s+)?tromp\w+|plutôt)\b"
         ),
         marker=_pattern(r"\br[ée]ponse\b[^.?!\n:]{0,60}?(?:\b(?:est|serait|était)\b|:)"),
@@ -206,6 +216,7 @@ _LISTED = (
             r"\b(?:en lugar de|en vez de|ya no es|ya no está en|a diferencia de|excepto|salvo)(?: el| la)*$"
         ),
         denied_after=_pattern(r"\s*(?:ya\s+)?(?:no|nunca)\s+(?!sol[oa]\b|solamente\b)\p{L}+"),
+        relatives=_set("quienes"),
         contrasts=_set("sino pero"),
         misbelief=_pattern(
             r"\b(?:es un error(?: común| frecuente)? (?:pensar|creer|decir)|(?:a menudo|muchos"
@@ -218,7 +229,7 @@ _LISTED = (
             r"|\bha sido (?:refutad|descartad)\w+|\bestán? equivocad\w+"
         ),
         corrects=_pattern(
-            r"\b(?:perdón|disculpe?|lo\s+siento|corrijo|corrección|mejor\s+dicho|me\s+(?:he\s+)?equivo\w+)\b"
+            r"\b(?:perdón|espera|espere|un momento|disculpe?|lo\s+siento|corrijo|corrección|mejor\s+dicho|me\s+(?:he\s+)?equivo\w+)\b"
         ),
         marker=_pattern(r"\brespuesta\b[^.?!\n:]{0,60}?(?:\b(?:es|sería|era)\b|:)"),
         decimal_comma=True,

@@ -23,6 +23,8 @@ _SMALL = frozenset(
     )
 )
 _ASIDE = regex.compile(r",?\s*\b(?:last but not least|nicht zuletzt|sin olvidar)\b,?", regex.I)
+_NUMBERED = regex.compile(r"(?m)^[ \t]*\d{1,2}[.)][ \t]+")
+"""Their full stop would end a sentence."""
 _LONGEST = 3
 
 
@@ -37,7 +39,7 @@ def lists_all(text: str, answer: str, rivals: tuple[str, ...], asked: str, langu
         language: Of the reply.
     """
     items = list_items(answer)
-    text = _ASIDE.sub("", text)
+    text = _NUMBERED.sub("- ", _ASIDE.sub("", text))
     said = tokens(text)
     question = words(asked)
     keys = {item: words(item) for item in items}
@@ -77,7 +79,17 @@ def _has_other_item(text: str, items: Sequence[Words], question: Words, language
     """Whether a short part between or beside the listed items is none of them."""
     for sentence in _SENTENCE_END.split(text):
         parts = [_BULLET.sub("", part) for part in _PARTS.split(sentence) if words(part)]
-        holds = [any(_holds(words(part), item) for item in items) for part in parts]
+        given = [words(part) for part in parts]
+        holds = [any(_holds(part, item) for item in items) for part in given]
+        for place, part in enumerate(given):
+            # "Large" and then "Extra large"
+            longer = {item for item in items if _holds(part, item) and part != item and item in given[:place]}
+            if (
+                longer
+                and length(part) <= _LONGEST
+                and not set(part) <= {*question, *_SMALL, *max(longer, key=len)}
+            ):
+                return True
         if sum(holds) < 2:
             continue
         first, last = holds.index(True), len(holds) - 1 - holds[::-1].index(True)
@@ -87,7 +99,7 @@ def _has_other_item(text: str, items: Sequence[Words], question: Words, language
         if any(_names_one_more(part, known) for part in parts[last + 1 : last + 2] if part not in behind):
             return True
         others = [words(part) for part in nearby if not any(_holds(words(part), item) for item in items)]
-        if first:
+        if first and not parts[first - 1].rstrip().endswith(":"):
             # "The colours are red, green, white and black": the first item ends what comes before.
             others.append(words(parts[first - 1])[-1:])
         others = [other for other in others if other[0] not in language.denials]  # "red and white, not blue"

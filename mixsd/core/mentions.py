@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 
 import regex
 
@@ -22,6 +23,8 @@ _RELATIVE = frozenset(
     {"who", "which", "that", "whose", "if", "when", "unless", "while", "although", "because", "where"}
 )
 """What opens a part of a clause whose `not` ends with it: "Guests who are not members have 14 days"."""
+_RELATIVE_PART = 4
+"""Words of a denied relative clause, at least."""
 _GOES_ON = frozenset(
     words(
         "is are was were has have had get gets may must can could should shall will would pay pays need "
@@ -271,7 +274,8 @@ def _is_refuted(mention: Mention, tokens: Sequence[Token], until: int, language:
     if language.refutes is None:
         return False
     after = tokens[mention.end : min(until, mention.end + _REFUTED_WITHIN)]
-    return language.refutes.search(_written(after).lstrip()) is not None
+    clauses = [list(part) for _, part in groupby(after, key=lambda token: token.clause)]
+    return language.refutes.search(" | ".join([*map(_written, clauses), ""]).lstrip(" |")) is not None
 
 
 def _is_asked_and_denied(mention: Mention, tokens: Sequence[Token]) -> bool:
@@ -297,8 +301,12 @@ def _denies_before(before: Sequence[str], asked: Words, language: Language) -> b
             or places((word, following), asked)
         ):
             continue
-        own_part = language is ENGLISH and _RELATIVE & set(before[max(0, place - 4) : place])
-        if not (own_part and _GOES_ON & set(before[place + 1 :])):
+        opens = set(before[max(0, place - 4) : place])
+        if language is ENGLISH:
+            ends = _RELATIVE & opens and _GOES_ON & set(before[place + 1 :])
+        else:
+            ends = language.relatives & opens and len(before) - place > _RELATIVE_PART
+        if not ends:
             return True
     return False
 

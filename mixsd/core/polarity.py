@@ -1,7 +1,8 @@
 """The yes or no that a reply states: "Yes, without limit" says yes, "they have no problem" says nothing."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import regex
@@ -60,43 +61,64 @@ def stated_polarity(text: str, asked: str) -> tuple[bool | None, str]:
     if language.opens_yes and language.opens_no:
         return _opening(text, language)
     said = tokens(text)
-    stated = [(p, at) for at in range(len(said)) if (p := _states(said, at, language)) is not None]
+    found = [(p, linked, at) for at in range(len(said)) for p, linked in _said(said, at, language)]
+    stated = [(value, at) for value, linked, at in found if not linked]
     if not stated:
         return None, ""
-    both = len({value for value, _ in stated}) > 1
-    corrected = any(token.word in _CORRECTS for token in said[stated[0][1] :])
+    both = len({value for value, _, _ in found}) > 1
     value, at = stated[-1]
-    return (None, "") if both and not corrected else (value, said[at].word)
+    return (
+        (None, "") if both and not _corrects(said, stated[0][1], text, language) else (value, said[at].word)
+    )
+
+
+def _corrects(said: Sequence[Token], first: int, text: str, language: Language) -> bool:
+    """Whether what follows the first yes or no takes it back."""
+    if any(token.word in _CORRECTS for token in said[first + 1 :]):
+        return True
+    return bool(language is not ENGLISH and language.corrects and language.corrects.search(text))
 
 
 def _opening(text: str, language: Language) -> tuple[bool | None, str]:
     """Where words are not parted by spaces, a reply says yes or no by how it begins."""
     assert language.opens_yes and language.opens_no
-    text = text.strip(" *\"'「“")
+    # What stands behind a correction counts.
+    for correction in reversed(list(language.corrects.finditer(text)) if language.corrects else []):
+        if (later := _opening(text[correction.end() :].lstrip(" .,"), replace(language, corrects=None)))[1]:
+            return later
+    text = text.strip(" *:\"'「“")
     for value, opens in ((False, language.opens_no), (True, language.opens_yes)):
         if found := opens.match(text):
             return value, found.group()
     return None, ""
 
 
-def _states(said: Sequence[Token], place: int, language: Language) -> bool | None:
-    """What a word answers, unlike those in "no limit" and "yes or no"; None: nothing."""
+def _said(said: Sequence[Token], place: int, language: Language) -> Iterator[tuple[bool, bool]]:
+    """What a word answers, unlike that in "no limit", and whether it is one of two ("yes or no")."""
     token = said[place]
     languages = {language, ENGLISH}
     value = True if any(token.word in _plain_words(spoken.yes) for spoken in languages) else None
     value = False if any(token.word in _plain_words(spoken.no) for spoken in languages) else value
     if value is None:
-        return None
+        return
     clause = [other for other in said if other.clause == token.clause]
     at = place - said.index(clause[0])
     before = clause[at - 1].word if at else ""
     after = clause[at + 1].word if at + 1 < len(clause) else ""
     links = language.alternatives | language.joints | ENGLISH.alternatives | ENGLISH.joints
-    if before in links | {"if", "not"} or after in links:
-        return None
-    if token.word in ("no", "nope") or language is not ENGLISH:
-        return value if _is_answer(before, after, place, language) else None
-    return value
+    if before in {"if", "not"}:
+        return
+    # "Yes and no", not "and no fee is due".
+    linked = after in links or (before in links and not after)
+    if before in links and not linked:
+        return
+    if (
+        linked
+        or language is ENGLISH
+        and token.word not in ("no", "nope")
+        or _is_answer(before, after, place, language)
+    ):
+        yield value, linked
 
 
 def _is_answer(before: str, after: str, place: int, language: Language) -> bool:
