@@ -114,7 +114,7 @@ def named(text: str, answers: Iterable[str], prompt: str) -> str:
 
 def stated_span(text: str, accepted: Sequence[str] = ()) -> str:
     """What a wrong reply seems to answer, for people who read the probes: after the copula, or all of it."""
-    sentence = _SENTENCE_END.split(_after_marker(text, accepted).strip(), maxsplit=1)[0]
+    sentence = _SENTENCE_END.split(_after_marker(text, accepted, "").strip(), maxsplit=1)[0]
     return _COPULA.split(sentence)[-1].strip(" .!?*\"'")[:80]
 
 
@@ -143,7 +143,7 @@ def _grade_boxed(boxed: Sequence[str], question: Question) -> Verdict:
 
 
 def _grade_plain(reply: str, question: Question) -> Verdict:
-    reply = _after_marker(reply, question.accepted)
+    reply = _after_marker(reply, question.accepted, question.asked)
     text = normalised(reply)
     if not tokens(text):
         return Verdict(Outcome.UNPARSABLE)
@@ -153,8 +153,10 @@ def _grade_plain(reply: str, question: Question) -> Verdict:
         right, given = value is not None and value == wanted, word
     elif question.kind == "list":
         language = language_of(text, question.asked)
-        lists = (lists_all(text, a, question.rivals, question.asked, language) for a in question.accepted)
-        right, given = any(lists), ""
+        # What stands behind a correction counts, where that is a whole list.
+        corrections = language.corrects.finditer(text) if language.corrects else ()
+        whole = [text, *(text[found.end() :] for found in corrections)]
+        right, given = any(_lists(said, question, language) for said in whole), ""
     elif question.kind in ("number", "date"):
         mark = mark_numbers if question.kind == "number" else mark_dates
         marked = mark(reply, question.accepted, question.asked)
@@ -165,6 +167,10 @@ def _grade_plain(reply: str, question: Question) -> Verdict:
         right, given = _states(Marked(text, {}), question.accepted, question.rivals, question)
     outcome = Outcome.CORRECT if right else Outcome.WRONG
     return Verdict(outcome, given or stated_span(reply, question.accepted))
+
+
+def _lists(text: str, question: Question, language: Language) -> bool:
+    return any(lists_all(text, a, question.rivals, question.asked, language) for a in question.accepted)
 
 
 def _chosen(text: str) -> str:
@@ -316,9 +322,9 @@ def _is_other_letter(token: Token, said: Sequence[Token], place: int, keys: set[
     return token.raw != "A" or not follows
 
 
-def _after_marker(text: str, accepted: Sequence[str]) -> str:
+def _after_marker(text: str, accepted: Sequence[str], asked: str) -> str:
     """What follows the last "the answer is" that an answer follows; the whole text where there is none."""
-    languages = {ENGLISH, language_of(text, accepted[0] if accepted else "")}
+    languages = {ENGLISH, language_of(text, asked or (accepted[0] if accepted else ""))}
     found = [match for language in languages for match in _markers(text, language)]
     for marker in sorted(found, key=lambda match: match.end(), reverse=True):
         rest = text[marker.end() :]

@@ -13,7 +13,7 @@ from mixsd.core.values import as_quantity
 from mixsd.core.words import normalised, words
 
 _SEPARATOR = regex.compile(
-    r"\s*[;|\n]\s*|\s*,\s+(?:and|und|et|y|e|и)\s+|\s*,\s+|\s+(?:and|und|et|y|и|&)\s+|\s*(?:、|，|和|と|및)\s*"
+    r"\s*[;|\n]\s*|\s*,\s+(?:and|und|et|y|e|и)\s+|\s*,\s+|\s+(?:and|und|et|y|и|&)\s+|\s*(?:、|，|和|と|및)\s*|\s+و(?=ال)"
 )
 _LONGEST_QUANTITY = 80
 """Characters; the longest numbers in words are shorter."""

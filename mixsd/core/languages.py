@@ -96,19 +96,21 @@ ENGLISH = Language(
         r"\b(?:instead of|rather than|apart from|except(?: for)?|excluding|rul(?:e|ed|ing) out|as opposed to"
         r"|far from|by no means|in no way"
         r"|used to be(?: called)?"
-        r"|no longer(?: \w+)?|(?<!no )(?<!without )doubt(?: that)?(?: it is| it was)?"
+        r"|no longer(?! than)(?: \w+)?|(?<!no )(?<!without )doubt(?: that)?(?: it is| it was)?"
         r"|wrong to say|ceased to be)(?: the| a| an| in| called)*$"
     ),
     misbelief=_pattern(
-        r"\b(?:i (?:first|initially|originally) (?:thought|said)|used to (?:be|live|work|stand|belong|take place)"
-        r"|if you (?:thought|think|guessed|said|believed|expected)|(?:many|some|most)(?: people)? "
+        r"\b(?:i (?:first|initially|originally) (?:thought|said)|used to (?:be|live|work|stand|belong"
+        r"|take place)"
+        r"|it is (?:false|wrong|untrue|not true) that|if you (?:thought|think|guessed|said|believed"
+        r"|expected)|(?:many|some|most)(?: people)? "
         r"(?:wrongly|mistakenly|used to)|(?:often|widely|commonly|once|long) (?:believed|thought|assumed))\b"
     ),
     refutes=_pattern(
         r"^(?:had|has|have) nothing to do with\b|^(?:is|was) (?:out of the question|a (?:myth"
         r"|misconception))\b"
         r"|\b(?:have|has|had|was|were)(?: \w+)? (?:been )?(?:rejected|refuted|disproved|disproven|debunked)\b"
-        r"|\b(?:he|she|it|they) (?:did|does|do|is|was|were|are) not \|"
+        r"|\b(?:he|she|it|they) (?:did|does|do|is|was|were|are) not(?: any ?more| any longer)? \|"
         r"|\b(?:they|you) (?:are|were)(?: all)? (?:mistaken|wrong)\b|\bthink again\b"
         r"|\b(?:this|that) (?:is|was|turned out to be) (?:a )?(?:common )?(?:myth|misconception|mistake"
         r"|false|untrue)\b"
@@ -187,7 +189,8 @@ _LISTED = (
         relatives=_set("qui"),
         contrasts=_set("mais"),
         misbelief=_pattern(
-            r"\b(?:(?:on|beaucoup|certains|les gens)\b.{0,20}\b(?:croi\w+|pens\w+|imagin\w+"
+            r"\b(?:il est faux qu\w*|(?:tout|n importe qu\w+)\b.{0,20}\bsauf|(?:on|beaucoup|certains"
+            r"|les gens)\b.{0,20}\b(?:croi\w+|pens\w+|imagin\w+"
             r"|di[st]\w*)\b.{0,12}"
             r"\b(?:souvent|parfois|à tort|longtemps)|à tort)\b"
         ),
@@ -197,7 +200,8 @@ _LISTED = (
             r"|\ba (?:depuis )?été (?:réfutée?|démentie?)\b"
         ),
         corrects=_pattern(
-            r"\b(?:pardon|attend(?:s|ez)|un instant|excusez-moi|désolée?|rectification|correction|je\s+(?:me\s+)?corrige"
+            r"\b(?:pardon|attend(?:s|ez)|un instant|excusez-moi|désolée?|rectification|correction"
+            r"|je\s+(?:me\s+)?corrige"
             r"|je\s+me\s+(?:suis\s+)?tromp\w+|plutôt)\b"
         ),
         marker=_pattern(r"\br[ée]ponse\b[^.?!\n:]{0,60}?(?:\b(?:est|serait|était)\b|:)"),
@@ -219,7 +223,8 @@ _LISTED = (
         relatives=_set("quienes"),
         contrasts=_set("sino pero"),
         misbelief=_pattern(
-            r"\b(?:es un error(?: común| frecuente)? (?:pensar|creer|decir)|(?:a menudo|muchos"
+            r"\b(?:es falso que|no es cierto que|cualquier\w*\b.{0,20}\bmenos|es un error(?: común"
+            r"| frecuente)? (?:pensar|creer|decir)|(?:a menudo|muchos"
             r"|muchas personas|se suele"
             r"|algunos)\b.{0,20}\b(?:cree\w*|piensa\w*|pensar|creer|dice\w*|confund\w+)|erróneamente)\b"
         ),
@@ -229,7 +234,9 @@ _LISTED = (
             r"|\bha sido (?:refutad|descartad)\w+|\bestán? equivocad\w+"
         ),
         corrects=_pattern(
-            r"\b(?:perdón|espera|espere|un momento|disculpe?|lo\s+siento|corrijo|corrección|mejor\s+dicho|me\s+(?:he\s+)?equivo\w+)\b"
+            r"\b(?:perdón|espera|espere|un momento|disculpe?|lo\s+siento|corrijo|rectifico|corrección"
+            r"|mejor\s+dicho"
+            r"|me\s+(?:he\s+)?equivo\w+)\b"
         ),
         marker=_pattern(r"\brespuesta\b[^.?!\n:]{0,60}?(?:\b(?:es|sería|era)\b|:)"),
         decimal_comma=True,
@@ -245,7 +252,7 @@ _LISTED = (
         denied_after=_pattern(r"(?:并?不是|不对|是错|是不对|以外|并非|不再是)"),
         misbelief=_pattern(r"(?:误以为|误认为|以为|错认为)"),
         refutes=_pattern(r"(?:这|那|此说)(?:种说法)?是?(?:错误|错|误解|误传|谣言)|^与.{0,12}无关|已被否定"),
-        corrects=_pattern(r"(?:不对|更正|说错了|我?搞错了|抱歉|对不起)"),
+        corrects=_pattern(r"(?:不对|更正|说错了|我?搞错了|记错了|等等|等一下|抱歉|对不起|不好意思)"),
         marker=_pattern(r"答案(?:应该|应当)?(?:就)?(?:是|为|：|:)"),
     ),
     Language(
@@ -256,10 +263,11 @@ _LISTED = (
                 r"(?:または|あるいは|もしくは|や|か(?!ら|も|な|$)|と(?=[\p{Han}\p{Katakana}])(?![呼言申定答考書思名記]))"
             ),
         ),
-        opens_yes=_pattern(r"(?:はい|ええ|うん|そうです)"),
-        opens_no=_pattern(r"(?:いいえ|いや|違います|ちがいます)"),
+        opens_yes=_pattern(r"(?:はい(?!とも)|ええ|うん|そうです)"),
+        opens_no=_pattern(r"(?:いいえ(?!とも)|いや|違います|ちがいます)"),
         denied_after=_pattern(
-            r"(?:さん|氏|市|県)?(?:(?:で|じゃ)(?:は)?(?:な(?:い|く)|無い|ありません|ございません)|とは(?:違|異|限)|以外|(?:だ"
+            r"(?:さん|氏|市|県)?(?:(?:に|で)?(?:は|が|も)[^、。]{0,14}(?:ません|ない)(?:でした|です)?$|でもな|(?:で|じゃ)(?:は)?(?:な(?:い"
+            r"|く)|無い|ありません|ございません)|とは(?:違|異|限)|以外|(?:だ"
             r"|である)?と(?:よく)?(?:思われがち|思われてい|誤解|勘違い|間違わ|混同))"
         ),
         refutes=_pattern(

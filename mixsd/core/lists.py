@@ -7,7 +7,7 @@ import regex
 from mixsd.core.kinds import list_items
 from mixsd.core.languages import Language
 from mixsd.core.mentions import Mention, find, index, meant
-from mixsd.core.words import Token, Words, length, tokens, words
+from mixsd.core.words import Token, Words, length, normalised, tokens, words
 
 _PARTS = regex.compile(
     r"[,;\n]|、|\s/\s|\b(?:and|or|und|oder|et|ou|y|e|и|или)\b|[和与跟]|(?<=\p{Katakana}|\p{Han})と|및",
@@ -56,7 +56,16 @@ def lists_all(text: str, answer: str, rivals: tuple[str, ...], asked: str, langu
         return False
     if given != wanted or any(not m.accepted and not _is_asked(words(m.name), question) for m in kept):
         return False
+    if language.code == "ja" and any(_goes_on(text, item, items) for item in items):
+        return False
     return not _has_other_item(text, list(keys.values()), question, language)
+
+
+def _goes_on(text: str, item: str, items: Sequence[str]) -> bool:
+    """Whether a Japanese list goes on behind an item with one that is not wanted."""
+    behind = text.partition(f"{normalised(item)}, ")[2]
+    begins = regex.match(r"(?!以上)[\p{Han}\p{Katakana}]", behind) is not None
+    return begins and not any(behind.startswith(normalised(other)) for other in items)
 
 
 def _offers(kept: Sequence[Mention], said: Sequence[Token], language: Language) -> bool:

@@ -13,6 +13,7 @@ from mixsd.core.words import CODE, Token, Words, places, words
 
 _COMPARES = frozenset({"than", "unlike", "compared", "besides"})
 """What follows these in a clause is compared with the answer, and is none."""
+_BOUNDS = frozenset({"more", "less", "fewer", "later", "longer", "earlier", "higher", "lower", "older"})
 _COPULAS = frozenset({"is", "was", "are", "were", "be"})
 _FALLACY = frozenset({"misconception", "myth", "mistake", "mistaken"})
 _AUXILIARIES = frozenset({"did", "does", "do", "has", "had", "have"})
@@ -259,7 +260,9 @@ def _is_denied(mention: Mention, tokens: Sequence[Token], asked: Words, language
         return True
     if len(follows) > 2 and follows[0] in _AUXILIARIES and follows[1] == "not":
         # "Agnes did not found it", where it is asked who founded it
-        return any(word[:4] == follows[2][:4] for word in asked)
+        return any(word[:4] == follows[2][:4] for word in asked) or (
+            follows[2] == "have" and bool({"has", "have", "had"} & set(asked))
+        )
     if len(follows) < 2 or follows[0] not in _COPULAS:
         return False
     if follows[1:3] == ["no", "longer"] or _FALLACY & set(follows[1:5]):
@@ -290,6 +293,8 @@ def _denies_before(before: Sequence[str], asked: Words, language: Language) -> b
     """Whether a word before an answer denies it."""
     if language is ENGLISH and before[-1:] == ["no"]:
         return True
+    if language is ENGLISH and _is_at_most(before):
+        return False
     if language is ENGLISH and any(_is_compared(before, place) for place in range(len(before))):
         return True
     before = before[_behind_contrast(before, language) :]
@@ -302,10 +307,10 @@ def _denies_before(before: Sequence[str], asked: Words, language: Language) -> b
         ):
             continue
         opens = set(before[max(0, place - 4) : place])
-        if language is ENGLISH:
-            ends = _RELATIVE & opens and _GOES_ON & set(before[place + 1 :])
-        else:
-            ends = language.relatives & opens and len(before) - place > _RELATIVE_PART
+        relatives = _RELATIVE if language is ENGLISH else language.relatives
+        ends = relatives & opens and (
+            len(before) - place >= _RELATIVE_PART or _GOES_ON & set(before[place + 1 :])
+        )
         if not ends:
             return True
     return False
@@ -324,8 +329,15 @@ def _denies_across(mention: Mention, tokens: Sequence[Token], language: Language
     return tokens[inner - 1].word in language.denials - language.yes - language.no
 
 
+def _is_at_most(before: Sequence[str]) -> bool:
+    """ "Not more than" and "no later than" state the bound behind them."""
+    return before[-1:] == ["than"] and before[-2] in _BOUNDS and bool({"not", "no"} & set(before))
+
+
 def _is_compared(before: Sequence[str], place: int) -> bool:
     """Whether a word compares what follows: "longer than Ostrel", but not "no town other than Brenport"."""
+    if before[place : place + 1] == ["as"] == before[-1:] and place < len(before) - 1 and "not" in before:
+        return True  # "not as heavy as oak"
     if before[place] not in _COMPARES:
         return False
     return not (before[place - 1 : place] == ["other"] and {"no", "none", "nobody"} & set(before[:place]))

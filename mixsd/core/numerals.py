@@ -34,6 +34,10 @@ _AND_A_HALF = {
     "es": regex.compile(r"\b(una?|dos|tres|cuatro|cinco|seis|\d+)\s(\p{L}+)\sy\smedi[ao]\b", regex.I),
 }
 """One number and a half more; in French and Spanish the unit stands between."""
+_UNIT_AND_A_HALF = regex.compile(
+    r"\b(?:an?|one|1)\s(hour|day|week|month|year|minute|mile)\sand\sa\shalf\b", regex.I
+)
+_DOZENS = regex.compile(rf"\b(?:(half)\sa\s|({'|'.join(_TOPS)}|\d+)\s)?dozen\b", regex.I)
 _SHARES = {
     "de": regex.compile(r"\b(ein|zwei|drei)\s?(viertel|drittel)\b", regex.I),
     "fr": regex.compile(r"\b(un|deux|trois)\s(quarts?|tiers)\b", regex.I),
@@ -47,6 +51,7 @@ _COUNT = {
 }  # fmt: skip
 _EURO_MARK = regex.compile(r"(?<!\d)(\d+)\s?€\s?(\d\d)(?!\d)")
 _MYRIADS = regex.compile(r"(\d+(?:\.\d+)?)[万萬](?:(\d)千|(\d{1,4}))?")
+_KOREAN = regex.compile(r"(?:(\d+)\s?만)?\s?(?:(\d+)\s?천)(?=\s?(?:원|명|개|킬로|미터|달러|유로))")
 _AFTERNOON = regex.compile(r"(?:午後|下午|晚上|傍晚|오후)\s?(\d{1,2})(?=\s?[時时点點시:：])")
 _SECOND_THOUGHT = regex.compile(r"\bon\ssecond\sthoughts?\b", regex.I)
 _MINUS = regex.compile(r"\b(?:minus|negative)\s(?=\d)", regex.I)
@@ -78,6 +83,7 @@ def readable(text: str, language: Language, one: bool = False) -> str:
     text = unicodedata.normalize("NFC", text)
     code = language.code if language.code in SPELLED else ""
     if not text.isascii():
+        text = _KOREAN.sub(lambda found: str(int(found[1] or 0) * 10_000 + int(found[2]) * 1000), text)
         text = _HAN_NUMBER.sub(lambda found: _han_value(found.group()), text)
         text = _MYRIADS.sub(_myriads, text)
         text = _AFTERNOON.sub(lambda found: str(int(found[1]) % 12 + 12), text)
@@ -109,8 +115,15 @@ def _parts(text: str, code: str) -> str:
     def share(found: regex.Match[str]) -> str:
         return f"{_COUNT[found[1].lower()]}/{3 if found[2].lower().startswith(('d', 'ti', 'te')) else 4}"
 
+    if code == "en":
+        text = _DOZENS.sub(_dozens, _UNIT_AND_A_HALF.sub(r"1.5 \1s", text))
     text = _AND_A_HALF[code].sub(and_a_half, text)
     return _FRACTION_WORDS.sub(_fraction, text) if code == "en" else _SHARES[code].sub(share, text)
+
+
+def _dozens(found: regex.Match[str]) -> str:
+    count = (found[2] or "one").lower()
+    return "6" if found[1] else str(12 * int(_TOPS.get(count, count)))
 
 
 def _fraction(found: regex.Match[str]) -> str:

@@ -114,8 +114,7 @@ def _said(said: Sequence[Token], place: int, language: Language) -> Iterator[tup
         return
     if (
         linked
-        or language is ENGLISH
-        and token.word not in ("no", "nope")
+        or (language is ENGLISH and token.word not in ("no", "nope"))
         or _is_answer(before, after, place, language)
     ):
         yield value, linked

@@ -9,17 +9,21 @@ from mixsd.core.languages import plain
 from mixsd.core.words import normalised
 
 Units = frozenset[tuple[str, Fraction]]
-CURRENCIES = ("€", "$", "£", "¥", "cny", "chf", "₽", "₹", "won")
+CURRENCIES = ("€", "$", "£", "¥", "cny", "chf", "₽", "₹", "won", "lira", "egp", "zł", "kr")
 PERCENT = "percent"
 _UNITS = """
 percent     1         % percent percentage prozent パーセント процент процента процентов
-€           1         € eur euro euros ユーロ 欧元 евро
-$           1         $ usd dollar dollars dólar dólares ドル 美元
+€           1         € eur euro euros ユーロ 欧元 евро يورو avro
+$           1         $ usd dollar dollars dólar dólares ドル 美元 دولار دولارا долларов доллара доллар
 £           1         £ gbp pound pounds sterling
 ¥           1         ¥ jpy yen 円 日元
 cny         1         元 块 块钱 cny yuan rmb 人民币
 chf         1         chf franken
 ₽           1         ₽ руб рубль рубля рублей
+lira        1         ₺ tl try lira lirası
+egp         1         egp جنيه جنيها
+zł          1         zł pln zloty złoty złotych
+kr          1         kr kronor kroner krona krone
 ₹           1         ₹ inr rupee rupees रुपये
 won         1         ₩ krw won 원
 time        1         s sec second seconds sekunde sekunden seconde secondes segundo segundos 秒 秒钟
@@ -31,8 +35,9 @@ time        604800    week weeks woche wochen semaine semaines semana semanas �
 month       1         month months monat monate monaten mois mes meses 个月 ヶ月 か月 месяцев месяца ay
 month       12        year years jahr jahre jahren an ans année années año años 年 年間 лет года yıl
 length      1         m meter meters metern metre metres mètre mètres metro metros 米 メートル
+length      1         미터 м метр метра метров
 length      1000      km kilometer kilometers kilometern kilometre kilometres kilomètre kilomètres kilómetro
-length      1000      kilómetros 公里 キロメートル
+length      1000      kilómetros 公里 キロメートル 킬로미터 км километров километра
 length      0.01      cm centimeter centimeters centimetre centimetres zentimeter 厘米 センチ
 length      0.001     mm millimeter millimeters millimetre millimetres 毫米
 length      0.0254    inch inches
@@ -45,6 +50,7 @@ length^3    0.000001  ml millilitre millilitres milliliter milliliters 毫升 �
 mass        0.001     mg milligram milligrams milligramm 毫克
 mass        1         g gram grams gramm grammes gramos 克 グラム
 mass        1000      kg kilogram kilograms kilo kilos kilogramm kilogrammes kilogramos 公斤 千克 キロ
+mass        1000      キログラム 킬로그램
 mass        1000000   t ton tons tonne tonnes tonnen toneladas 吨 トン
 celsius     1         °c celsius 摄氏度
 fahrenheit  1         °f fahrenheit

@@ -25,7 +25,7 @@ _BOUNDS = regex.compile(
 )
 """What makes a bound of a value and no second one: `24 months or longer`."""
 _WORKING = regex.compile(
-    r"[=+×*]|\b(?:so|therefore|thus|hence|total|equals?|step|first|then|minus|plus|multiply|add|subtract|divide)\b",
+    r"[=+×*]|\b(?:so|therefore|thus|hence|total|equals?|step|minus|plus|multiply|add|subtract|divide)\b",
     regex.I,
 )
 """What tells a calculation, whose last number is its result, from a statement."""
@@ -118,7 +118,8 @@ def mark_numbers(text: str, accepted: Sequence[str], asked: str) -> Marked:
         return q.start not in right and (other or spelled_one or (q.value, q.dimension) in known)
 
     kept = [q for q in found if not tells_something_else(q)]
-    return _marked(text, kept, right, bool(dimensions) and not _WORKING.search(original))
+    in_unit = bool(dimensions) or any(q.dimension for q in found if q.start in right)
+    return _marked(text, kept, right, in_unit and not _WORKING.search(original))
 
 
 def _counted(asked: str, text: str, right: Sequence[Quantity]) -> str:

@@ -203,6 +203,26 @@ EVERYDAY = [
     ("It is Paris. Sorry, Rome.", ["Paris"], FRANCE, WRONG),
     ("it is paris. actually, it is rome", ["Paris"], FRANCE, WRONG),
     ("Sorry, it is Paris.", ["Paris"], FRANCE, CORRECT),
+    # refuted later on, or believed by others
+    ("It was long held to be Paris. They are mistaken.", ["Paris"], FRANCE, WRONG),
+    ("Paris had nothing to do with it.", ["Paris"], FRANCE, WRONG),
+    ("If you thought it was Paris, think again.", ["Paris"], FRANCE, WRONG),
+    ("It is false that the capital is Paris.", ["Paris"], FRANCE, WRONG),
+    ("Many people say it is Lyon, but it isn't. It is Paris.", ["Paris"], FRANCE, CORRECT),
+    ("It is not, as is often said, Paris, but Lyon.", ["Paris"], FRANCE, WRONG),
+    (
+        "Früher hielt man Paris für die Hauptstadt, doch das gilt heute als widerlegt.",
+        ["Paris"],
+        "Was ist die Hauptstadt?",
+        WRONG,
+    ),
+    ("Paris ? Absolument pas.", ["Paris"], "Quelle est la capitale ?", WRONG),
+    ("很多人误以为是巴黎。", ["巴黎"], "首都是哪里？", WRONG),
+    ("パリだと思われがちですが、実はリヨンです。", ["パリ"], "首都はどこですか。", WRONG),
+    ("**Réponse finale :** Lyon", ["Paris"], "Quelle est la capitale ?", WRONG),
+    # bounds state their value
+    ("Guests may stay no longer than 14 days.", ["14 days"], "How long may guests stay?", CORRECT),
+    ("A guest may not take more than 2 bags.", ["2"], "How many bags may a guest take?", CORRECT),
     # what looks like a denial
     ("Paris is not only the capital.", ["Paris"], FRANCE, CORRECT),
     ("It is not just Paris.", ["Paris"], FRANCE, CORRECT),

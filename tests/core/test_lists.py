@@ -31,6 +31,12 @@ FLAG = "Which colours are on the flag of Quarne?"
         ("It has green, white and black stripes.", True),
         ("The colours are green, white and black, which stand for hope.", True),
         ("greenish, white and black", False),
+        ("1. green\n2. white\n3. black\n4. red", False),
+        ("Three bands:\n1. green\n2. white\n3. black", True),
+        ("either green, white or black", False),
+        ("green, white and black, not red", True),
+        ("green, white and, last but not least, black", True),
+        ("* green\n* white\n* black\n* pale black", False),
     ],
 )
 def test_all_items_and_no_other(text, right):
@@ -74,3 +80,17 @@ def test_order_and_separator_do_not_matter(items, separator):
 @pytest.mark.parametrize("text", ["Rot, Weiß und Blau", "Die Flagge ist blau, rot und weiß."])
 def test_lists_of_other_languages(text):
     assert lists_all(text, "rot, weiß und blau", (), "Welche Farben hat die Flagge?", language_of(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "right"),
+    [
+        ("支社は札幌、金沢、高松の3都市です。", "札幌、金沢、高松", True),
+        ("支社は札幌、金沢、高松、那覇の4都市です。", "札幌、金沢、高松", False),
+        ("松林公园、东湖公园、月亮公园。", "东湖公园、月亮公园和松林公园", True),
+        ("松林公园、东湖公园、月亮公园、北山公园。", "东湖公园、月亮公园和松林公园", False),
+        ("هي: الأبيض والأخضر والأحمر.", "الأحمر والأبيض والأخضر", True),
+    ],
+)
+def test_lists_of_other_scripts(text, answer, right):
+    assert lists_all(normalised(text), answer, (), "?", language_of(text)) is right
