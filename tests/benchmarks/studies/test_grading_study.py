@@ -30,7 +30,7 @@ CORRECT, WRONG, UNPARSABLE = Outcome.CORRECT, Outcome.WRONG, Outcome.UNPARSABLE
 FRANCE = Question("What is the capital of France?", ("Paris",))
 BAR = 0.99
 """Share of replies of models on which matcher and reader agree."""
-MADE_BARS = {OPEN: 0.94, HELD_OUT: 0.93}
+MADE_BARS = {OPEN: 0.985, HELD_OUT: 0.945}
 """The same for made replies, which try to mislead: what was reached, so that it does not get worse."""
 DANGEROUS = ("yes_no", "list", "denial")
 """Groups in which no wrong reply of a model may pass."""
@@ -138,13 +138,18 @@ def test_the_corpus_holds_enough_real_replies_in_both_parts():
     real = sum(reply.source != MADE for reply in corpus())
     assert real >= 400
     open_rows, held_out_rows = len(part_of(OPEN)), len(part_of(HELD_OUT))
-    assert held_out_rows >= (open_rows + held_out_rows) / 4
+    assert held_out_rows >= (open_rows + held_out_rows) / 3
     for part in (OPEN, HELD_OUT):
         kinds, groups, languages = (
             {getattr(reply, column) for reply in part_of(part)} for column in ("kind", "group", "language")
         )
         assert kinds == {"name", "number", "date", "yes_no", "choice", "list"}
         assert set(DANGEROUS) <= groups and {"en", "de", "fr", "es", "zh", "ja"} <= languages
+
+
+def test_made_held_out_replies_ask_questions_of_their_own():
+    asked = {reply.question.prompt for reply in part_of(OPEN)}
+    assert sum(reply.question.prompt in asked for reply in part_of(HELD_OUT) if reply.source == MADE) == 0
 
 
 def test_no_reply_stands_in_both_parts():
