@@ -238,7 +238,7 @@ def test_everyday_replies(text, answers, prompt, outcome):
     assert graded(text, answers, prompt).outcome is outcome
 
 
-HELD = {3: "2e249fc297"}
+HELD = {3: "ce51a675e8"}
 """By version, a hash of all grades below. Where a grade changes, raise `VERSION` and add a line; where only rows were
 added, replace the hash."""
 
