@@ -9,6 +9,8 @@ import sys
 
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors are told in one line below, not by Hydra
 os.environ.setdefault("TQDM_DISABLE", "1")  # libraries draw bars inside ours otherwise
+# Before torch is imported: threads that spin while they wait slow each other down on shared cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import hydra
 from hydra.errors import HydraException

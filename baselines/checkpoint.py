@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from mixsd.core.files import Folder
 from mixsd.core.questions import Fact
 from mixsd.lm.chat_model import ChatModel
-from mixsd.lm.load import load_folder, model_files
+from mixsd.lm.load import load_folder
+from mixsd.lm.sources import model_files
 from mixsd.methods.contract import Edited, Workbench
 
 
@@ -27,7 +28,7 @@ class Checkpoint:
         model_files(path.setting, self.path)  # looks whether there is a model, before any work
 
     def edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Edited:
-        """The model of the folder, read with the base's template options; it was taught elsewhere."""
-        loaded = load_folder(self.path, model.template_options)
+        """The model of the folder, its prompts rendered as the base's; it was taught elsewhere."""
+        loaded = load_folder(self.path, model.template.rendering)
         # The base's own weights in another folder are no change: drift would be measured for nothing.
         return Edited(loaded, changed=not loaded.same_weights(model))

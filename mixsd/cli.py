@@ -1,4 +1,4 @@
-"""`python -m mixsd {report,inspect,card,track}`: read finished runs, and describe a task's data.
+"""`python -m mixsd {check,report,inspect,card,track}`: look at a config, at runs, and at a task's data.
 
 A verb imports what it needs when it runs, so that `--help` is quick and `report` needs no torch.
 """
@@ -26,11 +26,32 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except MixSDError as error:
         print(error, file=sys.stderr)
         return 2
-    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """Look at a model, its prompts and the data of a config without training.
+
+    Returns:
+        2 where something fails.
+    """
+    _quiet_libraries()
+    from rich.table import Table
+    from rich.text import Text
+
+    from mixsd.run.check import FAILS, findings
+
+    table = Table("looked at", "", "found", show_edge=False)
+    states = []
+    for finding in findings(options.overrides):
+        states.append(finding.state)
+        style = {"note": "yellow", "fails": "bold red"}.get(finding.state, "green")
+        table.add_row(finding.what, Text(finding.state, style), Text(finding.found))
+    _console().print(table)
+    return 2 if FAILS in states else 0
 
 
 def report(options: argparse.Namespace) -> None:
@@ -55,7 +76,7 @@ def inspect(options: argparse.Namespace) -> None:
 
 def card(options: argparse.Namespace) -> None:
     """Write a task's card; the base model answers all probes, or the cache does."""
-    os.environ.setdefault("TQDM_DISABLE", "1")  # libraries draw bars beside ours otherwise
+    _quiet_libraries()
     from hydra.errors import HydraException
 
     from mixsd.core.store import write_text
@@ -100,9 +121,15 @@ def track(options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mixsd", description="Read finished runs; describe a task's data."
+        prog="python -m mixsd", description="Check a config; read finished runs; describe a task's data."
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
+
+    verb = verbs.add_parser("check", help="look at your model and your file before any work")
+    verb.add_argument(
+        "overrides", nargs="*", help="as for run.py: model.name=... task=own_facts task.path=..."
+    )
+    verb.set_defaults(run=check)
 
     verb = verbs.add_parser(
         "report", help="print the tradeoff table; write tradeoff.csv, .png, report.html, .md"
@@ -129,6 +156,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--mode", choices=("offline", "online"), help="instead of the runs' own setting")
     verb.set_defaults(run=track)
     return parser
+
+
+def _quiet_libraries() -> None:
+    """Libraries draw bars and tables beside ours otherwise."""
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
 def _console() -> "Console":

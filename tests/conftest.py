@@ -26,6 +26,7 @@ from omegaconf import DictConfig
 from benchmarks.tasks.kgfact.task import KGFact
 from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
+from mixsd.lm.sources import ModelSettings
 from mixsd.methods.contract import Method
 from tests.helpers.commands import WarmPython
 from tests.helpers.fakes import MemoryRecords
@@ -45,7 +46,7 @@ SMALL = (
 )  # fmt: skip
 
 
-def settings(name: str, **changes: Any) -> models.ModelSettings:
+def settings(name: str, **changes: Any) -> ModelSettings:
     values: dict[str, Any] = {
         "name": name,
         "answer_format": "plain",
@@ -54,7 +55,7 @@ def settings(name: str, **changes: Any) -> models.ModelSettings:
         "scoring_dtype": "float32",
         "scoring_batch_size": 64,
     }
-    return models.ModelSettings(**{**values, **changes})
+    return ModelSettings(**{**values, **changes})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

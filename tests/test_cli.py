@@ -220,7 +220,7 @@ def test_bad_input_is_told_before_anything_runs(cli, tmp_path, arguments, messag
     [
         (["training.learning_rate=-1"], "training.learning_rate=-1.0 is out of range"),
         (["data_root=/no/such/folder"], "data_root=/no/such/folder is not a folder"),
-        (["model.name=nobody/nothing"], "model.name=nobody/nothing is neither a folder here"),
+        (["model.name=nobody/nothing"], "model.name=nobody/nothing is neither a folder or file here"),
         (["-m", "seed=0,1", "method.mixing_rate=0.1,7"], "method.mixing_rate=7.0 is out of range"),
         (["-m", "method=sft,in_context", "method.mixing_rate=0.3"], "is no setting of"),
     ],

@@ -59,7 +59,6 @@ class _Reader(_Base):
             pretrained=model.network,
             tokenizer=model.tokenizer,
             batch_size=batch_size,
-            chat_template_args=model.template_options,
         )
         self._chat_model, self._decoding, self._on_done = model, decoding, on_done
         self.cut: dict[_Place, list[bool]] = {}
@@ -89,6 +88,15 @@ class _Reader(_Base):
             if key in shortened:
                 self.shortened.add(place)
         return [replies[key].text for key in asked]
+
+    def apply_chat_template(
+        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
+    ) -> str:
+        template = self._chat_model.template
+        if not add_generation_prompt:  # the task begins the reply itself
+            *earlier, begun = chat_history
+            return template.text(earlier, reply_follows=True) + begun["content"]
+        return template.text(chat_history, reply_follows=True)
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         return super().loglikelihood(requests, disable_tqdm=True)

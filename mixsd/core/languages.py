@@ -11,15 +11,21 @@ from types import MappingProxyType
 
 import regex
 
+_ACCENTS = regex.compile(r"(?<=\p{Latin})\p{Mn}+")
+
 
 def plain(text: str) -> str:
     """Without accents of Latin letters: what patterns are matched against (`words.normalised`)."""
-    bare = regex.sub(r"(?<=\p{Latin})\p{Mn}+", "", unicodedata.normalize("NFD", text))
+    if text.isascii():
+        return text
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFD", text))
     return unicodedata.normalize("NFC", bare).replace("ı", "i")
 
 
 def unaccented(text: str) -> str:
     """The same of equal length, where places count; the text is in NFC, or its accents stay."""
+    if text.isascii():
+        return text
     return "".join(bare if len(bare := plain(char)) == 1 else char for char in text)
 
 

@@ -80,16 +80,31 @@ class Mention:
     name: str
 
 
-Index = Mapping[str, Sequence[tuple[Words, str]]]
+Index = Mapping[tuple[str, ...], Sequence[tuple[Words, str]]]
+"""Names by their first one or two words."""
+_INDEXES: dict[int, tuple[tuple[str, ...], Index]] = {}
+_MOST_INDEXES = 256
+
+
+def index(names: tuple[str, ...]) -> Index:
+    """Names by their first words, so that a reply is not searched for each of many rivals.
+
+    Kept by the tuple itself, not by what it holds: to hash ten thousand rivals takes as long as a grade.
+    """
+    kept = _INDEXES.get(id(names))
+    if kept is None or kept[0] is not names:
+        if len(_INDEXES) >= _MOST_INDEXES:
+            _INDEXES.clear()
+        kept = _INDEXES[id(names)] = names, _indexed(names)
+    return kept[1]
 
 
 @lru_cache(maxsize=512)
-def index(names: tuple[str, ...]) -> Index:
-    """Names by their first word, so that a reply is not searched for each of many rivals."""
-    by_first: dict[str, list[tuple[Words, str]]] = defaultdict(list)
+def _indexed(names: tuple[str, ...]) -> Index:
+    by_first: dict[tuple[str, ...], list[tuple[Words, str]]] = defaultdict(list)
     for name in names:
         if key := words(name):
-            by_first[key[0]].append((key, name))
+            by_first[key[:2]].append((key, name))
     return by_first
 
 
@@ -109,7 +124,8 @@ def find(
         (place, key, name)
         for place, word in enumerate(plain)
         for start in _starts(word, language)
-        for key, name in names.get(start, ())
+        for begins in dict.fromkeys([(start,), (start, *plain[place + 1 : place + 2])])
+        for key, name in names.get(begins, ())
         if plain[place + 1 : place + len(key)] == key[1:]
         and _is_bounded(said, place, place + len(key), language, asked)
     ]

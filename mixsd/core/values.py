@@ -95,7 +95,9 @@ def mark_numbers(text: str, accepted: Sequence[str], asked: str) -> Marked:
     wanted = [w for answer in accepted if (w := as_quantity(answer, asks_in.code))]
     says_in = language_of(text, asked)
     original, units = text, units_named(asked)
-    known = {(q.value, q.dimension) for q in quantities(readable(asked, asks_in), asks_in)}
+    # "How many are in a dozen?" is answered by twelve.
+    named = asked.replace("dozen", "")
+    known = {(q.value, q.dimension) for q in quantities(readable(named, asks_in), asks_in)}
     # "How do you write thirty in digits?" is not answered by the word.
     spells = says_in if not any((w.value, w.dimension) in known for w in wanted) else OTHER_LANGUAGE
     text = readable(_without_counting(text), spells, one=any(w.number in (0, 1) for w in wanted))

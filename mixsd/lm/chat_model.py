@@ -8,9 +8,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedModel
 
+from mixsd.core.errors import ModelUnavailableError
 from mixsd.lm.batches import Batch, Example, collate, left_pad
+from mixsd.lm.template import ChatTemplate
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -33,22 +35,14 @@ class ChatModel:
 
     Args:
         model: A causal language model.
-        tokenizer: Its tokenizer, with a chat template.
-        template_options: Extra arguments of the chat template, such as `enable_thinking: false`.
+        template: Its chat template, with the tokenizer.
     """
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        template_options: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, template: ChatTemplate) -> None:
         # Any: the stubs of transformers know neither chat templates nor generation on these classes.
         self.network: Any = model
-        self.tokenizer: Any = tokenizer
-        self.template_options = dict(template_options or {})
-        self.end_ids = _end_ids(model, tokenizer)
-        self.end_id = self._end_of_turn()
+        self.template, self.tokenizer = template, template.tokenizer
+        self.end_ids, self.end_id = _ends(model, template)
         self._base: ChatModel | None = None
 
     @property
@@ -71,7 +65,7 @@ class ChatModel:
         return self._frozen(_cast_copy(self.network, DTYPES[dtype]))
 
     def _frozen(self, network: Any) -> "ChatModel":
-        return ChatModel(network.eval().requires_grad_(False), self.tokenizer, self.template_options)
+        return ChatModel(network.eval().requires_grad_(False), self.template)
 
     def same_weights(self, other: "ChatModel") -> bool:
         """Whether two models have the same parameters, by name, shape and every bit."""
@@ -124,7 +118,7 @@ class ChatModel:
         turns = [{"role": "system", "content": system}] if system else []
         for user, assistant in earlier:
             turns += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
-        return self._render([*turns, {"role": "user", "content": prompt}], add_generation_prompt=True)
+        return self.template.ids([*turns, {"role": "user", "content": prompt}], reply_follows=True)
 
     def target_ids(self, text: str) -> tuple[int, ...]:
         """Token ids of a reply, closed by the end-of-turn token (and nothing after it)."""
@@ -222,25 +216,6 @@ class ChatModel:
         # Any id would do: padding is masked by position.
         return collate(examples, pad_id=self.end_id).to(self.device)
 
-    def _render(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> tuple[int, ...]:
-        # In transformers 5 this returns an encoding, not a list of ids.
-        encoding = self.tokenizer.apply_chat_template(
-            turns,
-            add_generation_prompt=add_generation_prompt,
-            tokenize=True,
-            return_dict=True,
-            **self.template_options,
-        )
-        return tuple(encoding["input_ids"])
-
-    def _end_of_turn(self) -> int:
-        """The end token that the chat template itself puts behind a reply."""
-        # Asked of the template, not of the tokenizer: the two may name different end tokens.
-        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-        start = len(self._render(turns[:1], add_generation_prompt=True))
-        reply = self._render(turns, add_generation_prompt=False)[start:]
-        return next((token for token in reply if token in self.end_ids), min(self.end_ids))
-
 
 def _cast_copy(network: Any, dtype: torch.dtype, values: dict[int, Tensor] | None = None) -> Any:
     """A deep copy in `dtype`, cast weight by weight: a copy in float32 first would double the peak.
@@ -279,9 +254,21 @@ def _merged_copy(network: Any, dtype: torch.dtype) -> Any:
     return _cast_copy(network, dtype, merged).unload()
 
 
-def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Every token that ends a reply, by the generation config and the tokenizer."""
+def _ends(model: PreTrainedModel, template: ChatTemplate) -> tuple[frozenset[int], int]:
+    """Every token that ends a reply, and the one that targets end with.
+
+    Targets end as the template ends a reply: the tokenizer may name another token, which nobody would say.
+
+    Raises:
+        ModelUnavailableError: Nothing is named that could end a reply.
+    """
     configured = getattr(model.generation_config, "eos_token_id", None)
     # Some chat models list several end tokens; a reply may end with any of them.
     ids = configured if isinstance(configured, list) else [configured]
-    return frozenset(token for token in [*ids, tokenizer.eos_token_id] if token is not None)
+    named = {token for token in [*ids, template.tokenizer.eos_token_id] if token is not None}
+    if template.end_id is None and not named:
+        raise ModelUnavailableError(
+            f"{template.name} names no token that ends a reply; give its tokenizer an eos_token"
+        )
+    end = min(named) if template.end_id is None else template.end_id
+    return frozenset({*named, end}), end

@@ -5,6 +5,7 @@ forward pass over all rows. Replies that finish leave and waiting ones take thei
 decoded again starts from its prompt's caches at once and holds nobody up.
 """
 
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -248,12 +249,17 @@ def _budget(model: PreTrainedModel, request: Request, max_new_tokens: int) -> in
 
 def room_for(model: PreTrainedModel, prompt_tokens: int) -> int:
     """Tokens that a reply to a prompt may have in the model's context; 0 or less where there is no room."""
-    return model.config.max_position_embeddings - prompt_tokens
+    return _context(model) - prompt_tokens
+
+
+def _context(model: PreTrainedModel) -> int:
+    """Positions that a model has; those with relative ones alone name no limit."""
+    return getattr(model.config, "max_position_embeddings", None) or sys.maxsize
 
 
 def no_room(prompt_tokens: int, model: PreTrainedModel) -> str:
     """What to tell a user whose prompt leaves no room for a reply."""
     return (
         f"a prompt of {prompt_tokens} tokens fills the model's context of "
-        f"{model.config.max_position_embeddings}; shorten the text or choose a model with a longer context"
+        f"{_context(model)}; shorten the text or choose a model with a longer context"
     )

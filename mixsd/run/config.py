@@ -17,8 +17,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mixsd.core.errors import DataError, MixSDError, SettingError, one_of, within
 from mixsd.core.questions import PREVIOUSLY_TAUGHT, Axis, Probe, Task
-from mixsd.lm.load import ModelSettings, fingerprint
+from mixsd.lm import sources
+from mixsd.lm.load import template_of
+from mixsd.lm.sources import ModelSettings
 from mixsd.lm.suite import RetentionSuite
+from mixsd.lm.template import OWN, ChatTemplate
 from mixsd.methods.contract import Editor, GradientMethod, Method
 from mixsd.mixing.expert_prompt import WORDINGS
 from mixsd.mixing.targets import CHECKS
@@ -73,6 +76,7 @@ class RunConfig:
         only_missed: Whether facts that the base model knows are left out.
         log_text: Whether questions and answers may be shown to a tracker.
         arithmetic: What moves a bit beyond settings: device and threads, where they do.
+        model_notes: What a reader of scores must know of how this model's prompts are rendered.
     """
 
     model: ModelSettings
@@ -96,6 +100,7 @@ class RunConfig:
     only_missed: bool
     log_text: bool
     arithmetic: dict[str, Any]
+    model_notes: tuple[str, ...]
 
     @property
     def run_id(self) -> str:
@@ -145,9 +150,11 @@ def read_config(config: DictConfig) -> RunConfig:
     for group, builder in builders.items():
         built[group] = attempt(lambda builder=builder: _build(builder, config[builder.group]))
     only_facts = attempt(lambda: _only_facts(config, built["task"]))
+    template = attempt(lambda: _template(built["model"], Path(config.cache_dir).expanduser()))
     if not problems:
+        probes = _askable(built["task"].probes, template)
         # A gate on what this run never measures would only fail after the training.
-        splits = {probe.split for probe in built["task"].probes}
+        splits = {probe.split for probe in probes}
         suite: RetentionSuite = built["retention"]
         problems += (
             attempt(
@@ -157,7 +164,20 @@ def read_config(config: DictConfig) -> RunConfig:
         )
     if problems:
         raise SettingError(" | ".join(problems))
-    return _run_config(config, built, builders, only_facts)
+    return _run_config(config, built, builders, only_facts, template)
+
+
+def _template(model: ModelSettings | None, cache_dir: Path) -> ChatTemplate | None:
+    """The model's chat template, looked at before any work; None where there is nothing to find out."""
+    if model is None or (model.name in sources.BUNDLED and model.template == OWN):
+        return None
+    sources.fingerprint(model)  # first of all: is it there, and of a kind that can be trained?
+    return template_of(model, cache_dir)
+
+
+def _askable(probes: Sequence[Probe], template: ChatTemplate | None) -> list[Probe]:
+    """The probes that the chat template can render."""
+    return [p for p in probes if template is None or template.can_ask(p.question.system, p.question.history)]
 
 
 def _build(builder: Builder, node: DictConfig) -> Any:
@@ -171,6 +191,7 @@ def _run_config(
     built: dict[str, Any],
     builders: Mapping[str, Builder],
     only_facts: frozenset[str] | None,
+    template: ChatTemplate | None,
 ) -> RunConfig:
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
@@ -180,10 +201,10 @@ def _run_config(
             plain[group] = builders[group].values
     model, task = built["model"], built["task"]
     earlier = previously_taught(model.saved_run) if model.saved_run else []
-    probes = [*task.probes, *earlier]
+    probes = _askable([*task.probes, *earlier], template)
     # What was taught before can be forgotten now, so it is asked on the retention axis.
     axes = {**task.axes, **({PREVIOUSLY_TAUGHT: Axis.RETENTION} if earlier else {})}
-    weights = fingerprint(model)
+    weights = sources.fingerprint(model)
     moves = arithmetic({model.scoring_dtype, built["training"].dtype, *_dtypes(builders["method"].values)})
     found = identity.Identity.of(
         identity.Parts(
@@ -222,6 +243,7 @@ def _run_config(
         only_missed=plain["task"].get("only_missed", False),
         log_text=_shows_text(plain),
         arithmetic=moves,
+        model_notes=tuple(template.notes if template else ()),
     )
 
 

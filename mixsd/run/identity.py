@@ -114,7 +114,7 @@ def _prepared(parts: Parts) -> dict[str, Any]:
         "only_missed": parts.only_missed,
         "model": {
             "weights": parts.weights,
-            "template_options": parts.settings["model"]["template_options"],
+            **{key: parts.settings["model"][key] for key in ("template", "template_options", "date")},
         },
         "method": {key: value for key, value in method.items() if key not in inert},
         "method_files": dict(parts.files["method"]),

