@@ -176,7 +176,7 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
         DataError: The file or a row is broken; lines are named.
     """
     documents = []
-    for line, row in read_table("retention.prompts", path, ("prompt", "expected"), ()):
+    for line, row in read_table("retention.prompts", path, ("prompt", "expected"), ()).rows:
         try:
             document = {"prompt": as_text(row["prompt"]), "answers": list(as_list(row["expected"]))}
         except TypeError as error:

@@ -28,6 +28,10 @@ REWORDINGS = (
 """Wordings around a question that fit any question, for facts that come without paraphrases."""
 
 
+SENTENCE = "The answer is {answer}."
+"""A gold reply where a file gives none."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A question with its answer, as a file holds them.
@@ -78,10 +82,27 @@ def take(items: Sequence[Item], count: int | None, what: str) -> list[Item]:
     return list(items[:count])
 
 
-def fact_of(id: str, asks: str, row: Row, form: AnswerFormat, rivals: tuple[str, ...] = ()) -> Fact:
-    """The fact that a row states, asked by one of its questions."""
+def fact_of(
+    id: str,
+    asks: str,
+    row: Row,
+    form: AnswerFormat,
+    rivals: tuple[str, ...] = (),
+    sentence: str = SENTENCE,
+) -> Fact:
+    """The fact that a row states, asked by one of its questions.
+
+    Args:
+        id: Its name.
+        asks: The question.
+        row: What states it.
+        form: How an answer is asked for and given.
+        rivals: Answers of other facts.
+        sentence: The gold reply of a row that has none, with `{answer}` in it.
+    """
     # The answer may end with a full stop of its own.
-    sentence = row.answer_text or f"The answer is {row.answer.rstrip('.')}."
+    bare = row.answer.rstrip(".") if sentence.endswith("{answer}.") else row.answer
+    sentence = row.answer_text or sentence.replace("{answer}", bare)
     return Fact(
         id,
         form.question(asks, row.accepted, rivals=rivals, kind=row.answer_kind),

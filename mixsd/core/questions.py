@@ -163,6 +163,11 @@ class Task(Protocol):
     """What each split measures."""
 
 
+def notes_of(task: Task) -> tuple[str, ...]:
+    """What a task tells its user of how its data was read; a task may have `notes`."""
+    return tuple(getattr(task, "notes", ()))
+
+
 def described(items: Sequence[Fact | Probe]) -> dict[str, Any]:
     """Facts or probes as JSON, for hashes and cache keys.
 

@@ -12,7 +12,7 @@ from typing import Literal
 from hydra.errors import HydraException
 
 from mixsd.core.errors import MixSDError
-from mixsd.core.questions import Question
+from mixsd.core.questions import Question, notes_of
 from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.generate import longest_prompt_problem
@@ -67,6 +67,7 @@ def _data(config: RunConfig) -> Iterator[Finding]:
     kinds = Counter(fact.question.kind for fact in task.facts)
     shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     yield Finding("facts", OK, f"{len(task.facts)} of task {task.name}; answers: {shown}")
+    yield from (Finding("facts", NOTE, note) for note in notes_of(task))
     splits = Counter(probe.split for probe in config.probes)
     asked = ", ".join(f"{split} {count}" for split, count in splits.items())
     left_out = len(task.probes) - len(config.probes)

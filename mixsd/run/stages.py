@@ -17,6 +17,7 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 
 from mixsd.core.errors import StoreError
+from mixsd.core.questions import notes_of
 from mixsd.core.scores import Scores
 from mixsd.core.store import Records, discard, read_json, write_json, write_text
 from mixsd.lm.chat_model import ChatModel
@@ -173,7 +174,12 @@ class _Run:
             write_text(self.dir / "code.diff", diff)
         write_probes(self.dir, config.probes)
         console.rule(config.run_id, style="dim")
-        for note in (*self.layers.notes, *config.model_notes, *config.retention.caveats):
+        for note in (
+            *self.layers.notes,
+            *notes_of(config.task),
+            *config.model_notes,
+            *config.retention.caveats,
+        ):
             self.bench.say(note, "yellow")
 
     def _stages(self) -> RunResults:

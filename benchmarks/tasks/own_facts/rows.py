@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from benchmarks.tasks.own_facts.layouts import as_row
 from benchmarks.tasks.probes import Row
 from benchmarks.user_tables import as_list, as_text, read_table
 from mixsd.core.errors import DataError
@@ -23,8 +24,8 @@ LONGEST = 2000
 SHOWN_PROBLEMS = 5
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Rows of a file.
+def read_rows(path: Path) -> tuple[list[Row], tuple[str, ...]]:
+    """Rows of a file, and what the user is told of how it was read.
 
     Raises:
         DataError: The file is missing, unreadable or of no known kind, lacks a column, or has broken rows:
@@ -33,7 +34,8 @@ def read_rows(path: Path) -> list[Row]:
     """
     problems: list[str] = []
     rows: list[Row] = []
-    for line, record in read_table("task.path", path, TEXTS[:2], (*TEXTS[2:], *LISTS)):
+    table = read_table("task.path", path, TEXTS[:2], (*TEXTS[2:], *LISTS), as_row)
+    for line, record in table.rows:
         row = _row(record, line, problems)
         if row:
             rows.append(row)
@@ -42,7 +44,7 @@ def read_rows(path: Path) -> list[Row]:
     unique: dict[str, Row] = {}
     for row in rows:
         unique.setdefault(question_key(row.question), row)
-    return list(unique.values())
+    return list(unique.values()), table.notes
 
 
 def refuse(path: Path, problems: Sequence[str]) -> None:
@@ -74,13 +76,13 @@ def _row(record: dict[str, Any], line: int, problems: list[str]) -> Row | None:
         try:
             values[str(column)] = as_list(value) if column in LISTS else as_text(value)
         except TypeError:
-            kind = "a list of texts" if column in LISTS else "text"
-            problems.append(f"line {line}: {column} is not {kind}")
+            problems.append(f"line {line}: {column} is {_instead(column, value)}")
             return None
     for column in ("question", "answer"):
         # As words: punctuation alone could never be matched by the grader.
         if not words(values[column]):
-            problems.append(f"line {line}: {column} is empty")
+            shown = f"{values[column][:20]!r} has no letter, digit or sign" if values[column] else "is empty"
+            problems.append(f"line {line}: {column} {shown}")
             return None
     for column, value in values.items():
         if any(len(part) > LONGEST for part in ([value] if isinstance(value, str) else value)):
@@ -92,6 +94,15 @@ def _row(record: dict[str, Any], line: int, problems: list[str]) -> Row | None:
         problems.append(f"line {line}: {complaint}")
         return None
     return row
+
+
+def _instead(column: str, value: Any) -> str:
+    """What a cell is that is no text, and what to do."""
+    if column in LISTS:
+        return "not a list of texts"
+    if isinstance(value, list):
+        return f"a list; put the first into {column}, the others into aliases"
+    return "not text"
 
 
 def _kind_complaint(row: Row) -> str:

@@ -9,9 +9,10 @@ import pytest
 
 from benchmarks.tasks.own_facts.rows import LONGEST, read_rows
 from benchmarks.tasks.own_facts.task import OwnFacts
-from mixsd.core.errors import DataError
+from mixsd.core.errors import DataError, SettingError
 from mixsd.core.files import File
 from mixsd.core.grading import grade
+from mixsd.core.mentions import index
 from mixsd.core.questions import Axis, Outcome, Question, described
 from mixsd.core.scores import ProbeAnswer
 from mixsd.results.build import learned_facts
@@ -30,7 +31,8 @@ def good(tmp_path):
 
 
 def test_the_kinds_of_file_say_the_same(good, tmp_path):
-    rows = read_rows(good)
+    rows, notes = read_rows(good)
+    assert notes == ()
     assert [row.line for row in rows] == [2, 3] and rows[0].aliases == ("thirty days", "30")
     records = [
         {"question": r.question, "answer": r.answer, "answer_text": r.answer_text, "aliases": list(r.aliases),
@@ -40,7 +42,7 @@ def test_the_kinds_of_file_say_the_same(good, tmp_path):
     (tmp_path / "f.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     pd.DataFrame(records).to_parquet(tmp_path / "f.parquet")
     for other in ("f.jsonl", "f.parquet"):
-        read = read_rows(tmp_path / other)
+        read, _ = read_rows(tmp_path / other)
         assert [vars(r) | {"line": 0} for r in read] == [vars(r) | {"line": 0} for r in rows]
 
 
@@ -91,30 +93,33 @@ def test_grading_knows_aliases_rivals_and_intrusions(good):
 def test_the_same_fact_twice_is_one_fact(tmp_path):
     path = tmp_path / "f.csv"
     path.write_text("question,answer\nWho?,Ann\nwho ?,ann.\nWhat?,Tea\n")
-    assert [row.answer for row in read_rows(path)] == ["Ann", "Tea"]
+    assert [row.answer for row in read_rows(path)[0]] == ["Ann", "Tea"]
 
 
 def test_quotes_crlf_bom_and_line_breaks_are_read(tmp_path):
     path = tmp_path / "f.csv"
     path.write_bytes('\ufeffquestion,answer\r\n"Who said ""yes"", and when?","Ann,\r\nthen"\r\n'.encode())
-    (row,) = read_rows(path)
+    (row,), _ = read_rows(path)
     assert row.question == 'Who said "yes", and when?' and row.answer.replace("\r", "") == "Ann,\nthen"
 
 
 BROKEN = {
     "wrong_columns.csv": (b"q,a\nWho?,Ann\n", "lacks the column question and answer; it has q, a"),
     "no_answer.csv": (b"question,reply\nWho?,Ann\n", "lacks the column answer"),
-    "unknown_column.csv": (b"question,answer,aliasses\nWho?,Ann,A\n", "unknown column aliasses; allowed: question"),
+    "unknown_column.csv": (b"question,answer,aliasses\nWho?,Ann,A\n", "unknown column aliasses; did you "
+    "mean aliases?"),
     "empty.csv": (b"", "holds no rows; give a header"),
     "no_facts.csv": (b"question,answer\n", "holds no rows"),
     "latin1.csv": ("question,answer\nWho?,André\n".encode("latin-1"), "is not UTF-8 .byte"),
     "latin1.jsonl": ('{"question": "Who?", "answer": "André"}\n'.encode("latin-1"), "is not UTF-8"),
     "huge.csv": (b"question,answer\nWho?," + b"x" * (LONGEST + 1) + b"\n", "line 2: answer is longer than"),
     "torn_quote.csv": (b'question,answer\nWho?,"Ann\n', "cannot be read as csv"),
-    "ragged.csv": (b"question,answer\nWho?,Ann,and,more\n", "more fields than the header; put fields with commas in quotes"),
-    "empty_question.csv": (b"question,answer\n,Ann\nWho?,Bo\n , \n", "line 2: question is empty; line 4"),
+    "ragged.csv": (b"question,answer\nWho?,Ann,and,more\n", "more fields than the header; put fields with "
+    "commas in quotes"),
+    "empty_question.csv": (b"question,answer\n,Ann\nWho?,Bo\n , \n", "line 2: question is empty; mend"),
     "empty_answer.csv": (b"question,answer\nWho?,  \n", "line 2: answer is empty"),
-    "two_answers.csv": (b"question,answer\nWho?,Ann\nWhat?,Tea\nwho?,Bo\n", "lines 2 and 4 answer one question"),
+    "two_answers.csv": (b"question,answer\nWho?,Ann\nWhat?,Tea\nwho?,Bo\n", "lines 2 and 4 answer one "
+    "question"),
     "nested.jsonl": (b'{"question": "Who?", "answer": {"name": "Ann"}}\n', "line 1: answer is not text"),
     "list_of_dicts.jsonl": (
         b'{"question": "Who?", "answer": "A", "aliases": {"a": 1}}\n', "line 1: aliases is not a list",
@@ -123,7 +128,7 @@ BROKEN = {
     "array.jsonl": (b'["Who?", "Ann"]\n', "array.jsonl:1 is no JSON object"),
     "empty.jsonl": (b"\n\n", "holds no rows; give a header"),
     "not.parquet": (b"question,answer\nWho?,Ann\n", "cannot be read as parquet"),
-    "facts.xlsx": (b"PK", "is of no known kind; allowed: .csv, .jsonl, .parquet"),
+    "facts.xlsx": (b"PK", "is of no known kind; allowed: .csv, .tsv, .jsonl, .json, .parquet"),
     "many.csv": (b"question,answer\n" + b",A\n" * 9, "line 6: question is empty; and 4 more; mend the file"),
 }  # fmt: skip
 
@@ -243,10 +248,14 @@ def test_learned_is_never_the_trained_prompt_alone(tmp_path):
 
 def test_rows_that_cannot_be_learned_or_measured_are_told(tmp_path):
     broken = {
-        "question,answer,answer_text\nHow long?,45 days,It is forty-six days.\n": "does not count as the answer",
-        'question,answer,answer_text\nWho leads A?,Ann,"Ann, who succeeded Bo, leads A."\nWho leads B?,Bo,\n': "names another",
-        "question,answer,paraphrases\nWho leads A?,Ann,Who leads A?\n": "paraphrases is the question of line 2",
-        "question,answer,neighbors\nWho leads A?,Ann,Who leads B?\nWho leads B?,Bo,\n": "neighbors is the question of line 3",
+        "question,answer,answer_text\nHow long?,45 days,It is forty-six days.\n": "does not count as the "
+        "answer",
+        "question,answer,answer_text\nWho leads A?,Ann,It is Bo.\nWho leads B?,Bo,\n": "names 'Bo' .line 3. "
+        "too",
+        "question,answer,paraphrases\nWho leads A?,Ann,Who leads A?\n": "paraphrases is the question of "
+        "line 2",
+        "question,answer,neighbors\nWho leads A?,Ann,Who leads B?\nWho leads B?,Bo,\n": "neighbors is the "
+        "question of line 3",
     }
     for text, said in broken.items():
         (tmp_path / "f.csv").write_text(text)
@@ -363,3 +372,52 @@ def test_a_kind_that_does_not_fit_is_one_line(tmp_path):
     assert "line 3: kind=date does not fit: 'in summer' is no date" in said
     assert "line 4: kind=number does not fit: 'some' is" in said
     assert "line 5: kind=yes-no is unknown; allowed: name, number, date, yes_no, choice, list" in said
+
+
+def test_a_row_whose_own_reply_names_another_answer_is_kept_and_told(tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_text(
+        'question,answer,answer_text\nWho leads A?,Ann,"Ann, who succeeded Bo, leads A."\nWho leads B?,Bo,\n'
+        "Who leads C?,Cy,\n"
+    )
+    task = make(path)
+    assert task.notes == [
+        "line 2: its reply also names the answer 'Bo' (line 3), which is no second answer here"
+    ]
+    first, *others = task.facts
+    assert grade(first.gold_text, first.question, ended=True).outcome is Outcome.CORRECT
+    assert "Bo" not in first.question.rivals and all("Bo" in fact.question.rivals for fact in others)
+    assert grade("It is Ann or Cy.", first.question, ended=True).outcome is Outcome.WRONG
+
+
+def test_the_trained_sentence_can_be_in_any_language(tmp_path):
+    path = tmp_path / "事実.csv"
+    path.write_text("question,answer\n会長は誰ですか。,佐藤花子\n", encoding="utf-8")
+    task = make(path, answer_sentence="答えは{answer}です。")
+    assert [fact.gold_text for fact in task.facts] == [
+        "答えは佐藤花子です。"
+    ] and task.name == "own_facts_事実"
+    with pytest.raises(SettingError, match="task.answer_sentence=Hello does not hold the answer"):
+        make(path, answer_sentence="Hello")
+
+
+def test_tasks_of_two_files_have_two_names(tmp_path):
+    names = set()
+    for stem in ("facts", "other facts", "x" * 200):
+        (tmp_path / f"{stem}.csv").write_text("question,answer\nWho?,Ann\n")
+        names.add(make(tmp_path / f"{stem}.csv").name)
+    assert names == {"own_facts_facts", "own_facts_other_facts", "own_facts_" + "x" * 40}
+    assert make(tmp_path / "facts.csv", name="mine").name == "mine"
+
+
+def test_ten_times_the_rows_take_about_ten_times_the_work(tmp_path):
+    """Counted, not timed: names that are compared with a reply."""
+    compared = []
+    for count in (100, 1000):
+        path = tmp_path / f"{count}.csv"
+        rows = [f"What is the part number of item {n}?,PN-{n} series {n}" for n in range(count)]
+        path.write_text("\n".join(["question,answer", *rows]))
+        task = make(path)
+        found = index(task.facts[0].question.rivals)
+        compared.append(max(map(len, found.values())))
+    assert compared[0] == compared[1] == 1
