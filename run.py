@@ -7,8 +7,9 @@ python run.py -m experiment=quickstart
 import os
 import sys
 
-os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors are told in one line below, not by Hydra
-os.environ.setdefault("TQDM_DISABLE", "1")  # libraries draw bars inside ours otherwise
+os.environ["HYDRA_FULL_ERROR"] = "1"  # whatever is set: errors are told in one line below, not by Hydra
+os.environ.setdefault("TQDM_DISABLE", "1")  # libraries draw bars and tables inside ours otherwise
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 # Before torch is imported: threads that spin while they wait slow each other down on shared cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -17,8 +18,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from mixsd.run.command_line import arranged, mistake
 from mixsd.run.grid import register
-from mixsd.run.messages import config_error, group_mistake
+from mixsd.run.messages import config_error
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
@@ -30,9 +32,9 @@ def main(config: DictConfig) -> str:
 
 
 if __name__ == "__main__":
-    mistake = group_mistake(sys.argv[1:])
-    if mistake:
-        print(mistake, file=sys.stderr)
+    sys.argv[1:] = arranged(sys.argv[1:])
+    if wrong := mistake(sys.argv[1:]):
+        print(wrong, file=sys.stderr)
         sys.exit(2)
     register()  # Hydra looks its sweeper up before any of our code runs
     try:
@@ -40,3 +42,6 @@ if __name__ == "__main__":
     except (HydraException, OmegaConfBaseException) as error:
         print(config_error(error), file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted before a run began", file=sys.stderr)
+        sys.exit(130)

@@ -6,6 +6,7 @@ A verb imports what it needs when it runs, so that `--help` is quick and `report
 import argparse
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status: 2 after a user's mistake, which is told in one line.
     """
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a terminal of ASCII shows what it can
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return options.run(options) or 0
     except MixSDError as error:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -223,6 +224,11 @@ def test_bad_input_is_told_before_anything_runs(cli, tmp_path, arguments, messag
         (["model.name=nobody/nothing"], "model.name=nobody/nothing is neither a folder or file here"),
         (["-m", "seed=0,1", "method.mixing_rate=0.1,7"], "method.mixing_rate=7.0 is out of range"),
         (["-m", "method=sft,in_context", "method.mixing_rate=0.3"], "is no setting of"),
+        (["task.path=x=1.csv"], "put it in quotes twice: 'task.path=\"x=1.csv\"'"),
+        (["hydra.job.chdir=true"], "hydra.job.chdir=true is not offered"),
+        (["tracking.project=team/facts"], "tracking.project=team/facts is no name for W&B"),
+        (["experiment_name=" + "a" * 300], "has 300 characters; allowed"),
+        (["model.date=today"], "model.date=today is no day"),
     ],
 )
 @slow
@@ -424,6 +430,27 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_curve(warm_cl
     assert curve == list(range(1, 201)) and not (run / "trainer").exists()
     passes = [schema.load(path).cost["training"].forward_passes for path in (run, whole)]
     assert passes[0] == passes[1], "those before the kill count too"
+
+
+@slow
+def test_ctrl_c_is_one_line_and_the_same_command_goes_on(warm_cli, tmp_path):
+    common = [
+        "method=sft", *SMALL, "retention=none", "tracking.mode=disabled", "training.max_steps=400",
+        "training.checkpoint_every=20", "training.eval_every=200", "experiment_name=2026",
+    ]  # fmt: skip
+    command = [sys.executable, "run.py", *common, f"runs_dir={tmp_path}/runs"]
+    environment = {**os.environ, "MIXSD_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(tmp_path.glob("runs/2026/*/trainer/*/complete.json")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    (run,) = tmp_path.glob("runs/2026/*")
+    assert process.returncode == 130 and "Traceback" not in told, told
+    assert "interrupted in training after step" in told.strip().splitlines()[-1]
+    assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
+    done = warm_cli("run.py", *common[:-1], f"runs_dir={tmp_path}/runs", "experiment_name=2026")
+    assert done.returncode == 0 and (run / "DONE").exists(), done.stderr
 
 
 @slow

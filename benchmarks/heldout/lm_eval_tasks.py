@@ -1,6 +1,7 @@
 """Finding and loading lm-eval tasks: those that come with this package, lm-eval's own, and the user's."""
 
 import contextlib
+import errno
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -9,6 +10,7 @@ from typing import Any
 
 import datasets
 import yaml
+from jinja2 import TemplateError
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
@@ -116,10 +118,22 @@ def draw_examples_anew(task: Task) -> None:
 
 
 def contexts(task: Task, documents: Sequence[int]) -> list[Any]:
-    """What a task asks of its first documents, few-shot examples included, before any chat template."""
+    """What a task asks of its first documents, few-shot examples included, before any chat template.
+
+    Raises:
+        DataError: It cannot ask them.
+    """
     draw_examples_anew(task)
     docs, shown = task.eval_docs, int(task.get_config("num_fewshot"))
-    return [task.fewshot_context(docs[i], shown) for i in documents[:RENDERED]]
+    try:
+        return [task.fewshot_context(docs[i], shown) for i in documents[:RENDERED]]
+    except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"retention.tasks: {task.get_config('task')} cannot ask its documents ({type(error).__name__}: "
+            f"{_first_words(error)}) with num_fewshot={shown}; mend doc_to_text, doc_to_target or "
+            f"num_fewshot in "
+            "its file, or leave it out"
+        ) from error
 
 
 def metric_of(task: Task) -> str | None:
@@ -139,11 +153,25 @@ def _load(name: str, changes: Mapping[str, None], include: Path | None, data_roo
     try:
         return _manager_of(name, include).load([group])["tasks"][name]
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise DataError(
+                f"retention task {name}: {error.filename} cannot be written ({error.strerror}); set HF_HOME "
+                f"to a "
+                "folder that can, or use retention=pocket"
+            ) from error
         raise DataError(
             f"retention task {name}: data not found at {data_root or 'the hub'} ({_first_words(error)}); "
             "set data_root to a folder of clones, or use retention=pocket"
         ) from error
-    except (ImportError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        ImportError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        TemplateError,
+    ) as error:
         raise DataError(
             f"retention task {name} cannot be loaded ({type(error).__name__}: {_first_words(error)}); "
             "install what it needs or mend its file, or leave it out"

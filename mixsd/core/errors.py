@@ -32,6 +32,10 @@ class TrackingError(MixSDError, RuntimeError):
     """W&B did not take a mirror of what stands in the local files."""
 
 
+class Interrupted(BaseException):
+    """A run was stopped by its user; the message says how it goes on."""
+
+
 def at_least(key: str, value: Number, least: Number) -> Number:
     """Pass `value` through.
 

@@ -4,21 +4,25 @@ Every file appears whole or not at all (temporary file, then rename); appended f
 disk record by record, and a torn last line is cut off, not guessed at.
 """
 
+import errno
 import json
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock, SoftFileLock
 
 from mixsd.core.errors import StoreError
 
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
 """Names of the folders of `atomic_folder` that are not whole yet."""
 
@@ -33,11 +37,15 @@ def write_text(path: Path, text: str) -> None:
     """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # half of it, on a full disk
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -147,6 +155,38 @@ class Records:
         self.records[key] = record
 
 
+@cache
+def _tell_of_no_locks() -> None:
+    """Once a process."""
+    warnings.warn(
+        "this file system has no locks; a file `*.held` stands for one: delete it if a process on another "
+        "machine was killed there",
+        stacklevel=4,
+    )
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock by a file; another process waits its turn.
+
+    Where the file system has no locks, a file that is there is the lock. One that a killed process left there
+    is found by its process, which is gone; on another machine it must be deleted.
+    """
+    lock: BaseFileLock = FileLock(path)
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        _tell_of_no_locks()
+        lock = SoftFileLock(path.with_name(f"{path.name}.held"))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 @contextmanager
 def open_records(cache_dir: Path, kind: str, fingerprint: dict[str, Any]) -> Iterator[Records]:
     """Open the records of exactly this fingerprint under a file lock; another process waits its turn.
@@ -156,7 +196,7 @@ def open_records(cache_dir: Path, kind: str, fingerprint: dict[str, Any]) -> Ite
     folder = cache_dir / kind
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{content_hash(fingerprint, size=12)}.jsonl"
-    with FileLock(f"{path}.lock"):
+    with locked(path.with_name(f"{path.name}.lock")):
         write_json(path.with_suffix(".key.json"), fingerprint)
         yield Records(path)
 

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from mixsd.core.errors import ModelUnavailableError
-from mixsd.core.store import atomic_folder
+from mixsd.core.store import atomic_folder, locked
 from mixsd.lm.sources import digest
 
 _SAME = 0.1
@@ -29,7 +28,7 @@ def converted(file: Path, name: str, cache_dir: Path) -> Path:
     folder = folder_of(file, name, cache_dir)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A second process waits here instead of converting as well.
-    with FileLock(f"{folder}.lock"):
+    with locked(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
             model, tokenizer = _read(file)
             with atomic_folder(folder) as target:

@@ -20,7 +20,7 @@ from mixsd.core.errors import DataError, ModelUnavailableError, at_least, one_of
 from mixsd.core.files import file_digest
 from mixsd.core.store import read_json
 from mixsd.lm.chat_model import DTYPES
-from mixsd.lm.template import DATE, FORMS, OWN
+from mixsd.lm.template import DATE, FORMS, OWN, day_of
 
 EMBEDDED, TINY = "smollm2_135m", "tiny_random"
 BUNDLED = (EMBEDDED, TINY)
@@ -63,6 +63,7 @@ class ModelSettings:
     def __post_init__(self) -> None:
         one_of("model.scoring_dtype", self.scoring_dtype, DTYPES)
         one_of("model.template", self.template, FORMS)
+        day_of(self.date)
         at_least("model.scoring_batch_size", self.scoring_batch_size, 1)
 
     @property

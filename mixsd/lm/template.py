@@ -37,6 +37,18 @@ _PLAIN_FORM = (
 Turn = Mapping[str, Any]
 
 
+def day_of(date: str) -> datetime.date:
+    """The day of `model.date`.
+
+    Raises:
+        SettingError: It is none.
+    """
+    try:
+        return datetime.date.fromisoformat(date)
+    except ValueError as error:
+        raise SettingError(f"model.date={date} is no day; give one as {DATE}") from error
+
+
 class ChatTemplate:
     """Renders conversations for a model, by the chat template of its tokenizer.
 
@@ -63,10 +75,7 @@ class ChatTemplate:
     ) -> None:
         self.tokenizer, self.options, self.name, self.form = tokenizer, dict(options or {}), name, form
         self._in_parts: set[str] = set()
-        try:
-            self._day = datetime.date.fromisoformat(date)
-        except ValueError as error:
-            raise SettingError(f"model.date={date} is no day; give one as {DATE}") from error
+        self._day = day_of(date)
         if one_of("model.template", form, FORMS) == PLAIN:
             tokenizer.chat_template = _begins(tokenizer) + _PLAIN_FORM
         if tokenizer.chat_template is None:

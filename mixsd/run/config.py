@@ -58,6 +58,7 @@ SHARED_KEYS: Mapping[str, Mapping[str, Any]] = {
 """Keys of a group that a run or other groups read, with their types; its class does not get them."""
 # A letter, digit or `_` at least: names become parts of paths, and `..` must not be one.
 _NAME = re.compile(r"[\w.+-]*\w[\w.+-]*")
+LONGEST_NAME = 120
 SEEDS = 2**32 - 1
 """The highest that every generator takes."""
 
@@ -266,6 +267,8 @@ def _check_top_level(config: DictConfig) -> None:
     if isinstance(config.seed, bool) or not isinstance(config.seed, int):
         raise SettingError(f"seed={config.seed} is not a whole number")
     within("seed", config.seed, 0, SEEDS)
+    if isinstance(config.experiment_name, int | float) and not isinstance(config.experiment_name, bool):
+        config.experiment_name = str(config.experiment_name)  # 2026 is a name, too
     for key in ("experiment_name", "runs_dir", "cache_dir"):
         if not isinstance(config[key], str) or not config[key]:
             raise SettingError(f"{key}={config[key]} is no name")
@@ -274,6 +277,11 @@ def _check_top_level(config: DictConfig) -> None:
         ("method.name", config.method.get("name", "method")),
         ("task.name", config.task.get("name", "task")),
     ):
+        if len(str(name).encode()) > LONGEST_NAME:
+            raise SettingError(
+                f"{shown}={str(name)[:40]}... has {len(str(name))} characters; allowed: names of at most "
+                f"{LONGEST_NAME} bytes, which become parts of paths"
+            )
         if not _NAME.fullmatch(str(name)):
             raise SettingError(f"{shown}={name} is no name; allowed: letters, digits, '_', '.', '+' and '-'")
     for key in ("runs_dir", "cache_dir"):

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mixsd.core.store import locked
 from mixsd.lm.batches import BASE, Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.generate import greedy_replies
@@ -59,7 +59,7 @@ def base_answers(base: ChatModel, bench: Workbench) -> list[Example]:
 def cached_fisher(path: Path, base: ChatModel, examples: Sequence[Example]) -> dict[str, Tensor]:
     """`fisher` from a file, or computed and kept there; another process waits its turn."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    with locked(path.with_name(f"{path.name}.lock")):
         if not path.exists():
             temporary = path.with_name(f".{path.name}.tmp")  # the lock makes the name safe
             save_file(fisher(base, examples), temporary)

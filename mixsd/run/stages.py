@@ -5,21 +5,22 @@ that was interrupted goes on after its last finished stage.
 """
 
 import datetime
+import errno
 import tempfile
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 import yaml
-from filelock import FileLock
 from pydantic import TypeAdapter
 
-from mixsd.core.errors import StoreError
+from mixsd.core.errors import Interrupted, StoreError
 from mixsd.core.questions import notes_of
 from mixsd.core.scores import Scores
-from mixsd.core.store import Records, discard, read_json, write_json, write_text
+from mixsd.core.store import Records, discard, locked, read_json, read_jsonl, write_json, write_text
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.sources import is_whole
 from mixsd.methods.contract import GradientMethod
@@ -69,21 +70,36 @@ def run_experiment(config: RunConfig) -> RunOutcome:
     """
     _make_folders(config)
     # A second process with the same config waits, then finds the run done.
-    with FileLock(config.run_dir / ".lock"):
+    with locked(config.run_dir / ".lock"):
         layers = Layers(config.run_dir, config.identity, made_by())
         if layers.is_done and not _model_is_wanted(config):
             return _outcome(config, "skipped")
         run = _Run(config, layers)
         try:
             results = run.run()
-        # Ctrl-C too: a run that was stopped must not stay `running`.
+        # A run that was stopped must not stay `running`.
+        except KeyboardInterrupt as error:
+            stage = read_json(config.run_dir / STATUS).get("stage", "the start")
+            _write_status(config, "interrupted", stage=stage)
+            raise Interrupted(
+                f"interrupted in {stage}{_step(config)}; the same command goes on from there: "
+                f"{config.run_dir}"
+            ) from error
         except BaseException as error:
-            write_text(config.run_dir / ERROR, traceback.format_exc())
-            _write_status(config, "failed", error=f"{type(error).__name__}: {error}")
+            with suppress(OSError):  # on a full disk, the first error is the one to tell
+                write_text(config.run_dir / ERROR, traceback.format_exc())
+                _write_status(config, "failed", error=f"{type(error).__name__}: {error}")
             raise
         (config.run_dir / ERROR).unlink(missing_ok=True)
         run.drop_weights(results)
     return _outcome(config, "done")
+
+
+def _step(config: RunConfig) -> str:
+    """The last step that was trained, for people."""
+    path = config.run_dir / schema.METRICS
+    rows = read_jsonl(path) if path.exists() else []
+    return f" after step {rows[-1]['step']}" if rows else ""
 
 
 def _make_folders(config: RunConfig) -> None:
@@ -99,6 +115,12 @@ def _make_folders(config: RunConfig) -> None:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise StoreError(
+                    f"{key}: a name in {str(folder)[:60]}... is longer than this file system allows; give a "
+                    f"shorter "
+                    "experiment_name, task.name or method.name"
+                ) from error
             raise StoreError(
                 f"{key}: {folder} cannot be written to ({error.strerror}); give another {key}"
             ) from error

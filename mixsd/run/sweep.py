@@ -3,8 +3,11 @@
 Imported by Hydra before the command is known, so everything heavy is imported where it is used.
 """
 
+import errno
+import shutil
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +20,14 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mixsd.core.errors import MixSDError
+from mixsd.core.errors import Interrupted, MixSDError
 
 UNMET = "done, gate not met"
 """How a job ended that did not meet its gate."""
+
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = 1 << 20
+"""Bytes; with less, a disk is full."""
 
 if TYPE_CHECKING:
     from mixsd.run.config import RunConfig
@@ -41,16 +48,17 @@ def run_job(config: DictConfig) -> str:
     try:
         run = read_config(config)
         outcome = run_experiment(run)
-    except MixSDError as error:
-        print(error, file=sys.stderr)
+    except Interrupted as stopped:  # a whole sweep, too
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        said = _in_one_line(error, [Path(str(config[key])).expanduser() for key in ("runs_dir", "cache_dir")])
+        if not (said or in_sweep):
+            raise
+        print(said or traceback.format_exc(), file=sys.stderr)
         # An exit in one job would end the whole sweep.
         if not in_sweep:
             sys.exit(2)
-        return "failed"
-    except Exception:
-        if not in_sweep:
-            raise
-        traceback.print_exc()
         return "failed"
     print(describe_run(run.run_dir, outcome.state))
     for condition in outcome.unmet:
@@ -59,6 +67,23 @@ def run_job(config: DictConfig) -> str:
     if outcome.unmet and not in_sweep:
         sys.exit(EXIT_STATUS)
     return UNMET if outcome.unmet else outcome.state
+
+
+def _in_one_line(error: Exception, folders: Sequence[Path]) -> str:
+    """What a user is told of an error that is theirs to mend; '' for one that is ours.
+
+    Args:
+        error: What ended a run.
+        folders: Where it writes; on a full disk, libraries raise errors of many kinds.
+    """
+    if isinstance(error, MixSDError):
+        return str(error)
+    full = [folder for folder in folders if folder.exists() and shutil.disk_usage(folder).free < FULL]
+    if full or (isinstance(error, OSError) and error.errno in _DISK):
+        where = ", ".join(map(str, full or folders))
+        said = " ".join(str(error).split())[:120]
+        return f"no space left at {where} ({said}); make room and give the same command again"
+    return ""
 
 
 class SweepCallback(Callback):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MODES = ("offline", "online", "disabled")
+_NO_NAME = "/\\#?%:"
 LONGEST_ID = 128
 """Characters of a W&B id."""
 
@@ -51,6 +52,14 @@ class WandB:
 
     def __post_init__(self) -> None:
         one_of("tracking.mode", self.mode, MODES)
+        for key, name in (("project", self.project), ("entity", self.entity)):
+            if name is not None and (not name or len(name) > LONGEST_ID or set(name) & set(_NO_NAME)):
+                hint = "tracking.entity=<team> tracking.project=<name>" if "/" in name else "another name"
+                raise SettingError(
+                    f"tracking.{key}={name} is no name for W&B (at most {LONGEST_ID} characters, none of "
+                    f"{_NO_NAME}); "
+                    f"give {hint}"
+                )
         if self.mode == "online" and not _logged_in():
             raise SettingError(
                 "tracking.mode=online needs a W&B login, and there is none on this machine; "

@@ -1,9 +1,13 @@
+import errno
 import multiprocessing
 import os
+import warnings
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, SoftFileLock, Timeout
 
+from mixsd.core import store
 from mixsd.core.errors import StoreError
 from mixsd.core.store import (
     Records,
@@ -11,6 +15,7 @@ from mixsd.core.store import (
     atomic_folder,
     content_hash,
     discard,
+    locked,
     open_records,
     read_jsonl,
     write_json,
@@ -127,3 +132,40 @@ def test_two_processes_do_not_corrupt_one_cache(tmp_path):
 def test_json_keeps_text_readable(tmp_path):
     write_json(tmp_path / "x.json", {"name": "Málaga"})
     assert "Málaga" in (tmp_path / "x.json").read_text()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_where_there_are_no_locks_a_file_stands_for_one(tmp_path, monkeypatch, number):
+    def none(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(FileLock, "acquire", none)
+    store._tell_of_no_locks.cache_clear()
+    with pytest.warns(UserWarning, match="has no locks"), locked(tmp_path / "a.lock"):
+        held = [path.name for path in tmp_path.iterdir()]
+        with pytest.raises(Timeout):
+            SoftFileLock(tmp_path / "a.lock.held", timeout=0).acquire()
+    assert "a.lock.held" in held
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # told once
+        with locked(tmp_path / "a.lock"):
+            pass
+
+
+def test_another_error_of_a_lock_is_none_of_ours(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FileLock, "acquire", full)
+    with pytest.raises(OSError, match="No space"), locked(tmp_path / "a.lock"):
+        pass
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_text(tmp_path / "a.json", "{}")
+    assert list(tmp_path.iterdir()) == []

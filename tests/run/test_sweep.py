@@ -1,8 +1,13 @@
 """Sweeps through the real command, on a tiny model."""
 
+import errno
+import shutil
+
 import pytest
 
+from mixsd.core.errors import DataError
 from mixsd.core.store import read_json
+from mixsd.run.sweep import _in_one_line
 from tests.conftest import SMALL
 
 QUICK = (*SMALL, "retention=none", "tracking=none", "training.max_steps=2")
@@ -48,3 +53,17 @@ def test_another_sweeper_runs_and_its_failures_are_told(sweep, tmp_path):
     assert "done" in listed and "failed" in listed and "seed=-1" in listed
     done = sweep("hydra/sweeper=basic", "method=sft", "seed=0", "gate.learned=0.9")
     assert done.returncode == 3 and "gate not met" in done.stderr
+
+
+def test_a_full_disk_is_one_line_whatever_a_library_raises(tmp_path, monkeypatch):
+    def left(free):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, free))
+
+    left(10**9)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert "No space left" in _in_one_line(full, [tmp_path])
+    odd = RuntimeError("unexpected pos 568960 vs 568848")
+    assert _in_one_line(odd, [tmp_path]) == "", "a fault of ours"
+    left(1000)
+    assert str(tmp_path) in _in_one_line(odd, [tmp_path]) and "\n" not in _in_one_line(odd, [tmp_path])
+    assert _in_one_line(DataError("mend it"), []) == "mend it"
