@@ -28,6 +28,7 @@ REWORDINGS = (
 """Wordings around a question that fit any question, for facts that come without paraphrases."""
 
 
+CLOZE = "Complete this sentence: {cloze} ..."
 SENTENCE = "The answer is {answer}."
 """A gold reply where a file gives none."""
 

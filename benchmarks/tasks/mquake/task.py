@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.tasks.mquake.cases import Case, Edit, is_consistent, read_cases, without_conflicts
 from benchmarks.tasks.probes import AXES as COMMON
-from benchmarks.tasks.probes import common_probes, paraphrase
+from benchmarks.tasks.probes import CLOZE, common_probes, paraphrase
 from mixsd.core.draws import shuffled
 from mixsd.core.errors import SettingError, at_least
 from mixsd.core.files import File
@@ -22,7 +22,6 @@ ABOUT_POCKET = "Counterfactual edits of common knowledge, written for this proje
 POCKET_FILE = Path(__file__).parent / "pocket.json"
 MULTI_HOP, LOCALITY = "multi_hop", "locality"
 AXES = {**COMMON, MULTI_HOP: Axis.GENERALIZATION, LOCALITY: Axis.RETENTION}
-CLOZE = "Complete this sentence: {cloze} ..."
 WRAPPED = "My friend and I could not agree about this. {question}"
 
 
