@@ -82,7 +82,9 @@ def _tie(model: Any, file: Path) -> None:
     embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     if embedding is head or embedding.shape != head.shape:
         return
-    if float((embedding - head).norm() / head.norm()) > _SAME:
+    with torch.no_grad():
+        apart = float((embedding - head).norm() / head.norm())
+    if apart > _SAME:
         return  # a model whose embeddings never were tied
     bits = _bits(file)
     finer = head if bits.get("output.weight", 0) >= bits.get("token_embd.weight", 0) else embedding
