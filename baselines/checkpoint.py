@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from mixsd.core.errors import ModelUnavailableError
 from mixsd.core.files import Folder
 from mixsd.core.questions import Fact
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.load import load_folder
-from mixsd.lm.sources import model_files
+from mixsd.lm.sources import is_adapter, model_files
 from mixsd.methods.contract import Edited, Workbench
 
 
@@ -26,6 +27,11 @@ class Checkpoint:
         kept = path.path / "model"
         self.path = kept if kept.is_dir() else path.path
         model_files(path.setting, self.path)  # looks whether there is a model, before any work
+        if is_adapter(self.path):
+            raise ModelUnavailableError(
+                f"{path.setting}={self.path} is a LoRA adapter; merge it into its base, or give it as "
+                "model.name"
+            )
 
     def edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Edited:
         """The model of the folder, its prompts rendered as the base's; it was taught elsewhere."""

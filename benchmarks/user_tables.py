@@ -79,7 +79,7 @@ def read_table(
     unused = _unused(path, columns, needed, optional)
     notes = list(dict.fromkeys(note for _, _, note in read if note))
     if unused:
-        notes.append(f"{path}: not used: the column{'s' * (len(unused) > 1)} {', '.join(unused)}")
+        notes.append(f"{key}: not used: the column{'s' * (len(unused) > 1)} {', '.join(unused)}")
     kept = [
         (line, {key: value for key, value in record.items() if key not in unused}) for line, record, _ in read
     ]
@@ -102,13 +102,14 @@ def _named(path: Path, line: int, record: Record) -> Record:
     named: Record = {}
     for column, value in record.items():
         name = str(column).strip().casefold()
+        if name in named:
+            raise DataError(f"{path}: line {line} has the column {name} twice; rename or remove one")
         if name:
             named[name] = value
         elif value not in ("", None):
             raise DataError(
                 f"{path}: line {line} has text in a column without a name; name it in the header, or put "
-                f"fields "
-                "that hold the separator in quotes"
+                "fields that hold the separator in quotes"
             )
     return named
 
@@ -225,7 +226,7 @@ def _parquet(path: Path) -> Rows:
 
     frame = pd.read_parquet(path).convert_dtypes()
     for number, record in enumerate(frame.to_dict("records"), start=1):
-        yield number, {str(k): None if v is pd.NA else _plain(v) for k, v in record.items()}
+        yield number, {str(k): None if v is pd.NA or v is pd.NaT else _plain(v) for k, v in record.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -239,7 +240,7 @@ def _json(path: Path) -> Rows:
         yield from _json_lines(path)  # what many call .json
         return
     try:
-        found = json.loads(_decoded(path), parse_constant=_no_constant)
+        found = json.loads(_decoded(path), parse_constant=_no_constant, parse_float=decimal.Decimal)
     except (json.JSONDecodeError, RecursionError) as error:
         where = f" line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise DataError(
@@ -255,7 +256,7 @@ def _json_lines(path: Path) -> Rows:
         if not line.strip():
             continue
         try:
-            record = json.loads(line, parse_constant=_no_constant)
+            record = json.loads(line, parse_constant=_no_constant, parse_float=decimal.Decimal)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}:{number} is not JSON ({getattr(error, 'msg', error)})") from error
         if not isinstance(record, dict):

@@ -34,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     except MixSDError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def check(options: argparse.Namespace) -> int:
@@ -86,12 +89,15 @@ def card(options: argparse.Namespace) -> None:
     from mixsd.core.store import write_text
     from mixsd.lm.load import load
     from mixsd.results.task_card import task_card
+    from mixsd.run.command_line import mistake
     from mixsd.run.config import compose_run
     from mixsd.run.measure import Scorer
     from mixsd.run.messages import config_error
     from mixsd.run.stages import cache_identity
     from mixsd.run.workbench import Bench
 
+    if wrong := mistake(options.overrides):
+        raise SettingError(wrong)
     try:
         config = compose_run(options.overrides)
     except HydraException as error:

@@ -93,6 +93,8 @@ class _Reader(_Base):
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:
         template = self._chat_model.template
+        if not template.takes_system:  # said in the template's notes
+            chat_history = [turn for turn in chat_history if turn["role"] != "system"]
         if not add_generation_prompt:  # the task begins the reply itself
             *earlier, begun = chat_history
             return template.text(earlier, reply_follows=True) + begun["content"]

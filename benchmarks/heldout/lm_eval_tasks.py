@@ -156,8 +156,7 @@ def _load(name: str, changes: Mapping[str, None], include: Path | None, data_roo
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise DataError(
                 f"retention task {name}: {error.filename} cannot be written ({error.strerror}); set HF_HOME "
-                f"to a "
-                "folder that can, or use retention=pocket"
+                "to a folder that can, or use retention=pocket"
             ) from error
         raise DataError(
             f"retention task {name}: data not found at {data_root or 'the hub'} ({_first_words(error)}); "
@@ -194,8 +193,8 @@ def _check(name: str, task: Task) -> None:
         )
 
 
-def read_prompts(path: Path) -> list[dict[str, Any]]:
-    """The documents of a user's file of prompts.
+def read_prompts(path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """The documents of a user's file of prompts, and what the user is told of how it was read.
 
     Args:
         path: Columns `prompt` and `expected`, which may hold several accepted answers (`a|b`).
@@ -204,7 +203,8 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
         DataError: The file or a row is broken; lines are named.
     """
     documents = []
-    for line, row in read_table("retention.prompts", path, ("prompt", "expected"), ()).rows:
+    table = read_table("retention.prompts", path, ("prompt", "expected"), ())
+    for line, row in table.rows:
         try:
             document = {"prompt": as_text(row["prompt"]), "answers": list(as_list(row["expected"]))}
         except TypeError as error:
@@ -212,12 +212,12 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
         if not document["prompt"] or not document["answers"]:
             raise DataError(f"{path}: line {line} lacks prompt or expected; mend the file")
         documents.append(document)
-    return documents
+    return documents, table.notes
 
 
 def _prompts_task(path: Path) -> Task:
     """A task of a user's prompts, answered shortly and graded as the pocket tasks are."""
-    documents = read_prompts(path)
+    documents, _ = read_prompts(path)
     config = {
         "task": PROMPTS_TASK,
         "custom_dataset": lambda **_: {"test": datasets.Dataset.from_list(documents)},

@@ -87,9 +87,10 @@ class LmEvalSuite:
         self._data_root = Path(data_root).expanduser().resolve() if data_root else None
         self._include = include.path.resolve() if include else None
         self._prompts = prompts.path.resolve() if prompts else None
+        self._notes: tuple[str, ...] = ()
         if self._prompts:
             # Read for its errors: they should come before a model is loaded.
-            read_prompts(self._prompts)
+            _, self._notes = read_prompts(self._prompts)
         own = [PROMPTS_TASK] if prompts else []
         self.tasks = [*expand(tasks or [], self._include), *own]
         if "paper_humaneval" in self.tasks:
@@ -99,8 +100,11 @@ class LmEvalSuite:
     def caveats(self) -> list[str]:
         """What a reader of these scores must know."""
         if self.limit is None or not self.tasks:
-            return []
-        return [f"retention.limit={self.limit}: held-out scores are of a subset of each task"]
+            return [*self._notes]
+        return [
+            *self._notes,
+            f"retention.limit={self.limit}: held-out scores are of a subset of each task",
+        ]
 
     @property
     def generated(self) -> list[str]:

@@ -32,7 +32,7 @@ class TrackingError(MixSDError, RuntimeError):
     """W&B did not take a mirror of what stands in the local files."""
 
 
-class Interrupted(BaseException):
+class Interrupted(KeyboardInterrupt):
     """A run was stopped by its user; the message says how it goes on."""
 
 

@@ -7,7 +7,7 @@ tokens without an embedding, layers or positions that the decoder would treat wr
 import torch
 from transformers import PreTrainedModel
 
-from mixsd.core.errors import ModelUnavailableError
+from mixsd.core.errors import MixSDError, ModelUnavailableError
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Request
 from mixsd.lm.generate import reply_to
@@ -63,6 +63,8 @@ def see_that_it_decodes(model: ChatModel) -> None:
         right = all(
             _is_greedy(model, prompt, reply.ids) for prompt, reply in zip(prompts, replies, strict=True)
         )
+    except MixSDError:
+        raise
     except (AttributeError, TypeError, ValueError, IndexError, KeyError, RuntimeError) as error:
         said = " ".join(str(error).split())[:120]
         raise _undecodable(model, f"its cache is of another kind ({type(error).__name__}: {said})") from error

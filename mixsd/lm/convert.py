@@ -10,8 +10,8 @@ from mixsd.core.errors import ModelUnavailableError
 from mixsd.core.store import atomic_folder, locked
 from mixsd.lm.sources import digest
 
-_SAME = 0.1
-"""Two copies of one matrix, quantised apart, differ by less than this share of its norm."""
+_SAME = 0.5
+"""Two copies of one matrix, quantised apart, differ by less than this share of its norm; others by more."""
 
 
 def converted(file: Path, name: str, cache_dir: Path) -> Path:

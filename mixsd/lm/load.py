@@ -1,10 +1,12 @@
 """Load a model with its tokenizer, in float32, and look whether it is whole."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from mixsd.core.errors import ModelUnavailableError
@@ -25,15 +27,14 @@ def load(settings: ModelSettings, cache_dir: Path) -> ChatModel:
         cache_dir: Where models that are converted are kept.
 
     Raises:
-        ModelUnavailableError: The model is not on this machine, can't be fetched, or is not whole.
+        ModelUnavailableError: The model is not on this machine, can't be fetched, is not whole, or cannot be
+            decoded here.
     """
     if settings.name == TINY:
         network, tokenizer = tiny_random()
         return _chat_model(network, ChatTemplate(tokenizer, **settings.rendering, name=TINY))
-    source = Path(settings.source)
-    if sources.is_adapter(source):
-        return _merged(source, settings, cache_dir)
-    model = load_folder(_folder(settings, cache_dir), settings.rendering, settings.name)
+    template = template_of(settings, cache_dir)
+    model = _chat_model(_network_of(settings, cache_dir), template)
     see_that_it_decodes(model)
     return model
 
@@ -83,27 +84,36 @@ def _gguf(settings: ModelSettings) -> Path | None:
     return sources.gguf_file(path) if path.is_file() else None
 
 
-def _folder(settings: ModelSettings, cache_dir: Path) -> Path | str:
+def _network_of(settings: ModelSettings, cache_dir: Path) -> PreTrainedModel:
+    """The weights of a model, in whatever form it comes; a LoRA adapter is merged into its base."""
+    source = Path(settings.source)
+    if sources.is_adapter(source):
+        return _merged(source, _network_of(sources.base_of(settings), cache_dir))
     file = _gguf(settings)
-    return converted(file, settings.label, cache_dir) if file else settings.source
+    folder = converted(file, settings.label, cache_dir) if file else settings.source
+    return _network(str(folder), settings.name)
 
 
-def _merged(folder: Path, settings: ModelSettings, cache_dir: Path) -> ChatModel:
-    """A LoRA adapter merged into its base."""
+def _merged(folder: Path, base: PreTrainedModel) -> PreTrainedModel:
     from peft import PeftModel  # heavy, and only needed here
 
-    base = load(sources.base_of(settings), cache_dir)
-    try:
-        merged: Any = PeftModel.from_pretrained(base.network, str(folder)).merge_and_unload()
-    except Exception as error:  # shapes, names, versions: peft raises errors of many kinds
-        said = " ".join(str(error).split())[:160]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            adapted: Any = PeftModel.from_pretrained(base, str(folder))  # type: ignore[arg-type]
+        except Exception as error:  # shapes, names, versions: peft raises errors of many kinds
+            said = " ".join(str(error).split())[:160]
+            raise ModelUnavailableError(
+                f"model.name={folder}: the adapter does not fit its base ({said}); merge it where it was "
+                "trained and give the merged model"
+            ) from error
+    # What is missing would be drawn anew, or be nothing: the base would pass for the adapted model.
+    if any("missing adapter keys" in str(warning.message) for warning in told):
         raise ModelUnavailableError(
-            f"model.name={folder}: the adapter does not fit its base {base.template.name} ({said}); "
-            "merge it where it was trained and give the merged model"
-        ) from error
-    own = (folder / "tokenizer_config.json").exists()
-    tokenizer = _tokenizer(str(folder)) if own else base.tokenizer
-    return _chat_model(merged, ChatTemplate(tokenizer, **settings.rendering, name=settings.name))
+            f"model.name={folder}: the adapter's file lacks weights that its {sources.ADAPTER} names; give "
+            "all of it, as save_pretrained writes it"
+        )
+    return adapted.merge_and_unload()
 
 
 def _chat_model(network: PreTrainedModel, template: ChatTemplate) -> ChatModel:
@@ -125,7 +135,7 @@ def _network(folder: str, name: str) -> PreTrainedModel:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise _unreadable(folder, "model", error) from error
     network, told = loaded
     # Keys that are merely too many belong to something else.

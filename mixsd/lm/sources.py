@@ -136,9 +136,8 @@ def _fingerprint_of_base(settings: ModelSettings) -> str:
         return fingerprint(base)
     except ModelUnavailableError as error:
         raise ModelUnavailableError(
-            f"model.name={settings.name} is a LoRA adapter on {base.name}, which is not to be had here; "
-            f"write where "
-            f"it is into {ADAPTER} (base_model_name_or_path), or merge the adapter where it was trained"
+            f"model.name={settings.name} is a LoRA adapter on {base.name} ({ADAPTER}: "
+            f"base_model_name_or_path), of which: {error}"
         ) from error
 
 
@@ -211,8 +210,7 @@ def is_adapter(folder: Path) -> bool:
     if (folder / CONFIG).exists():
         raise ModelUnavailableError(
             f"model.name={folder} holds a whole model and a LoRA adapter ({ADAPTER}); merge the adapter "
-            f"into the "
-            "weights, or move it to a folder of its own and give that"
+            "into the weights, or move it to a folder of its own and give that"
         )
     return True
 
@@ -233,7 +231,11 @@ def base_of(settings: ModelSettings) -> ModelSettings:
             f"model.name={folder}: its {ADAPTER} names no base model (base_model_name_or_path={named}); "
             "write it there, or merge the adapter into its base"
         )
-    return ModelSettings(str(base), template=settings.template, template_options=settings.template_options)
+    if (Path(base) / ADAPTER).exists() and not (Path(base) / CONFIG).exists():
+        raise ModelUnavailableError(
+            f"model.name={folder} is a LoRA adapter on another one ({base}); merge that into its base first"
+        )
+    return ModelSettings(str(base))
 
 
 def gguf_file(path: Path) -> Path:

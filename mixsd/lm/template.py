@@ -19,21 +19,22 @@ OWN, PLAIN = "own", "plain"
 FORMS = (OWN, PLAIN)
 DATE = "2026-01-01"
 """What templates that print a date print, unless `model.date` says otherwise: scores of two days compare."""
-_ASKED = (
-    "Which of the Zeppelins numbered 417 to 430 flew over Öland, and what did Captain Quill report of it?"
-)
+_ASKED = "Which Zeppelins, 417 < n < 430 & more, flew over Öland?\nWhat did Captain Quill report of it?"
 _REPLIED, _TOLD, _EARLIER = "Walnut 238.", "Copper 961: Answer briefly.", "Saffron 552?"
-"""The turns of a made conversation; none is part of another. The question is long, with capitals and signs:
-some templates cut, strip or change what they are given."""
-_DAY = re.compile(r"strftime_now\s*\(\s*(['\"])(.*?)\1\s*\)")
+"""The turns of a made conversation; none is part of another. The question is long, with capitals,
+signs and two lines: some templates cut, strip or change what they are given."""
+_CLOCK = "strftime_now"
+_DAY = re.compile(rf"{_CLOCK}\s*\(\s*(['\"])([^'\"]*)\1\s*\)")
 _THOUGHT = re.compile(r"<(\|?)((?:\w+:)?(?:think|thinking|thought|reasoning))(\|?)>(\s*)\Z")
 _PLAIN_FORM = (
     "{%- for m in messages %}"
     "{%- if m['role'] == 'user' %}{{ 'Question:\n' + m['content'] + '\n\n' }}"
-    "{%- elif m['role'] == 'assistant' %}{{ 'Answer:\n' + m['content'] + eos_token + '\n\n' }}"
+    "{%- elif m['role'] == 'assistant' %}{{ 'Answer:\n' + m['content'] + (eos_token or '') + '\n\n' }}"
     "{%- else %}{{ m['content'] + '\n\n' }}{%- endif %}"
     "{%- endfor %}{%- if add_generation_prompt %}{{ 'Answer:\n' }}{%- endif %}"
 )
+_UNRENDERED = (TemplateError, TypeError, ValueError)
+"""What a template raises that cannot render a conversation."""
 Turn = Mapping[str, Any]
 
 
@@ -81,9 +82,9 @@ class ChatTemplate:
         if tokenizer.chat_template is None:
             raise ModelUnavailableError(
                 f"{name} has no chat template; give model.template={PLAIN} for a plain question-and-answer "
-                f"form, "
-                "or a chat model (an instruction-tuned one)"
+                "form, or a chat model (an instruction-tuned one)"
             )
+        self._see_that_its_day_can_be_set()
         self._see_that_it_holds_its_question()
 
     @property
@@ -100,21 +101,21 @@ class ChatTemplate:
         """What a reader of scores must know of how prompts are rendered, a sentence each."""
         named = self.tokenizer.eos_token_id
         shown = self.tokenizer.convert_ids_to_tokens
+        own_end, tokenizers_end = (_token(shown, token) for token in (self.end_id, named))
         found = {
-            "prompts are a plain question-and-answer form (model.template=plain); "
-            "a base model's replies seldom end by themselves": self.form == PLAIN,
-            "the chat template opens a thought before every reply; prompts close it, "
-            "before and after alike, so replies are answers without thoughts": bool(self.closes_thought),
+            "prompts are a plain question-and-answer form (model.template=plain); a base model's replies "
+            "seldom end by themselves": self.form == PLAIN,
+            "the chat template opens a thought before every reply; prompts close it, before and after "
+            "alike, so replies are answers without thoughts": bool(self.closes_thought),
             "replies may begin with a thought, which is not graded; to switch it off: "
             "+model.template_options.enable_thinking=false": self.may_think and not self.closes_thought,
-            f"replies end with {_token(shown, self.end_id)}, with which the chat template closes a turn, "
-            f"not with the "
-            f"tokenizer's {_token(shown, named)}": None not in (self.end_id, named) and self.end_id != named,
+            f"replies end with {own_end}, with which the chat template closes a turn, not with the "
+            f"tokenizer's {tokenizers_end}": None not in (self.end_id, named) and self.end_id != named,
+            f"the chat template closes a reply by no token of its own; the tokenizer's {tokenizers_end} "
+            "does": self.end_id is None,
             f"prompts say that it is {self._day} (model.date)": self.prints_date,
-            f"the chat template closes a reply by no token of its own; the tokenizer's "
-            f"{_token(shown, named)} does": self.end_id is None,
-            "the chat template takes no system turn; what is asked under another system prompt is left "
-            "out": not self.takes_system,
+            "the chat template takes no system turn; what is asked under another system prompt is left out, "
+            "and held-out tasks are asked without theirs": not self.takes_system,
             "the chat template leaves earlier turns out; what is asked in a second turn is left "
             "out": not self.takes_history,
         }
@@ -127,16 +128,14 @@ class ChatTemplate:
             turns: Messages with `role` and `content`, the content as text.
             reply_follows: Whether the model is to reply next; a thought that is opened is then closed.
         """
-        # In transformers 5 this returns an encoding, not a list of ids.
-        encoding = self._apply(turns, reply_follows, tokenize=True, return_dict=True)
-        closing = self._encoded(self.closes_thought) if reply_follows else ()
-        return (*encoding["input_ids"], *closing)
+        # Of the text as a whole, as lm-eval's tasks are encoded: a closed thought may share a token with what
+        # stands before it.
+        return self._encoded(self.text(turns, reply_follows=reply_follows))
 
     def text(self, turns: Sequence[Turn], *, reply_follows: bool) -> str:
         """The same as text."""
-        return str(self._apply(turns, reply_follows, tokenize=False)) + (
-            self.closes_thought if reply_follows else ""
-        )
+        closing = self.closes_thought if reply_follows else ""
+        return self._rendered(turns, reply_follows) + closing
 
     @cached_property
     def closes_thought(self) -> str:
@@ -144,7 +143,7 @@ class ChatTemplate:
 
         Targets are answers: trained inside an open thought, they would be read as thoughts.
         """
-        opened = _THOUGHT.search(str(self._apply([_user(_ASKED)], True, tokenize=False)))
+        opened = _THOUGHT.search(self._rendered([_user(_ASKED)], True))
         if not opened:
             return ""
         before, tag, behind, space = opened.groups()
@@ -154,25 +153,30 @@ class ChatTemplate:
     def end_id(self) -> int | None:
         """The token that the template puts behind a reply; None where it puts none there."""
         turns = [_user(_ASKED), {"role": "assistant", "content": _REPLIED}]
-        tail = self.text(turns, reply_follows=False).rpartition(_REPLIED)[2]
+        try:
+            _, found, tail = self.text(turns, reply_follows=False).rpartition(_REPLIED)
+        except _UNRENDERED:  # it wants a turn of the user last
+            return None
+        if not found:
+            return None
         special = {*self.tokenizer.all_special_ids, *getattr(self.tokenizer, "added_tokens_decoder", {})}
         return next((token for token in self._encoded(tail) if token in special), None)
 
     @cached_property
     def takes_system(self) -> bool:
         """Whether a system turn is rendered, and not refused or left out."""
-        return self._holds([{"role": "system", "content": _TOLD}, _user(_ASKED)], _TOLD)
+        return self._holds([{"role": "system", "content": _TOLD}, _user(_ASKED)], _TOLD, _ASKED)
 
     @cached_property
     def takes_history(self) -> bool:
         """Whether earlier turns are rendered."""
         earlier = [_user(_EARLIER), {"role": "assistant", "content": _REPLIED}]
-        return self._holds([*earlier, _user(_ASKED)], _EARLIER)
+        return self._holds([*earlier, _user(_ASKED)], _EARLIER, _REPLIED, _ASKED)
 
     @property
     def prints_date(self) -> bool:
         """Whether prompts may hold the day."""
-        return "strftime_now" in str(self.tokenizer.chat_template)
+        return _CLOCK in str(self.tokenizer.chat_template)
 
     @cached_property
     def may_think(self) -> bool:
@@ -181,33 +185,42 @@ class ChatTemplate:
             "enable_thinking" in str(self.tokenizer.chat_template) and "enable_thinking" not in self.options
         )
 
-    def _apply(self, turns: Sequence[Turn], reply_follows: bool, **how: Any) -> Any:
+    def _rendered(self, turns: Sequence[Turn], reply_follows: bool) -> str:
         given = [_with_parts(turn) if turn["role"] in self._in_parts else turn for turn in turns]
-        if self.prints_date:
-            # Written into the template: transformers hands it a clock of its own.
-            how["chat_template"] = _DAY.sub(
-                lambda found: repr(self._day.strftime(found[2])), self.tokenizer.get_chat_template()
+        how = {"chat_template": self._with_the_day()} if self.prints_date else {}
+        return str(
+            self.tokenizer.apply_chat_template(
+                given, tokenize=False, add_generation_prompt=reply_follows, **how, **self.options
             )
-        return self.tokenizer.apply_chat_template(
-            given, add_generation_prompt=reply_follows, **how, **self.options
         )
 
-    def _holds(self, turns: Sequence[Turn], said: str) -> bool:
+    def _with_the_day(self) -> str:
+        """The template with the day written into it: transformers hands it a clock of its own."""
+        return _DAY.sub(lambda found: repr(self._day.strftime(found[2])), self.tokenizer.get_chat_template())
+
+    def _see_that_its_day_can_be_set(self) -> None:
+        if self.prints_date and re.search(rf"{_CLOCK}\s*\(", self._with_the_day()):
+            raise ModelUnavailableError(
+                f"the chat template of {self.name} prints today's date in a way that cannot be set; write "
+                f"its format as text ({_CLOCK}('%d %b %Y')), or give model.template={PLAIN}"
+            )
+
+    def _holds(self, turns: Sequence[Turn], *said: str) -> bool:
         try:
             found = self.text(turns, reply_follows=True)
-            return said in found and "'type'" not in found  # a list of parts, printed as it is
-        except (TemplateError, TypeError, ValueError):
+        except _UNRENDERED:
             return False
+        # A list of parts may be printed as it is.
+        return all(text in found for text in said) and "[{'type'" not in found
 
     def _see_that_it_holds_its_question(self) -> None:
         """Find out for each role how the template wants its content: as text, or as a list of parts."""
-        user = _user(_ASKED)
-        for said, turns in (
-            (_ASKED, [user]),
-            (_REPLIED, [user, {"role": "assistant", "content": _REPLIED}, user]),
-            (_TOLD, [{"role": "system", "content": _TOLD}, user]),
+        user, reply = _user(_ASKED), {"role": "assistant", "content": _REPLIED}
+        for role, said, turns in (
+            ("user", _ASKED, [user]),
+            ("assistant", _REPLIED, [user, reply, user]),
+            ("system", _TOLD, [{"role": "system", "content": _TOLD}, user]),
         ):
-            role = next(turn["role"] for turn in turns if turn["content"] == said)
             if not self._holds(turns, said):
                 self._in_parts.add(role)
                 if not self._holds(turns, said):
@@ -217,12 +230,11 @@ class ChatTemplate:
         try:
             self.text([user], reply_follows=True)
             what = "leaves the question out of its prompt, or changes it"
-        except (TemplateError, TypeError, ValueError) as error:
+        except _UNRENDERED as error:
             what = f"cannot be rendered ({' '.join(str(error).split())[:120]})"
         raise ModelUnavailableError(
             f"the chat template of {self.name} {what}; mend it (chat_template.jinja or "
-            f"tokenizer_config.json), "
-            f"or give model.template={PLAIN}"
+            f"tokenizer_config.json), or give model.template={PLAIN}"
         )
 
     def _encoded(self, text: str) -> tuple[int, ...]:

@@ -139,7 +139,8 @@ def _write_points(groups: Mapping[str, Sequence[Run]], out: Path) -> None:
     """Write `tradeoff.csv` and `tradeoff.png`: a point for every scored model."""
     frames = [(title, to_frame(group)) for title, group in groups.items()]
     curves = [to_frame([point for run in group for point in _curve(run)]) for group in groups.values()]
-    csv = pd.concat([_one_a_point(frame, c) for (_, frame), c in zip(frames, curves, strict=True)])
+    points = zip(frames, curves, strict=True)
+    csv = pd.concat([_one_a_point(frame, c).assign(runs=title) for (title, frame), c in points])
     write_text(out / "tradeoff.csv", csv.to_csv(index=False))
     plot_tradeoff(frames, curves, out / "tradeoff.png")
 
@@ -209,8 +210,9 @@ def titles(groups: Sequence[Sequence[Run]]) -> list[str]:
 
 
 def _plain_title(runs: Sequence[Run]) -> str:
-    results = runs[0].results
-    return f"{results.task} ({results.n_facts} facts) on {results.model}"
+    results, data = runs[0].results, runs[0].data
+    of = f"{results.n_facts} facts of {data}" if data else f"{results.n_facts} facts"
+    return f"{results.task} ({of}) on {results.model}"
 
 
 def _marks(group: Sequence[Run], alike: Sequence[Sequence[Run]]) -> list[str]:

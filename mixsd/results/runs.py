@@ -106,6 +106,12 @@ class Run:
         return None if folder is None else Path(folder).name
 
     @property
+    def data(self) -> str:
+        """The name of the file that the task reads ('' for none); it stays on this machine, as paths do."""
+        path = self.config["task"].get("path")
+        return Path(str(path)).stem if path else ""
+
+    @property
     def only_missed(self) -> bool:
         """Whether it trained on the facts alone that the base model got wrong."""
         return bool(self.config["task"].get("only_missed", False))

@@ -15,9 +15,12 @@ from mixsd.core.errors import MixSDError
 from mixsd.core.questions import Question, notes_of
 from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
+from mixsd.lm.check import see_that_it_decodes
 from mixsd.lm.generate import longest_prompt_problem
 from mixsd.methods.contract import longest_prompt
+from mixsd.run.command_line import mistake
 from mixsd.run.config import RunConfig, compose_run
+from mixsd.run.folders import make_folder
 from mixsd.run.messages import config_error
 
 State = Literal["ok", "note", "fails"]
@@ -47,6 +50,9 @@ def findings(overrides: list[str]) -> Iterator[Finding]:
     Args:
         overrides: As for `run.py`.
     """
+    if wrong := mistake(overrides):
+        yield Finding("settings", FAILS, wrong)
+        return
     try:
         config = compose_run(overrides)
     except HydraException as error:
@@ -80,7 +86,9 @@ def _data(config: RunConfig) -> Iterator[Finding]:
 def _model(config: RunConfig) -> Iterator[Finding]:
     begun = time.perf_counter()
     try:
+        make_folder("cache_dir", config.cache_dir)
         model = models.load(config.model, config.cache_dir)
+        see_that_it_decodes(model)
     except MixSDError as error:
         yield Finding("weights", FAILS, str(error))
         return

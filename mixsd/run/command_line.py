@@ -1,5 +1,6 @@
 """The command line as people type it, before Hydra reads it: flags anywhere, values with signs in them."""
 
+import shlex
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -36,10 +37,13 @@ def _one(argument: str) -> str:
     try:
         OverridesParser.create().parse_override(argument)
     except HydraException:
+        if any(value.count(opens) != value.count(closes) for opens, closes in ("[]", "{}", "()")):
+            return f"{key}={value} holds a bracket without its other half; close it, or quote the value"
         signs = [sign for sign in dict.fromkeys(value) if sign in _SIGNS or not sign.isascii()]
-        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        quoted = shlex.quote(f'{key}="{escaped}"')
         why = (
             f"holds {' '.join(map(repr, signs))}, which Hydra reads otherwise" if signs else "cannot be read"
         )
-        return f"{key}={value} {why}; put it in quotes twice: '{key}=\"{quoted}\"'"
+        return f"{key}={value} {why}; put it in quotes twice: {quoted}"
     return ""

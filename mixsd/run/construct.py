@@ -16,7 +16,7 @@ from typing import Any
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from mixsd.core.errors import DataError, SettingError, did_you_mean
 from mixsd.core.files import File, Folder
@@ -131,12 +131,17 @@ def typed(group: str, fields: list[tuple[str, Any]], values: Mapping[str, Any]) 
         SettingError: One is of another type; it is named.
     """
     # OmegaConf checks and converts the values of a dataclass, so one is made of the fields.
-    checked = OmegaConf.structured(dataclasses.make_dataclass(group.replace(".", "_"), fields))
+    kinds, checked = (
+        dict(fields),
+        OmegaConf.structured(dataclasses.make_dataclass(group.replace(".", "_"), fields)),
+    )
     for key, value in values.items():
         try:
+            if kinds[key] is bool and isinstance(value, int | float) and value not in (0, 1):
+                raise ValidationError  # OmegaConf takes any number for a truth value
             checked[key] = value
         except OmegaConfBaseException as error:
-            wanted = getattr(dict(fields)[key], "__name__", str(dict(fields)[key]))
+            wanted = getattr(kinds[key], "__name__", str(kinds[key]))
             raise SettingError(f"{group}.{key}={value} is of the wrong type; allowed: {wanted}") from error
     plain = OmegaConf.to_container(checked, resolve=True)
     assert isinstance(plain, dict)

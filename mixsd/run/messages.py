@@ -12,6 +12,7 @@ from mixsd.core.errors import did_you_mean
 CONF = Path(__file__).parents[2] / "conf"
 # Read from the text of Hydra 1.3's messages; another version may word them differently.
 _OVERRIDE = re.compile(r"Could not (?:override|append to config.*?) '?([\w.@/]+)'?")
+_ENTRY = re.compile(r"full_key: ([\w.]+)")
 _NO_NAME = re.compile(r"[-+]?[\d.]+(?:e[-+]?\d+)?|true|false|null", re.IGNORECASE)
 _GROUP = re.compile(r"Could not (?:override|find) '?([\w/]+)(?:/([\w.-]+))?'?")
 
@@ -29,6 +30,10 @@ def config_error(error: Exception) -> str:
     if found:
         key = found.group(1)
         known = known_keys()
+        entry = _ENTRY.search(text)
+        within = next((name for name in known if entry and entry[1].startswith(f"{name}.")), "")
+        if within and entry:
+            return f"{within} takes its entries one by one, with a plus: +{entry[1]}=<value>"
         group = key.rpartition(".")[0]
         allowed = [name for name in known if name.rpartition(".")[0] == group] or known
         if not group:

@@ -5,8 +5,6 @@ that was interrupted goes on after its last finished stage.
 """
 
 import datetime
-import errno
-import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +15,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter
 
-from mixsd.core.errors import Interrupted, StoreError
+from mixsd.core.errors import Interrupted
 from mixsd.core.questions import notes_of
 from mixsd.core.scores import Scores
 from mixsd.core.store import Records, discard, locked, read_json, read_jsonl, write_json, write_text
@@ -33,6 +31,7 @@ from mixsd.run import layers as files
 from mixsd.run.config import RunConfig
 from mixsd.run.drift import measure_drift
 from mixsd.run.environment import code_state, environment, made_by
+from mixsd.run.folders import make_folder
 from mixsd.run.interpolate import interpolate
 from mixsd.run.layers import Layers
 from mixsd.run.ledger import Ledger
@@ -68,12 +67,14 @@ def run_experiment(config: RunConfig) -> RunOutcome:
 
     `status.json` says which stage runs, and after a failure why it failed (`error.txt` has the traceback).
     """
-    _make_folders(config)
+    for key, folder in (("runs_dir", config.run_dir), ("cache_dir", config.cache_dir)):
+        make_folder(key, folder)
     # A second process with the same config waits, then finds the run done.
     with locked(config.run_dir / ".lock"):
         layers = Layers(config.run_dir, config.identity, made_by())
         if layers.is_done and not _model_is_wanted(config):
             return _outcome(config, "skipped")
+        _write_status(config, "running", stage="the start")
         run = _Run(config, layers)
         try:
             results = run.run()
@@ -100,30 +101,6 @@ def _step(config: RunConfig) -> str:
     path = config.run_dir / schema.METRICS
     rows = read_jsonl(path) if path.exists() else []
     return f" after step {rows[-1]['step']}" if rows else ""
-
-
-def _make_folders(config: RunConfig) -> None:
-    """Make the run's directory and the cache, before any work.
-
-    Raises:
-        StoreError: One cannot be made or written to.
-    """
-    for key, folder in (("runs_dir", config.run_dir), ("cache_dir", config.cache_dir)):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # Tried, not asked: permissions do not tell of a read-only file system.
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                raise StoreError(
-                    f"{key}: a name in {str(folder)[:60]}... is longer than this file system allows; give a "
-                    f"shorter "
-                    "experiment_name, task.name or method.name"
-                ) from error
-            raise StoreError(
-                f"{key}: {folder} cannot be written to ({error.strerror}); give another {key}"
-            ) from error
 
 
 def _model_is_wanted(config: RunConfig) -> bool:

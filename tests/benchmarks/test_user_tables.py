@@ -84,11 +84,41 @@ def test_the_input_of_an_instruction_is_part_of_its_question(tmp_path):
         [{"role": "user", "content": "Who?"}],
         [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Ann"}] * 2,
         "Who? Ann.",
+        [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": None}],
+        [{"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "content": "Ann"}],
     ],
 )
 def test_a_chat_of_other_turns_is_one_line(tmp_path, chat):
-    with pytest.raises(DataError, match="line 1: messages is no"):
+    with pytest.raises(DataError, match="line 1: messages (?:is no|holds a turn)"):
         read(tmp_path / "f.jsonl", json.dumps({"messages": chat}))
+
+
+def test_a_turn_of_text_parts_is_read(tmp_path):
+    chat = [{"role": "user", "content": [{"type": "text", "text": "Who founded Marlow?"}]},
+            {"role": "assistant", "content": "Petra"}]  # fmt: skip
+    assert read(tmp_path / "f.jsonl", json.dumps({"messages": chat}))[0] == ROWS[:1]
+
+
+def test_a_missing_instruction_is_no_text(tmp_path):
+    record = {"instruction": None, "input": "Who founded Marlow?", "output": "Petra"}
+    assert read(tmp_path / "f.jsonl", json.dumps(record))[0] == ROWS[:1]
+
+
+def test_one_column_twice_is_told(tmp_path):
+    with pytest.raises(DataError, match="line 1 has the column question twice"):
+        read(tmp_path / "f.jsonl", json.dumps({"Question": "A?", "question": "B?", "answer": "x"}))
+
+
+def test_numbers_of_json_are_read_as_they_are_written(tmp_path):
+    assert read(tmp_path / "f.jsonl", '{"question": "What?", "answer": 45.50}')[0] == [("What?", "45.50")]
+
+
+def test_days_that_are_missing_are_empty(tmp_path):
+    path = tmp_path / "f.parquet"
+    frame = pd.DataFrame({"question": ["A?", "B?"], "answer": ["x", "y"]})
+    frame["group"] = [pd.Timestamp(2027, 6, 12), pd.NaT]
+    frame.to_parquet(path)
+    assert read(path)[0] == [("A?", "x"), ("B?", "y")]
 
 
 def test_a_json_file_is_a_list_of_records(tmp_path):

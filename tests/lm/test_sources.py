@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 
 from mixsd.core.errors import ModelUnavailableError
 from mixsd.lm.load import load, template_of
@@ -123,7 +124,10 @@ def test_a_base_beside_its_adapter_is_found_from_anywhere(adapter, folder, tmp_p
     ("base", "said"),
     [
         (None, "names no base model"),
-        ("nobody/nothing", "is a LoRA adapter on nobody/nothing, which is not to be had"),
+        (
+            "nobody/nothing",
+            "is a LoRA adapter on nobody/nothing .*of which: model.name=nobody/nothing is neither",
+        ),
     ],
 )
 def test_an_adapter_without_its_base_is_one_line(adapter, base, said):
@@ -138,6 +142,42 @@ def test_an_adapter_of_another_model_is_one_line(adapter, tmp_path):
     edit(path / "adapter_config.json", target_modules=["no_such_proj"])
     with pytest.raises(ModelUnavailableError, match="does not fit its base"):
         load(settings(str(path)), tmp_path)
+
+
+def test_an_adapter_that_lacks_weights_is_no_base_model_in_disguise(adapter, tmp_path):
+    path, _ = adapter
+    whole = load_file(path / "adapter_model.safetensors")
+    for changed in (
+        {k: v for k, v in whole.items() if "lora_B" not in k},
+        {f"other.{k}": v for k, v in whole.items()},
+    ):
+        save_file(changed, path / "adapter_model.safetensors")
+        with pytest.raises(ModelUnavailableError, match="adapter's file lacks weights"):
+            load(settings(str(path)), tmp_path)
+
+
+def test_an_adapter_with_a_template_serves_a_base_without_one(adapter, folder, tmp_path):
+    path, _ = adapter
+    tiny_random()[1].save_pretrained(path)
+    (folder / "chat_template.jinja").unlink()
+    assert load(settings(str(path)), tmp_path).prompt_ids("Hi")
+
+
+def test_an_adapter_on_an_adapter_or_on_quantised_weights_is_one_line(adapter, folder, tmp_path):
+    path, _ = adapter
+    edit(folder / "config.json", quantization_config={"quant_method": "bitsandbytes"})
+    with pytest.raises(ModelUnavailableError, match=r"of which: .* is quantised \(bitsandbytes\)"):
+        fingerprint(settings(str(path)))
+    shutil.copytree(path, tmp_path / "other")
+    edit(path / "adapter_config.json", base_model_name_or_path=str(tmp_path / "other"))
+    with pytest.raises(ModelUnavailableError, match="is a LoRA adapter on another one"):
+        fingerprint(settings(str(path)))
+
+
+def test_a_file_that_is_no_safetensors_is_one_line(folder, tmp_path):
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(ModelUnavailableError, match="holds no model that can be loaded"):
+        load(settings(str(folder)), tmp_path)
 
 
 def test_an_adapter_beside_weights_is_one_line(adapter, folder):

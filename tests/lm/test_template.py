@@ -58,6 +58,8 @@ def test_parts_are_given_to_the_roles_that_want_them():
         (" ", "leaves the question out"),
         (TEMPLATE.replace("m['content']", "m['content'][:12]"), "leaves the question out"),
         (TEMPLATE.replace("m['content']", "m['content']|lower"), "changes it"),
+        (TEMPLATE.replace("m['content']", "m['content']|e"), "changes it"),
+        (TEMPLATE.replace("m['content']", "m['content'].split('\\n')[0]"), "leaves the question out"),
         (
             TEMPLATE.replace("{% for m in messages %}", "{% for m in messages if m['role'] == 'human' %}"),
             "leaves",
@@ -109,7 +111,7 @@ def test_a_switch_for_thoughts_is_told_unless_it_is_set():
         DATED,
         '{% if not date_string is defined %}{% set date_string = strftime_now("%d %b %Y") %}{% endif %}'
         "<|system|>Today is {{ date_string }}<|end|>\n" + TEMPLATE,
-        DATED.replace("'%d %b %Y'", "'%d %b %Y', ").replace(", )", ")"),
+        DATED.replace("strftime_now('", "strftime_now( '"),
     ],
 )
 def test_a_template_prints_the_day_of_the_setting(text):
@@ -117,6 +119,51 @@ def test_a_template_prints_the_day_of_the_setting(text):
     assert "Today is 26 Jul 2024" in shown(text, date="2024-07-26")
     assert template(text).notes == ["prompts say that it is 2026-01-01 (model.date)"]
     assert "strftime_now" in template(text).tokenizer.chat_template, "what is saved is the model's own"
+
+
+@pytest.mark.parametrize(
+    "clock", ["{% set f = '%d %b %Y' %}{{ strftime_now(f) }}", "{{ strftime_now('%d' ~ ' %B') }}"]
+)
+def test_a_day_that_cannot_be_set_is_one_line(clock):
+    with pytest.raises(ModelUnavailableError, match="prints today's date in a way that cannot be set"):
+        template(clock + TEMPLATE)
+
+
+def test_prompts_of_probes_and_of_held_out_tasks_are_the_same_tokens():
+    """Where a token may join what is rendered and what closes a thought."""
+    tokenizer = tiny_random()[1]
+    tokenizer.add_tokens(["\n\n"])
+    tokenizer.chat_template = THOUGHT
+    found = ChatTemplate(tokenizer)
+    text = found.text(USER, reply_follows=True)
+    assert list(found.ids(USER, reply_follows=True)) == tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def test_a_template_that_renders_no_reply_names_no_end():
+    found = template(
+        TEMPLATE.replace("{% for m in messages %}", "{% for m in messages if m['role'] != 'assistant' %}")
+    )
+    assert found.end_id is None and not found.can_ask("", [("Hi", "Hello")])
+
+
+def test_a_template_of_the_first_turn_alone_asks_nothing_else():
+    found = template(
+        "<|user|>{{ messages[0]['content'] }}<|end|>{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    assert not found.can_ask("Be brief.", []) and not found.can_ask("", [("Hi", "Hello")])
+
+
+def test_a_template_that_wants_the_user_last_names_no_end():
+    refuses = (
+        "{% if messages[-1]['role'] != 'user' %}{{ raise_exception('user last') }}{% endif %}" + TEMPLATE
+    )
+    assert template(refuses).end_id is None and template(refuses).notes
+
+
+def test_a_plain_form_needs_no_end_token():
+    tokenizer = tiny_random()[1]
+    tokenizer.eos_token = None
+    assert ChatTemplate(tokenizer, form="plain").text(USER, reply_follows=True).endswith("Answer:\n")
 
 
 def test_the_time_of_day_stands_still_too():

@@ -1,5 +1,7 @@
 """The command line as people type it."""
 
+import shlex
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -21,13 +23,18 @@ def test_the_flag_of_a_sweep_goes_anywhere(given, read):
 
 
 @pytest.mark.parametrize(
-    "value", ["x=1.csv", "~/facts.csv", "größe 東京.csv", "a(b.csv", 'say "hi" ~.csv', "a{b"]
+    "value", ["x=1.csv", "~/facts.csv", "größe 東京.csv", "it's ~.csv", 'say "hi" ~.csv']
 )
 def test_a_value_that_hydra_reads_otherwise_is_told_with_its_quotes(value):
     said = mistake([f"task.path={value}"])
     assert said.startswith(f"task.path={value} holds ") and "\n" not in said
-    quoted = said.rpartition("twice: '")[2].removesuffix("'")
-    assert OverridesParser.create().parse_override(quoted).value() == value
+    (typed,) = shlex.split(said.rpartition("twice: ")[2])  # as a shell reads it
+    assert OverridesParser.create().parse_override(typed).value() == value
+
+
+@pytest.mark.parametrize("value", ["[1,2", "a(b.csv", "{a: 1"])
+def test_a_bracket_that_is_not_closed_is_told(value):
+    assert "a bracket without its other half" in mistake([f"task.facts={value}"])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from mixsd.core.questions import PREVIOUSLY_TAUGHT, RECALL, Probe, Question
 from mixsd.results import schema
 from mixsd.run.probes_file import write_probes
 from tests.conftest import SMALL, SMALL_TASK, runs_of
+from tests.helpers.models import save
 from tests.helpers.wandb_files import offline_runs, wandb_bytes, wandb_history, wandb_summary
 
 CURVES = ("train/", "trajectory/")
@@ -147,9 +148,7 @@ def test_what_an_earlier_run_kept_to_itself_stays_here(composed, tmp_path, befor
     from mixsd.run.config import read_config
 
     run = tmp_path / "saved"
-    (run / "model").mkdir(parents=True)
-    (run / "model/config.json").write_text("{}")
-    (run / "model/model.safetensors").touch()
+    save(run / "model")
     (run / "DONE").touch()
     write_probes(run, [Probe("x", RECALL, Question("SECRET question?", ("s",)), "x", kind="trained")])
     (run / "config.yaml").write_text(yaml.safe_dump(before))

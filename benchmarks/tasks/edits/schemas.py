@@ -101,7 +101,7 @@ def _records(path: Path) -> list[Record]:
 def _counterfact(record: Record) -> Edit:
     rewrite = record["requested_rewrite"]
     subject, old = _text(rewrite["subject"]), (_text(rewrite["target_true"]["str"]),)
-    begun, new = _text(rewrite["prompt"]).format(subject), _text(rewrite["target_new"]["str"])
+    begun, new = _text(rewrite["prompt"]).replace("{}", subject), _text(rewrite["target_new"]["str"])
     return Edit(
         CLOZE.format(cloze=begun),
         f"{begun} {new}.",
@@ -139,12 +139,14 @@ def _ripple(record: Record) -> Edit:
     now = _text(edit["prompt"])
     before = _text(edit["original_fact"]["prompt"]) if edit.get("original_fact") else ""
     # The set gives statements alone: what they share begins them, and the rest is the answer.
-    start = _shared(now, before) if before else f"{now.partition(' is ')[0]} is"
+    shared = _shared(now, before) if before else now
+    # Up to its verb: two answers may begin alike (United States, United Kingdom).
+    start = shared[: shared.rfind(" is ") + 3] if " is " in shared else shared
     new, old = (text.removeprefix(start).strip(" .") for text in (now, before))
     if not new:
         raise ValueError("the edit changes nothing")
     return Edit(
-        CLOZE.format(cloze=start),
+        CLOZE.format(cloze=start.strip()),
         now,
         (new,),
         (old,) if old else (),
@@ -158,7 +160,7 @@ def _ripple(record: Record) -> Edit:
 def _shared(first: str, second: str) -> str:
     """The words that two sentences begin with."""
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first.split(), second.split(), strict=False))
-    return " ".join(word for word, _ in pairs)
+    return "".join(f"{word} " for word, _ in pairs)
 
 
 def _queries(record: Record, kind: str) -> list[Asked]:

@@ -22,26 +22,25 @@ def as_row(record: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """
     for column in CHATS:
         if column in record and "question" not in record:
-            question, answer = _turns(column, record[column])
+            question, answer, system = _turns(column, record[column])
             others = {key: value for key, value in record.items() if key != column}
-            return {
-                "question": question,
-                "answer": answer,
-                **others,
-            }, f"{column} is read as question and answer"
-    renamed, told = dict(record), []
+            more = ", without its system turn" if system else ""
+            told = f"{column} is read as question and answer{more}"
+            return {"question": question, "answer": answer, **others}, told
+    renamed, read = dict(record), []
     for own, names in NAMES.items():
         name = next((name for name in names if name in record), None)
         if own not in record and name:
             renamed[own] = renamed.pop(name)
-            told.append(f"{name} is read as {own}")
+            read.append(f"{name} is read as {own}")
     if "question" not in record and "question" in renamed and (more := renamed.pop(INPUT, None)):
-        renamed["question"] = f"{renamed['question']}\n{more}"
-        told.append(f"{INPUT} as its second part")
-    return renamed, ", ".join(told)
+        renamed["question"] = "\n".join(str(part) for part in (renamed["question"], more) if part)
+        read.append(f"{INPUT} as its second part")
+    return renamed, ", ".join(read)
 
 
-def _turns(column: str, chat: Any) -> tuple[str, str]:
+def _turns(column: str, chat: Any) -> tuple[str, str, bool]:
+    """Question and answer of a chat, and whether it has a system turn."""
     if not isinstance(chat, list) or not all(isinstance(turn, Mapping) for turn in chat):
         raise ValueError(f"{column} is no list of turns")
     turns = [
@@ -51,4 +50,14 @@ def _turns(column: str, chat: Any) -> tuple[str, str]:
     said = [(role, text) for role, text in turns if role != "system"]
     if [role for role, _ in said] != ["user", "assistant"]:
         raise ValueError(f"{column} is no question with its answer (one turn of user and one of assistant)")
-    return str(said[0][1]), str(said[1][1])
+    question, answer = (_text(column, content) for _, content in said)
+    return question, answer, len(said) < len(turns)
+
+
+def _text(column: str, content: Any) -> str:
+    """The content of a turn: text, or parts of it."""
+    parts = content if isinstance(content, list) else [content]
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{column} holds a turn that is no text")
+    return "\n".join(map(str, texts))

@@ -45,16 +45,12 @@ NO_RIVALS: tuple[Kind, ...] = ("yes_no", "choice")
 _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w'’-]*(?:\s+[A-Z][\w'’-]*)*")
 
 
-_LONGEST_NAME = 40
-"""Characters of a file's name in run ids."""
-
-
 class OwnFacts:
     """Facts of a user's file.
 
     Args:
         path: The file: .csv, .tsv, .jsonl, .json or .parquet.
-        name: The task's name in run ids (None: after the file).
+        name: The task's name in run ids.
         facts: Take the first so many rows (None: all).
         held_out: Share of each row's paraphrases that is asked and never trained; the others are trained
             as further questions.
@@ -71,7 +67,7 @@ class OwnFacts:
     def __init__(
         self,
         path: File,
-        name: str | None = None,
+        name: str = "own_facts",
         facts: int | None = None,
         held_out: float = 1.0,
         answer_sentence: str = SENTENCE,
@@ -79,7 +75,7 @@ class OwnFacts:
         max_new_tokens: int = 64,
         seed: int = 0,
     ) -> None:
-        self.name = name or f"own_facts_{_slug(path.path.stem)}"
+        self.name = name
         self.about = ABOUT
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         within("task.held_out", held_out, 0, 1)
@@ -186,11 +182,6 @@ def _others_named(fact: Fact) -> list[str]:
         found.append(other)
         left = tuple(rival for rival in left if words(rival) != words(other))
     return found
-
-
-def _slug(stem: str) -> str:
-    """A file's name as part of a run's."""
-    return re.sub(r"[^\w.+-]+", "_", stem)[:_LONGEST_NAME].strip("_.") or "file"
 
 
 def _name(row: Row) -> str:

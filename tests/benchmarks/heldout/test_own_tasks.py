@@ -175,7 +175,7 @@ def test_own_prompts(tiny, tmp_path):
     [
         ("", "holds no rows"),
         ("question,answer\na,b\n", "lacks the column prompt and expected"),
-        ("prompt,expected,more\na,b,c\n", "unknown column more"),
+        ("prompt,expected,expectd\na,b,c\n", "unknown column expectd; did you mean expected"),
         ("prompt,expected\na,\n", "line 2 lacks prompt or expected"),
         ("prompt,expected\n ,b\n", "line 2 lacks prompt or expected"),
         ("prompt,expected\n", "holds no rows"),

@@ -58,6 +58,12 @@ def test_ripple_edits(tmp_path):
     assert [asked.answers for asked in edit.stays] == [("Irmelin Indenbirken", "Irmelin")]
 
 
+def test_answers_that_begin_alike_are_whole(tmp_path):
+    record = json.loads(json.dumps(RIPPLE_EDITS[0]).replace("Syria.", "United Kingdom."))
+    (edit,) = read_edits(written(tmp_path, [record]))
+    assert (edit.new, edit.old) == (("United Kingdom",), ("United States of America",))
+
+
 @pytest.mark.parametrize("records", [COUNTERFACT, ZSRE, RIPPLE_EDITS], ids=["counterfact", "zsre", "ripple"])
 def test_what_is_trained_is_graded_right_and_the_old_answer_wrong(tmp_path, records):
     task = make(tmp_path, records)

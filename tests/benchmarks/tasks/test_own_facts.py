@@ -394,20 +394,9 @@ def test_the_trained_sentence_can_be_in_any_language(tmp_path):
     path = tmp_path / "事実.csv"
     path.write_text("question,answer\n会長は誰ですか。,佐藤花子\n", encoding="utf-8")
     task = make(path, answer_sentence="答えは{answer}です。")
-    assert [fact.gold_text for fact in task.facts] == [
-        "答えは佐藤花子です。"
-    ] and task.name == "own_facts_事実"
+    assert [fact.gold_text for fact in task.facts] == ["答えは佐藤花子です。"]
     with pytest.raises(SettingError, match="task.answer_sentence=Hello does not hold the answer"):
         make(path, answer_sentence="Hello")
-
-
-def test_tasks_of_two_files_have_two_names(tmp_path):
-    names = set()
-    for stem in ("facts", "other facts", "x" * 200):
-        (tmp_path / f"{stem}.csv").write_text("question,answer\nWho?,Ann\n")
-        names.add(make(tmp_path / f"{stem}.csv").name)
-    assert names == {"own_facts_facts", "own_facts_other_facts", "own_facts_" + "x" * 40}
-    assert make(tmp_path / "facts.csv", name="mine").name == "mine"
 
 
 def test_ten_times_the_rows_take_about_ten_times_the_work(tmp_path):
