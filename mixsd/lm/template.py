@@ -25,7 +25,11 @@ _REPLIED, _TOLD, _EARLIER = "Walnut 238.", "Copper 961: Answer briefly.", "Saffr
 signs and two lines: some templates cut, strip or change what they are given."""
 _CLOCK = "strftime_now"
 _DAY = re.compile(rf"{_CLOCK}\s*\(\s*(['\"])([^'\"]*)\1\s*\)")
-_THOUGHT = re.compile(r"<(\|?)((?:\w+:)?(?:think|thinking|thought|reasoning))(\|?)>(\s*)\Z")
+_THOUGHT = re.compile(
+    r"<(\|?)((?:\w+:)?(?:think|thinking|thought|reasoning))(\|?)>(?!.*<\1/\2\3>)(.*)\Z",
+    re.DOTALL | re.IGNORECASE,
+)
+"""A thought that is opened and not closed, with what it begins with."""
 _PLAIN_FORM = (
     "{%- for m in messages %}"
     "{%- if m['role'] == 'user' %}{{ 'Question:\n' + m['content'] + '\n\n' }}"
@@ -143,11 +147,11 @@ class ChatTemplate:
 
         Targets are answers: trained inside an open thought, they would be read as thoughts.
         """
-        opened = _THOUGHT.search(self._rendered([_user(_ASKED)], True))
+        opened = _THOUGHT.search(self._rendered([_user(_ASKED)], True).rpartition(_ASKED)[2])
         if not opened:
             return ""
-        before, tag, behind, space = opened.groups()
-        return ("\n" if "\n" in space else "\n\n") + f"<{before}/{tag}{behind}>\n\n"
+        before, tag, behind, begun = opened.groups()
+        return ("\n" if begun.endswith("\n") else "\n\n") + f"<{before}/{tag}{behind}>\n\n"
 
     @cached_property
     def end_id(self) -> int | None:

@@ -30,7 +30,7 @@ from mixsd.run.measure import Scorer
 from mixsd.run.meter import Meter
 from mixsd.run.mirror import log_kept, log_record
 from mixsd.run.preparation import read_examples, target_report, write_examples
-from mixsd.run.train import Evaluation, train
+from mixsd.run.train import NOTHING, Evaluation, train
 from mixsd.run.trajectory import Trajectory, keep_until
 from mixsd.run.workbench import Bench
 from mixsd.trackers.tracker import Tracker
@@ -148,6 +148,11 @@ class Tuning:
         model = self.base_model()
         with self._ledger.stage("training", model) as meter:
             report = self._trained(method, model, examples, base, meter)
+        if report.stopped_by == NOTHING:
+            self._bench.say(
+                "nothing was trained: every fact was dropped or left out; what is scored is the base model",
+                "yellow",
+            )
         # The base model's weights are the tuned ones now.
         self._base, self._tuned = None, model
         self.save(self.dir / files.WEIGHTS)

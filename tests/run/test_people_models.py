@@ -16,7 +16,7 @@ from tests.conftest import SMALL
 from tests.helpers.models import DATED, NO_SYSTEM, THOUGHT, loud, save
 from tests.helpers.models import of_architecture as architecture
 
-QUICK = (*SMALL, "retention=none", "tracking=none", "training.max_steps=0", "drift=none", "method=sft")
+QUICK = (*SMALL, "method=sft", "retention=none", "tracking=none", "training.max_steps=0", "drift=none")
 
 
 @pytest.fixture
@@ -62,6 +62,14 @@ def test_the_day_is_on_the_hash_and_its_base_scores_are_its_own(run, tmp_path):
     items = [json.loads(line) for line in (other / "probes/recall.jsonl").open()]
     assert all(item["before"] == item["after"] for item in items), "nothing was trained"
     assert json.loads((first / "identity.json").read_text())["prepared"]["model"]["date"] == "2026-01-01"
+
+
+def test_a_run_that_trains_nothing_says_so(run, tmp_path, capsys):
+    """A random model writes no target that passes, and all facts are dropped."""
+    mixed = ("method=mixsd", "method.max_attempts=1", "training.max_steps=2")
+    run_dir = run(save(tmp_path / "m"), *mixed)
+    assert read_json(run_dir / "training.json")["stopped_by"] == "nothing to train"
+    assert "nothing was trained" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_says_how_it_goes_on(run, tmp_path, monkeypatch):
