@@ -4,6 +4,7 @@ python run.py method=sft task.facts=24
 python run.py -m experiment=quickstart
 """
 
+import errno
 import os
 import sys
 
@@ -41,6 +42,13 @@ if __name__ == "__main__":
         main()
     except (HydraException, OmegaConfBaseException) as error:
         print(config_error(error), file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:  # Hydra's own folders, below runs_dir
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.ENOSPC, errno.ENAMETOOLONG):
+            raise
+        print(
+            f"{error.filename} cannot be written ({error.strerror}); give another runs_dir", file=sys.stderr
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted before a run began", file=sys.stderr)

@@ -15,7 +15,7 @@ from typing import Any
 
 from mixsd.core.errors import DataError
 
-KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 SEPARATORS = (",", ";", "\t")
 LONGEST_CELL = 10_000_000
 NEAR = 0.8
@@ -192,15 +192,16 @@ def _decoded(path: Path) -> str:
 
 def _csv(path: Path) -> Rows:
     csv.field_size_limit(LONGEST_CELL)
-    text = _decoded(path)
-    separator = _separator(text)
+    told, text = _told_separator(_decoded(path))
+    separator = told or _separator(text)
     file = io.StringIO(text, newline="")
     reader = csv.reader(file, delimiter=separator, strict=True, skipinitialspace=True)
     header = [name.strip() for name in next((row for row in reader if any(map(str.strip, row))), [])]
     twice = [name for name, count in Counter(map(str.casefold, header)).items() if name and count > 1]
     if twice:
         raise DataError(f"{path} has the column {twice[0]} twice; rename or remove one")
-    line = reader.line_num + 1
+    above = 1 if told else 0
+    line = reader.line_num + 1 + above
     for cells in reader:
         nameless = [cell for name, cell in zip(header, cells, strict=False) if not name and cell.strip()]
         nameless += [cell for cell in cells[len(header) :] if cell.strip()]
@@ -212,7 +213,14 @@ def _csv(path: Path) -> Rows:
         if any(map(str.strip, cells)):
             full = [*cells, *[""] * (len(header) - len(cells))]
             yield line, {name: cell for name, cell in zip(header, full, strict=False) if name}
-        line = reader.line_num + 1
+        line = reader.line_num + 1 + above
+
+
+def _told_separator(text: str) -> tuple[str, str]:
+    """The separator that a first line `sep=;` tells, as Excel writes it, and the text below; '' for none."""
+    first, _, rest = text.partition("\n")
+    first = first.strip()
+    return (first[4:], rest) if first[:4] == "sep=" and len(first) == 5 else ("", text)
 
 
 def _separator(text: str) -> str:
@@ -272,6 +280,7 @@ _READERS: dict[str, Callable[[Path], Rows]] = {
     ".csv": _csv,
     ".tsv": _csv,
     ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
     ".json": _json,
     ".parquet": _parquet,
 }

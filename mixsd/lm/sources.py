@@ -32,6 +32,8 @@ _WEIGHTS = frozenset({".safetensors", ".bin"})
 _READ = _WEIGHTS | {".json", ".jinja", ".txt", ".model", ".tiktoken", ".spm"}
 """Files that a model or its tokenizer is made of: two merges that are swapped are another tokenizer."""
 _NOT_READ = frozenset({"README.txt", "LICENSE.txt", "training_args.bin", "optimizer.bin", "scheduler.bin"})
+LONGEST_NAME = 200
+"""Characters of a hub id, at most."""
 ADAPTER, CONFIG = "adapter_config.json", "config.json"
 
 
@@ -76,7 +78,7 @@ class ModelSettings:
         """The run directory that `name` is, where it is one that kept its model."""
         folder = Path(self.name).expanduser()
         # DONE too: a run that is not finished may still replace its weights.
-        return folder if (folder / "model" / CONFIG).exists() and (folder / "DONE").exists() else None
+        return folder if _there(folder / "model" / CONFIG) and _there(folder / "DONE") else None
 
     @property
     def source(self) -> str:
@@ -84,14 +86,14 @@ class ModelSettings:
         if self.saved_run:
             return str(self.saved_run / "model")
         path = Path(self.name).expanduser()
-        return str(path) if path.exists() else self.name
+        return str(path) if _there(path) else self.name
 
     @property
     def public_name(self) -> str:
         """Its hub id, or the name of its folder without the path: for cards, which are shared."""
         if self.saved_run:
             return self.label
-        return Path(self.source).name if Path(self.source).exists() else self.name
+        return Path(self.source).name if _there(Path(self.source)) else self.name
 
     @property
     def label(self) -> str:
@@ -101,6 +103,13 @@ class ModelSettings:
             return f"after_{self.saved_run.name.rpartition('-')[2]}"
         name = Path(self.name).name.removesuffix(".gguf")
         return re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_").lower()
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 def fingerprint(settings: ModelSettings) -> str:
@@ -117,6 +126,8 @@ def fingerprint(settings: ModelSettings) -> str:
     if name == EMBEDDED:
         return f"{EMBEDDED}-{digest(embedded_file())}"
     path = Path(name)
+    if not _there(path) and len(name) > LONGEST_NAME:
+        raise unavailable(f"{name[:60]}...")
     if path.is_file():
         return f"gguf-{digest(gguf_file(path))}"
     if is_adapter(path):

@@ -26,6 +26,8 @@ def mistake(arguments: Sequence[str]) -> str:
     alone = next((flag for flag in flags if flag in _ALONE), "")
     if alone and set(_SWEEP) & set(flags):
         return f"{alone} shows one job and {_SWEEP[0]} makes many: give one of them"
+    if "--resolve" in flags and not {"--cfg", "-c"} & set(flags):
+        return "--resolve goes with --cfg job"
     overrides = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
     return group_mistake(overrides) or next(filter(None, map(_one, overrides)), "")
 

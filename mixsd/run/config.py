@@ -267,8 +267,9 @@ def _check_top_level(config: DictConfig) -> None:
     if isinstance(config.seed, bool) or not isinstance(config.seed, int):
         raise SettingError(f"seed={config.seed} is not a whole number")
     within("seed", config.seed, 0, SEEDS)
-    if isinstance(config.experiment_name, int | float) and not isinstance(config.experiment_name, bool):
-        config.experiment_name = str(config.experiment_name)  # 2026 is a name, too
+    for key in ("experiment_name", "runs_dir", "cache_dir"):
+        if isinstance(config[key], int | float) and not isinstance(config[key], bool):
+            config[key] = str(config[key])  # 2026 is a name, too
     for key in ("experiment_name", "runs_dir", "cache_dir"):
         if not isinstance(config[key], str) or not config[key]:
             raise SettingError(f"{key}={config[key]} is no name")

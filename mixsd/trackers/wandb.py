@@ -159,7 +159,11 @@ class WandB:
 
         try:
             yield
-        except (Error, OSError) as error:  # OSError: a folder that cannot be written, or a dead W&B service
+        except (
+            Error,
+            OSError,
+            ValueError,
+        ) as error:  # a folder that cannot be written, a setting of the environment
             said = " ".join(str(error).split())[:200]
             assert self._info is not None
             raise TrackingError(
@@ -175,9 +179,9 @@ def _logged_in() -> bool:
 
     try:
         return wandb.login(prompt=False, verify=False)
-    except Error as error:
+    except (Error, ValueError) as error:  # ValueError: a setting of the environment, such as WANDB_BASE_URL
         said = " ".join(str(error).split())[:200]
-        raise SettingError(f"tracking.mode=online: W&B refuses this machine's key ({said})") from error
+        raise SettingError(f"tracking.mode=online: W&B cannot be used on this machine ({said})") from error
 
 
 def _remove_earlier_files(folder: Path, run_id: str) -> None:

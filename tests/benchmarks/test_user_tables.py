@@ -34,6 +34,14 @@ def test_the_header_tells_the_separator(tmp_path):
     assert read(tmp_path / "f.tsv", "question\tanswer\nWho?\tAnn; Bo\n")[0] == [("Who?", "Ann; Bo")]
 
 
+def test_a_first_line_that_tells_the_separator_is_read(tmp_path):
+    text = "sep=;\r\nquestion;answer\r\nWho founded Marlow?;Petra\r\n;Bo\r\n"
+    with pytest.raises(DataError, match="line 4: question is empty"):
+        read(tmp_path / "f.csv", text)
+    assert read(tmp_path / "f.csv", text.replace(";Bo", ";"))[0] == ROWS[:1]
+    assert read(tmp_path / "f.ndjson", json.dumps({"question": "A?", "answer": "x"}))[0] == [("A?", "x")]
+
+
 @pytest.mark.parametrize("header", ["Question,  Answer", "QUESTION,answer ", '"question", "answer"'])
 def test_capitals_and_spaces_of_a_header_do_not_matter(tmp_path, header):
     assert read(tmp_path / "f.csv", f"{header}\nWho founded Marlow?,Petra\n")[0] == ROWS[:1]

@@ -205,6 +205,11 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path, name, content, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_name_that_is_too_long_is_one_line():
+    with pytest.raises(ModelUnavailableError, match=r"model.name=m{60}\.\.\. is neither"):
+        fingerprint(settings("m" * 3000))
+
+
 def test_a_folder_of_gguf_files_names_the_file(tmp_path):
     (tmp_path / "a.gguf").write_bytes(b"GGUF")
     with pytest.raises(ModelUnavailableError, match=r"give the file: .*a\.gguf"):

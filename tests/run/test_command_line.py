@@ -51,6 +51,7 @@ def test_what_hydra_reads_is_left_alone(given):
 
 def test_what_cannot_go_together_is_told():
     assert "give one of them" in mistake(["-m", "seed=0,1", "--cfg", "job"])
+    assert mistake(["--resolve"]) == "--resolve goes with --cfg job"
     assert "is not offered: paths are those of where the command is given" in mistake(
         ["hydra.job.chdir=true"]
     )

@@ -128,7 +128,7 @@ BROKEN = {
     "array.jsonl": (b'["Who?", "Ann"]\n', "array.jsonl:1 is no JSON object"),
     "empty.jsonl": (b"\n\n", "holds no rows; give a header"),
     "not.parquet": (b"question,answer\nWho?,Ann\n", "cannot be read as parquet"),
-    "facts.xlsx": (b"PK", "is of no known kind; allowed: .csv, .tsv, .jsonl, .json, .parquet"),
+    "facts.xlsx": (b"PK", "is of no known kind; allowed: .csv, .tsv, .jsonl, .ndjson, .json, .parquet"),
     "many.csv": (b"question,answer\n" + b",A\n" * 9, "line 6: question is empty; and 4 more; mend the file"),
 }  # fmt: skip
 
