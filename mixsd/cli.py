@@ -91,6 +91,7 @@ def card(options: argparse.Namespace) -> None:
     from mixsd.results.task_card import task_card
     from mixsd.run.command_line import mistake
     from mixsd.run.config import compose_run
+    from mixsd.run.folders import make_folder
     from mixsd.run.measure import Scorer
     from mixsd.run.messages import config_error
     from mixsd.run.stages import cache_identity
@@ -102,6 +103,7 @@ def card(options: argparse.Namespace) -> None:
         config = compose_run(options.overrides)
     except HydraException as error:
         raise SettingError(config_error(error)) from error
+    make_folder("cache_dir", config.cache_dir)
     base = Scorer(config, Bench(config.cache_dir, cache_identity(config))).base(
         lambda: load(config.model, config.cache_dir)
     )
