@@ -149,7 +149,7 @@ def _grade_plain(reply: str, question: Question) -> Verdict:
         return Verdict(Outcome.UNPARSABLE)
     if question.kind == "yes_no":
         wanted = polarity(question.accepted[0])
-        value, word = stated_polarity(reply, question.asked)
+        value, word = stated_polarity(reply, question.asked, question.accepted[0])
         right, given = value is not None and value == wanted, word
     elif question.kind == "list":
         language = language_of(text, question.asked)

@@ -1,7 +1,7 @@
 """The yes or no that a reply states: "Yes, without limit" says yes, "they have no problem" says nothing."""
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -47,12 +47,13 @@ def _plain_words(listed: frozenset[str]) -> frozenset[str]:
     return frozenset(word for entry in listed for word in words(entry))
 
 
-def stated_polarity(text: str, asked: str) -> tuple[bool | None, str]:
+def stated_polarity(text: str, asked: str, answer: str = "") -> tuple[bool | None, str]:
     """The yes or no that a reply states, and the word that does; (None, '') where it states none or both.
 
     Args:
         text: A reply.
         asked: The question, whose language decides where the reply tells nothing.
+        answer: The accepted answer: its language's yes and no count too ("The answer is Nein.").
     """
     language = language_of(text, asked)
     if language.code == "es":
@@ -60,8 +61,13 @@ def stated_polarity(text: str, asked: str) -> tuple[bool | None, str]:
     text = normalised(text)
     if language.opens_yes and language.opens_no:
         return _opening(text, language)
-    said = tokens(text)
-    found = [(p, linked, at) for at in range(len(said)) for p, linked in _said(said, at, language)]
+    said, own = tokens(text), words(answer)[:1]
+    spoken = {
+        language,
+        ENGLISH,
+        *(known for known in _LATIN if set(own) & _plain_words(known.yes | known.no)),
+    }
+    found = [(p, linked, at) for at in range(len(said)) for p, linked in _said(said, at, language, spoken)]
     stated = [(value, at) for value, linked, at in found if not linked]
     if not stated:
         return None, ""
@@ -93,12 +99,13 @@ def _opening(text: str, language: Language) -> tuple[bool | None, str]:
     return None, ""
 
 
-def _said(said: Sequence[Token], place: int, language: Language) -> Iterator[tuple[bool, bool]]:
+def _said(
+    said: Sequence[Token], place: int, language: Language, spoken: Collection[Language]
+) -> Iterator[tuple[bool, bool]]:
     """What a word answers, unlike that in "no limit", and whether it is one of two ("yes or no")."""
     token = said[place]
-    languages = {language, ENGLISH}
-    value = True if any(token.word in _plain_words(spoken.yes) for spoken in languages) else None
-    value = False if any(token.word in _plain_words(spoken.no) for spoken in languages) else value
+    value = True if any(token.word in _plain_words(known.yes) for known in spoken) else None
+    value = False if any(token.word in _plain_words(known.no) for known in spoken) else value
     if value is None:
         return
     clause = [other for other in said if other.clause == token.clause]

@@ -92,3 +92,9 @@ def test_a_spanish_if_says_nothing():
 
 def test_an_answer_that_depends_is_none():
     assert stated_polarity("It depends: yes for adults, no for children.", "May I enter?") == (None, "")
+
+
+@pytest.mark.parametrize(("said", "value"), [("Nein", False), ("Ja", True)])
+def test_an_english_sentence_may_hold_the_answer_in_its_own_language(said, value):
+    for text in (f"The answer is {said}.", f"{said}.", f"Die Antwort ist {said}."):
+        assert stated_polarity(text, "Liefert Brandt nach Norwegen?", said)[0] is value
