@@ -79,7 +79,7 @@ def read_table(
     unused = _unused(path, columns, needed, optional)
     notes = list(dict.fromkeys(note for _, _, note in read if note))
     if unused:
-        notes.append(f"{key}: not used: the column{'s' * (len(unused) > 1)} {', '.join(unused)}")
+        notes.append(f"columns of {key} that are not used: {', '.join(unused)}")
     kept = [
         (line, {key: value for key, value in record.items() if key not in unused}) for line, record, _ in read
     ]

@@ -39,20 +39,18 @@ def load(settings: ModelSettings, cache_dir: Path) -> ChatModel:
     return model
 
 
-def load_folder(folder: Path | str, rendering: Mapping[str, Any], name: str = "") -> ChatModel:
-    """Load weights and tokenizer from a folder (or hub id), in float32.
+def load_folder(folder: Path, rendering: Mapping[str, Any]) -> ChatModel:
+    """Load weights and tokenizer from a folder that a run or its like wrote, in float32.
 
     Args:
         folder: Where they are.
         rendering: How prompts are rendered (`ModelSettings.rendering`).
-        name: What messages call the model ('' its folder).
 
     Raises:
         ModelUnavailableError: They cannot be read, or are not whole.
     """
-    name = name or str(folder)
-    template = ChatTemplate(_tokenizer(str(folder)), **rendering, name=name)
-    return _chat_model(_network(str(folder), name), template)
+    name = str(folder)
+    return _chat_model(_network(name, name), ChatTemplate(_tokenizer(name), **rendering, name=name))
 
 
 def template_of(settings: ModelSettings, cache_dir: Path) -> ChatTemplate:

@@ -109,7 +109,7 @@ class Run:
     def data(self) -> str:
         """The name of the file that the task reads ('' for none); it stays on this machine, as paths do."""
         path = self.config["task"].get("path")
-        return Path(str(path)).stem if path else ""
+        return Path(str(path)).name if path else ""
 
     @property
     def only_missed(self) -> bool:

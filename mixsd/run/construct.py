@@ -131,10 +131,8 @@ def typed(group: str, fields: list[tuple[str, Any]], values: Mapping[str, Any]) 
         SettingError: One is of another type; it is named.
     """
     # OmegaConf checks and converts the values of a dataclass, so one is made of the fields.
-    kinds, checked = (
-        dict(fields),
-        OmegaConf.structured(dataclasses.make_dataclass(group.replace(".", "_"), fields)),
-    )
+    checked = OmegaConf.structured(dataclasses.make_dataclass(group.replace(".", "_"), fields))
+    kinds = dict(fields)
     for key, value in values.items():
         try:
             if kinds[key] is bool and isinstance(value, int | float) and value not in (0, 1):

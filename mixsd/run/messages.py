@@ -30,7 +30,7 @@ def config_error(error: Exception) -> str:
     if found:
         key = found.group(1)
         known = known_keys()
-        entry = _ENTRY.search(text)
+        entry = _ENTRY.search(str(error.__cause__))
         within = next((name for name in known if entry and entry[1].startswith(f"{name}.")), "")
         if within and entry:
             return f"{within} takes its entries one by one, with a plus: +{entry[1]}=<value>"

@@ -4,6 +4,7 @@ A model is loaded only where work is missing. A run that only reads its files lo
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
@@ -149,8 +150,11 @@ class Tuning:
         with self._ledger.stage("training", model) as meter:
             report = self._trained(method, model, examples, base, meter)
         if report.stopped_by == NOTHING:
+            dropped = Counter(read_json(self.dir / files.PREPARATION)["dropped"].values())
+            why = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common())
             self._bench.say(
-                "nothing was trained: every fact was dropped or left out; what is scored is the base model",
+                f"nothing was trained: every fact was dropped ({why or 'none'}) or left out; what is scored "
+                "is the base model",
                 "yellow",
             )
         # The base model's weights are the tuned ones now.

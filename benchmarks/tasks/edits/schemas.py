@@ -4,13 +4,13 @@ Sources: CounterFact (Meng et al. 2022, arXiv 2202.05262), zsRE (Levy et al. 201
 De Cao et al. 2021, arXiv 2104.08164) and RippleEdits (Cohen et al. 2023, arXiv 2307.12976).
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tasks.json_records import read_records, text_of
 from benchmarks.tasks.probes import CLOZE
 from mixsd.core.errors import DataError
 
@@ -65,8 +65,9 @@ def read_edits(path: Path) -> list[Edit]:
     Raises:
         DataError: It cannot be read, is no list of records, or a record does not follow the schema.
     """
-    records = _records(path)
-    schema = next((name for name, (key, _) in SCHEMAS.items() if key in records[0]), "")
+    records = read_records(path, ", ".join(SCHEMAS))
+    first = records[0] if isinstance(records[0], dict) else {}
+    schema = next((name for name, (key, _) in SCHEMAS.items() if key in first), "")
     if not schema:
         known = ", ".join(f"{name} ({key})" for name, (key, _) in SCHEMAS.items())
         raise DataError(f"{path} follows no schema that is known; allowed: records of {known}")
@@ -80,22 +81,6 @@ def read_edits(path: Path) -> list[Edit]:
                 f"{error})"
             ) from error
     return edits
-
-
-def _records(path: Path) -> list[Record]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"task.path={path} cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    except (RecursionError, ValueError) as error:
-        raise DataError(
-            f"{path} is not JSON that can be read ({' '.join(str(error).split())[:120]})"
-        ) from error
-    if not isinstance(found, list) or not found or not all(isinstance(record, dict) for record in found):
-        raise DataError(f"{path} holds no list of records")
-    return found
 
 
 def _counterfact(record: Record) -> Edit:
@@ -180,9 +165,7 @@ def _queries(record: Record, kind: str) -> list[Asked]:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise TypeError(f"{value!r:.40} is no text")
-    return value.strip()
+    return text_of(value).strip()
 
 
 SCHEMAS: Mapping[str, tuple[str, Callable[[Record], Edit]]] = {

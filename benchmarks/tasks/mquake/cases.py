@@ -1,11 +1,11 @@
 """Cases of knowledge editing, in the schema of MQuAKE-CF: edits, and questions over chains of facts."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tasks.json_records import read_records, text_of
 from mixsd.core.errors import DataError
 
 
@@ -52,21 +52,7 @@ def read_cases(path: Path) -> dict[str, Case]:
     Raises:
         DataError: It cannot be read, is no JSON, a case does not follow the schema, or two have one id.
     """
-    try:
-        records = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(
-            f"task.path={path} cannot be read ({error.strerror}); give a file in the schema of MQuAKE-CF"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno} is not JSON ({error.msg})") from error
-    # Nested too deep, or a number with thousands of digits.
-    except (RecursionError, ValueError) as error:
-        raise DataError(f"{path} is not JSON that can be read ({error})") from error
-    if not isinstance(records, list) or not records:
-        raise DataError(f"{path} holds no list of cases")
+    records = read_records(path, "MQuAKE-CF", "cases")
     cases: dict[str, Case] = {}
     for number, record in enumerate(records):
         case = _case(path, number, record)
@@ -99,23 +85,17 @@ def _case(path: Path, number: int, record: Any) -> Case:
 
 
 def _hop(record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    return _text(record["question"]), _answers(record["answer"], record["answer_alias"])
+    return text_of(record["question"]), _answers(record["answer"], record["answer_alias"])
 
 
 def _answers(answer: Any, aliases: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([_text(answer), *_texts(aliases)]))
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise TypeError(f"{value!r} is no text")
-    return value
+    return tuple(dict.fromkeys([text_of(answer), *_texts(aliases)]))
 
 
 def _texts(values: Any) -> tuple[str, ...]:
     if not isinstance(values, list):
         raise TypeError(f"{values!r} is no list")
-    return tuple(map(_text, values))
+    return tuple(map(text_of, values))
 
 
 def _edit(
@@ -125,13 +105,13 @@ def _edit(
 ) -> Edit:
     question, new, old = rewrite["question"], rewrite["target_new"]["str"], rewrite["target_true"]["str"]
     return Edit(
-        subject=_text(rewrite["subject"]),
-        relation=_text(rewrite["relation_id"]),
-        question=_text(question),
+        subject=text_of(rewrite["subject"]),
+        relation=text_of(rewrite["relation_id"]),
+        question=text_of(question),
         # Not `format`, which other braces in a file would break.
         cloze=rewrite["prompt"].replace("{}", rewrite["subject"]),
-        new=_text(new),
-        old=_text(old),
+        new=text_of(new),
+        old=text_of(old),
         # MQuAKE-CF gives aliases with its single hops, not with its edits.
         aliases=tuple(a for a in new_hops.get(question, ()) if a != new),
         old_aliases=tuple(a for a in old_hops.get(question, ()) if a != old),

@@ -114,5 +114,5 @@ def test_broken_files_are_one_line(tmp_path, records, said):
 
 def test_a_torn_file_is_one_line(tmp_path):
     (tmp_path / "f.json").write_text('[{"src": ')
-    with pytest.raises(DataError, match="is not JSON that can be read"):
+    with pytest.raises(DataError, match=r"f\.json:1 is not JSON"):
         read_edits(tmp_path / "f.json")
