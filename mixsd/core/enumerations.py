@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from mixsd.core.languages import ENGLISH, Language
+from mixsd.core.languages import AND_WORDS, ENGLISH, OR_WORDS, Language
 from mixsd.core.values import is_value
 from mixsd.core.words import Token, Words, length, places, words
 
@@ -19,7 +19,7 @@ _NO_NAMES = frozenset(
     )
 )
 """Words that are no names even with a capital, which begins a sentence."""
-_ITEM_END = re.compile(r"[,;\n]|\s?/\s?|\b(?:and|or|und|oder|et|ou|y|o|и|или)\b", re.IGNORECASE)
+_ITEM_END = re.compile(rf"[,;\n]|\s?/\s?|\b(?:{AND_WORDS}|{OR_WORDS})\b", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
 _LONGEST_ITEM = 3
 _BARE, _WITHIN_SENTENCE = 2, 3

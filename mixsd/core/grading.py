@@ -35,7 +35,7 @@ from mixsd.core.questions import Outcome, Question, Verdict
 from mixsd.core.values import OTHER, RIGHT, Marked, mark_dates, mark_numbers
 from mixsd.core.words import Token, Words, normalised, places, same_answer, tokens, words
 
-VERSION = 3
+VERSION = 4
 """Part of every fingerprint that a grade goes into. Raised when a grade of the golden corpus changes."""
 
 _PREDICATE = re.compile(r"\b(?:is|was|are|were)\s*$")
@@ -54,21 +54,22 @@ _SENTENCE_SIGNS = (".", "!", "?", "\n", "but", ";")
 _OFFER = re.compile(r"[^,:;?.]+(?:,\s*[^,:;?.]+)*,?\s+(?:or|oder|ou|o)\s+[^,:;?.]+\?")
 _OR = re.compile(r",\s*(?:(?:or|oder|ou|o)\s+)?|\s+(?:or|oder|ou|o)\s+")
 _CHOSEN = regex.compile(
-    r"\A\W*([A-H])(?=\W*\Z|[.):,*]|\s[-–—:])|\b(?:option|choice|letter|antwort|réponse|opción|answer\s+to)\s+(?:is\s+)?[(*]*([A-H])\b"
+    r"\A\W*([A-H])(?=\W*\Z|[.):,*]|\s[-–—:])|\b(?:option|choice|letter|antwort|réponse|opción"
+    r"|answer\s+to)\s+(?:is\s+)?[(*]*([A-H])\b"
 )
-_CHARACTER = regex.compile(r"(?![也可能或许另外还是有答案性他別又许会])[\p{Han}\p{Katakana}]")
+_NOT_CHOSEN = re.compile(r"\b(?:not|nicht|pas|than|instead of)\s*$", re.IGNORECASE)
+_CHARACTER = regex.compile(
+    r"(?![也可能或许另外还是有答案性他別又许会])[\p{Han}\p{Katakana}]"
+    r"|(?![은는이가을를의에서로와과도입니다예요했또한역시아마혹정답])\p{Hangul}"
+)
 _SHORT_WORD = 3
 """Letters of words that tell nothing of what a clause is about."""
 _ASIDES = 2
 """Other answers that a reply may name beside its own, in sentences about something else."""
-_ONE_MORE_ANSWER = frozenset(
-    words(
-        "could would should might maybe perhaps possibly possible possibility alternatively another other "
-        "also answer correct likely probably sometimes called known named however although though think "
-        "believe guess sure even either option others more"
-    )
-)
-"""A sentence with a rival that holds nothing but these, and words of the question, gives a second answer."""
+_STEM = 5
+"""Letters that another form of a word shares: `trainer` says what `trainiert` does."""
+_FEW_CHARACTERS = 2
+"""New characters by which a sentence tells something, where a word is a character."""
 _TAKES_BACK = frozenset({"no", "wait", "correction"})
 _MAY_TAKE_BACK = frozenset({"actually", "sorry"})
 """These withdraw an answer only where another one, or a denial, follows."""
@@ -153,10 +154,10 @@ def _grade_plain(reply: str, question: Question) -> Verdict:
         right, given = value is not None and value == wanted, word
     elif question.kind == "list":
         language = language_of(text, question.asked)
-        # What stands behind a correction counts, where that is a whole list.
-        corrections = language.corrects.finditer(text) if language.corrects else ()
-        whole = [text, *(text[found.end() :] for found in corrections)]
-        right, given = any(_lists(said, question, language) for said in whole), ""
+        right, given = (
+            any(lists_all(text, a, question.rivals, question.asked, language) for a in question.accepted),
+            "",
+        )
     elif question.kind in ("number", "date"):
         mark = mark_numbers if question.kind == "number" else mark_dates
         marked = mark(reply, question.accepted, question.asked)
@@ -164,18 +165,15 @@ def _grade_plain(reply: str, question: Question) -> Verdict:
     elif question.kind == "choice" and (letter := _chosen(text)):
         right, given = letter in {words(answer)[0].upper() for answer in question.accepted}, letter
     else:
-        right, given = _states(Marked(text, {}), question.accepted, question.rivals, question)
+        marked = Marked(text, language_of(text, question.asked), {})
+        right, given = _states(marked, question.accepted, question.rivals, question)
     outcome = Outcome.CORRECT if right else Outcome.WRONG
     return Verdict(outcome, given or stated_span(reply, question.accepted))
 
 
-def _lists(text: str, question: Question, language: Language) -> bool:
-    return any(lists_all(text, a, question.rivals, question.asked, language) for a in question.accepted)
-
-
 def _chosen(text: str) -> str:
     """The letter that a reply begins with or announces ("B. Paris", "option (B)"), or ''."""
-    found = list(_CHOSEN.finditer(text))
+    found = [match for match in _CHOSEN.finditer(text) if not _NOT_CHOSEN.search(text[: match.start()])]
     return (found[-1][1] or found[-1][2]) if found else ""
 
 
@@ -183,7 +181,7 @@ def _states(
     marked: Marked, accepted: Sequence[str], rivals: tuple[str, ...], question: Question
 ) -> tuple[bool, str]:
     """Whether a text states an accepted answer, and which answer it states last."""
-    language = language_of(marked.text, question.asked)
+    language = marked.language
     text, mentions = marked.text, _meant(marked.text, accepted, rivals, question, language)
     for correction in reversed(list(language.corrects.finditer(text)) if language.corrects else []):
         rest = text[correction.end() :]
@@ -282,22 +280,57 @@ def _tells_something_else(
     own = sentences[rival.start]
     given_in = {sentences[mention.start] for mention in mentions if mention.accepted}
     # A reply that repeats a list of statements answers nothing.
-    if not given_in or own in given_in or sum(not mention.accepted for mention in mentions) > _ASIDES:
+    # A reply that repeats a list of statements answers nothing.
+    if not given_in or len({sentences[m.start] for m in mentions if not m.accepted}) > _ASIDES:
         return False
-    if language is not ENGLISH:
-        given = {t.word for t, number in zip(said, sentences, strict=True) if number in given_in}
-        new = {t.word for t, number in zip(said, sentences, strict=True) if number == own}
-        new -= {*given, *asked, *words(rival.name)}
-        # In scripts without spaces a word is a character; those of small words tell nothing.
-        telling = (len(word) > 3 or _CHARACTER.match(word) is not None for word in new)
-        return sum(telling) > 1
-    sentence = [token.word for token, number in zip(said, sentences, strict=True) if number == own]
-    if sentence[0] in PRONOUNS | _TAKES_BACK or "answer" in sentence:
+    if own in given_in and _begins_a_list(rival, said, language):
         return False
+    clauses = [token.clause for token in said]
+    parts = [clauses] if own in given_in else [sentences, clauses]
     # Said of the rival in the same words: "It sails from Rome. It sails from Paris."
-    same = {token.word for token, number in zip(said, sentences, strict=True) if number in given_in}
-    known = {*asked, *words(rival.name), *_ONE_MORE_ANSWER, *same}
-    return any(len(word) > 3 and word not in known for word in sentence)
+    known = {*asked, *words(rival.name), *language.hedges, *language.common}
+    return any(_tells_more(rival, mentions, said, part, known, language) for part in parts)
+
+
+def _tells_more(
+    rival: Mention,
+    mentions: Sequence[Mention],
+    said: Sequence[Token],
+    part_of: Sequence[int],
+    known: set[str],
+    language: Language,
+) -> bool:
+    """Whether a sentence or clause with a rival holds words that the one with the answer does not."""
+    own = part_of[rival.start]
+    given_in = {part_of[mention.start] for mention in mentions if mention.accepted}
+    part = [token for token, number in zip(said, part_of, strict=True) if number == own]
+    opens = next((t.word for t in part if t.word not in language.joints), "")
+    if own in given_in or opens in language.no:
+        return False
+    if language is ENGLISH and (
+        opens in PRONOUNS | _TAKES_BACK or "answer" in {token.word for token in part}
+    ):
+        return False
+    same = {token.word for token, number in zip(said, part_of, strict=True) if number in given_in}
+    stems = {word[:_STEM] for word in known if len(word) >= _STEM}
+    new = {t.word: t for t in part if t.word not in known | same and t.word[:_STEM] not in stems}
+    # In scripts without spaces a word is a character; those of small words tell nothing.
+    telling = [
+        token
+        for word, token in new.items()
+        if len(word) > _SHORT_WORD
+        or _CHARACTER.match(word)
+        or (token is not part[0] and len(word) > 1 and token.raw[0].isupper())
+    ]
+    return len(telling) >= (1 if language.hedges else _FEW_CHARACTERS)
+
+
+def _begins_a_list(rival: Mention, said: Sequence[Token], language: Language) -> bool:
+    """Whether a clause begins with a rival and one more: "Rome, Paris and Lyon"."""
+    if rival.end >= len(said) or said[rival.end].clause != said[rival.start].clause:
+        return False
+    begins = not rival.start or said[rival.start - 1].clause != said[rival.start].clause
+    return begins and said[rival.end].word in language.joints | language.alternatives
 
 
 def _sentences(said: Sequence[Token]) -> list[int]:

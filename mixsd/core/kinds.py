@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import regex
 
 from mixsd.core.dates import only_date
-from mixsd.core.languages import language_of
+from mixsd.core.languages import AND_WORDS, language_of
 from mixsd.core.numerals import SPELLED
 from mixsd.core.polarity import polarity
 from mixsd.core.questions import Kind
@@ -13,11 +13,12 @@ from mixsd.core.values import as_quantity
 from mixsd.core.words import normalised, words
 
 _SEPARATOR = regex.compile(
-    r"\s*[;|\n]\s*|\s*,\s+(?:and|und|et|y|e|и)\s+|\s*,\s+|\s+(?:and|und|et|y|и|&)\s+|\s*(?:、|，|和|と|및)\s*|\s+و(?=ال)"
+    rf"\s*[;|\n]\s*|\s*[,،]\s+(?:(?:{AND_WORDS})\s+|[وו](?=\p{{L}}{{2}}))?|\s+(?:{AND_WORDS}|&)\s+"
+    r"|\s*(?:、|，|以及|和|与|と|및|และ)\s*|(?<=\p{Hangul}{2})[와과]\s|\s+[وו](?=\p{L}{2})"
 )
 _LONGEST_QUANTITY = 80
 """Characters; the longest numbers in words are shorter."""
-_JOINED = regex.compile(r"[;|\n]|\s(?:and|und|et|y|и|&)\s|、|,\s.*,\s")
+_JOINED = regex.compile(rf"[;|\n]|\s(?:{AND_WORDS}|&)\s|、|[,،]\s.*[,،]\s|,\s.*\sו")
 """What tells a list from a name with a comma ("Springfield, Illinois")."""
 
 

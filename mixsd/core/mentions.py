@@ -9,13 +9,13 @@ from itertools import groupby
 import regex
 
 from mixsd.core.languages import ENGLISH, LANGUAGES, Language
+from mixsd.core.opposites import says_the_opposite
 from mixsd.core.words import CODE, Token, Words, places, words
 
 _COMPARES = frozenset({"than", "unlike", "compared", "besides"})
 """What follows these in a clause is compared with the answer, and is none."""
-_BOUNDS = frozenset({"more", "less", "fewer", "later", "longer", "earlier", "higher", "lower", "older"})
 _COPULAS = frozenset({"is", "was", "are", "were", "be"})
-_FALLACY = frozenset({"misconception", "myth", "mistake", "mistaken"})
+_FALLACY = frozenset({"misconception", "myth", "mistake", "mistaken", "irrtum", "falsch", "неверно"})
 _AUXILIARIES = frozenset({"did", "does", "do", "has", "had", "have"})
 _WRONG = frozenset({"not", "wrong", "incorrect", "false"})
 """What denies an answer after a copula: `Rome is not the capital`."""
@@ -34,16 +34,27 @@ _GOES_ON = frozenset(
 )
 _PARTICLES = regex.compile(
     r"(?:이|가|은|는|을|를|의|에|에서|로|으로|와|과|도|만|부터|까지|이라고|라고|이고|이며|이랑|씨|님)*"
-    r"(?:입니다|이에요|예요|이다|이었습니다|였습니다|입니까|인데요|합니다|됩니다|이)?(?:이|가|은|는|을|를|의|에|로|도)?"
+    r"(?:입니다|이에요|예요|이다|이었습니다|였습니다|입니까|인데요|합니다|됩니다|이)?(?:이|가|은|는|을|를|의"
+    r"|에|로|도)?"
 )
 _PREFIXES = {"ar": ("و", "ف", "ب", "ل", "ك"), "he": tuple("הבלמושכ")}
-_NAME_BEGINS = frozenset(words("new upper lower saint san mount port fort lake great little old"))
-_PLACE_NAMES_GO_ON = frozenset(words("on upon by sur sous les am an im"))
+_NAME_BEGINS = frozenset(
+    words(
+        "new upper lower saint san mount port fort lake great little old bad neu alt "
+        "groß klein sankt nueva nuevo santa grand nouveau nouvelle"
+    )
+)
+_PLACE_NAMES_GO_ON = frozenset(
+    words("on upon by sur sous les am an im de du des la le en aux ost west nord süd mitte")
+)
+"""What goes on a name behind a hyphen: "Saint-Martin-de-Ré"."""
+_OF_PLACES = {"es": frozenset({"de", "del"}), "fr": frozenset({"de", "du"})}
+"""What goes on the name of a place, before another name: "Santiago del Estero"."""
 _NO_NAMES = frozenset(words("i is was in of and or"))
 _LONGER = {
     "zh": (
         frozenset("东西南北新旧大小前后副"),
-        regex.compile("大学|省|路|街|站|机场|银行|公司|队|语|话|菜|湾|学院|医院"),
+        regex.compile("大学|省|[东西南北中]?[路街]|站|机场|银行|公司|队|语|话|菜|湾|学院|医院"),
     ),
     "ja": (
         frozenset("東西南北新旧大小前後副"),
@@ -52,6 +63,10 @@ _LONGER = {
 }
 """What makes a longer name of an answer in Chinese characters: before it, and behind it."""
 _TITLES = regex.compile("様|氏|君|殿|先生|館長|社長|教授|博士|市|県|都|府|区|町|村|島|国|州|年")
+VALUE_SIGN = "0"
+"""How the words begin that stand for values."""
+_SHORT = 3
+"""Letters of words that tell nothing of what is asked."""
 _REFUTED_WITHIN = 14
 """Words behind an answer within which it is refuted."""
 _ALSO_VERBS = frozenset({"may", "march", "will"})
@@ -131,11 +146,11 @@ def find(
     ]
 
 
-def _starts(word: str, language: Language) -> list[str]:
+def _starts(word: str, language: Language, shortest: int = 3) -> list[str]:
     """A word, and what is left without a particle that is written in one with it."""
     found = [word]
     for prefix in _PREFIXES.get(language.code, ()):
-        if word.startswith(prefix) and len(word) > 3:
+        if word.startswith(prefix) and len(word) > shortest:
             rest = word[1:]
             found.append(rest.removeprefix("ال") if language.code == "ar" else rest)
             if language.code == "ar" and prefix == "ل" and rest.startswith("ل"):
@@ -155,7 +170,8 @@ def _is_bounded(said: Sequence[Token], start: int, end: int, language: Language,
     if (
         goes_on
         or _ends_a_name(said, start)
-        or (language is not _GERMAN and _goes_on_as_a_name(said, start, end, asked))
+        or _goes_on_as_a_name(said, start, end, asked, language)
+        or _goes_on_as_a_place(said, start, end, language, asked)
     ):
         return False
     if not said[start].joined and not (follows and follows.joined):
@@ -183,7 +199,7 @@ def _is_bounded(said: Sequence[Token], start: int, end: int, language: Language,
     return longer is None or longer.group() in asked
 
 
-def _goes_on_as_a_name(said: Sequence[Token], start: int, end: int, asked: str) -> bool:
+def _goes_on_as_a_name(said: Sequence[Token], start: int, end: int, asked: str, language: Language) -> bool:
     """Whether words with capitals make a longer name: "Mount Ostrel", "Paris Hilton"."""
     if not said[start].raw[0].isupper() or not said[end - 1].raw[0].isupper():
         return False
@@ -199,6 +215,7 @@ def _goes_on_as_a_name(said: Sequence[Token], start: int, end: int, asked: str) 
     after = said[end] if end < len(said) else None
     if (
         after is None
+        or language is _GERMAN  # whose nouns are capitals, too
         or after.clause != said[end - 1].clause
         or not after.raw[0].isupper()
         or not after.spaced
@@ -207,11 +224,28 @@ def _goes_on_as_a_name(said: Sequence[Token], start: int, end: int, asked: str) 
     return after.word not in in_question and after.word not in _NO_NAMES and len(after.raw) > 1
 
 
+def _goes_on_as_a_place(said: Sequence[Token], start: int, end: int, language: Language, asked: str) -> bool:
+    """Whether a name of one word goes on with another: "Santiago del Estero"."""
+    of = _OF_PLACES.get(language.code)
+    if of is None or end - start > 1 or end + 1 >= len(said) or said[end].word not in of:
+        return False
+    after = (
+        said[end + 1 + (said[end + 1].word in ("la", "los", "las"))] if end + 2 < len(said) else said[end + 1]
+    )
+    same_clause = said[start].clause == said[end].clause == after.clause
+    return (
+        same_clause
+        and said[start].raw[0].isupper()
+        and after.raw[0].isupper()
+        and after.word not in words(asked)
+    )
+
+
 def _ends_a_name(said: Sequence[Token], start: int) -> bool:
     return (
         start > 0
         and said[start].hyphened
-        and said[start - 1].raw[0].isupper()
+        and (said[start - 1].raw[0].isupper() or said[start - 1].word in _PLACE_NAMES_GO_ON)
         and said[start].raw[0].isupper()
     )
 
@@ -241,15 +275,35 @@ def meant(
     shouted = any(char.isupper() for token in tokens for char in token.raw)
     found = [m for m in mentions if not _is_homograph(m, tokens, shouted)]
     kept = [m for m in found if not any(_is_inside(m, other) for other in found)]
+    kept = [m for m in kept if not _is_conceded(m, tokens, language)] or kept
     starts = sorted(mention.start for mention in kept)
     return sorted(
         (
             m
             for m in kept
-            if not _is_denied(m, tokens, asked, language)
+            if _is_denied(m, tokens, asked, language) is _is_opposite(m, tokens, asked)
             and not _is_refuted(m, tokens, next((s for s in starts if s >= m.end), len(tokens)), language)
         ),
         key=lambda m: (m.end, m.start),
+    )
+
+
+def _is_conceded(mention: Mention, tokens: Sequence[Token], language: Language) -> bool:
+    """Whether a clause states no answer: "although Rome is larger"."""
+    if language.concedes is None:
+        return False
+    clause = tokens[mention.start].clause
+    before = [token for token in tokens[: mention.start] if token.clause == clause]
+    return language.concedes.match(_written(before)) is not None
+
+
+def _is_opposite(mention: Mention, tokens: Sequence[Token], asked: Words) -> bool:
+    """Whether its clause tells the opposite of what is asked, so that a denial affirms it; of names alone."""
+    if mention.name.startswith(VALUE_SIGN):
+        return False
+    clause = tokens[mention.start].clause
+    return says_the_opposite(
+        " ".join(token.word for token in tokens if token.clause == clause), " ".join(asked)
     )
 
 
@@ -267,18 +321,18 @@ def _is_denied(mention: Mention, tokens: Sequence[Token], asked: Words, language
     for pattern, part in ((language.denied_before, before), (language.misbelief, before[behind:])):
         if pattern and pattern.search(_written(part)):
             return True
-    if _denies_across(mention, tokens, language):
+    if _denies_across(mention, tokens, language) or _is_asked_and_denied(mention, tokens, language):
+        return True
+    said = [*before, *tokens[mention.start : mention.end], *after]
+    if _is_former(said, asked, language) or _denies_a_noun(said, asked, language):
         return True
     if language is not ENGLISH:
         return bool(language.denied_after and language.denied_after.match(_written(after)))
     follows = [token.word for token in after]
-    if follows[:3] == ["used", "to", "be"] or _is_asked_and_denied(mention, tokens):
+    if follows[:3] == ["used", "to", "be"]:
         return True
-    if len(follows) > 2 and follows[0] in _AUXILIARIES and follows[1] == "not":
-        # "Agnes did not found it", where it is asked who founded it
-        return any(word[:4] == follows[2][:4] for word in asked) or (
-            follows[2] == "have" and bool({"has", "have", "had"} & set(asked))
-        )
+    if len(follows) > 1 and follows[0] in _AUXILIARIES and follows[1] == "not":
+        return _denies_what_is_asked(follows[2:], asked)
     if len(follows) < 2 or follows[0] not in _COPULAS:
         return False
     if follows[1:3] == ["no", "longer"] or _FALLACY & set(follows[1:5]):
@@ -286,6 +340,16 @@ def _is_denied(mention: Mention, tokens: Sequence[Token], asked: Words, language
     if follows[1] not in _WRONG:
         return False
     return follows[2:3] == [] or follows[2] not in language.denies_nothing
+
+
+def _denies_what_is_asked(denied: Sequence[str], asked: Words) -> bool:
+    """ "Agnes did not found it", where it is asked who founded it; "Agnes did not win the race" of a race."""
+    if not denied or any(word[:4] == denied[0][:4] for word in asked):
+        return True
+    if denied[0] == "have" and {"has", "have", "had"} & set(asked):
+        return True
+    # The verb may be irregular: nothing but words of the question follows it.
+    return set(denied[1:]) <= {*asked, "it", "them", "that"}
 
 
 def _is_refuted(mention: Mention, tokens: Sequence[Token], until: int, language: Language) -> bool:
@@ -297,19 +361,39 @@ def _is_refuted(mention: Mention, tokens: Sequence[Token], until: int, language:
     return language.refutes.search(" | ".join([*map(_written, clauses), ""]).lstrip(" |")) is not None
 
 
-def _is_asked_and_denied(mention: Mention, tokens: Sequence[Token]) -> bool:
+def _is_former(said: Sequence[Token], asked: Words, language: Language) -> bool:
+    """Whether a clause tells of the past, which was not asked for: "it was in Rome until 1990"."""
+    if language.former is None or language.former.search(" ".join(asked)):
+        return False
+    return language.former.search(_written(said)) is not None
+
+
+def _denies_a_noun(said: Sequence[Token], asked: Words, language: Language) -> bool:
+    """ "There is no museum in Rome", where it is asked for a museum."""
+    told = [token.word for token in said]
+    return "other" not in told and any(
+        word in language.denies_nouns
+        and {*told[place + 1 : place + 3]} & {w for w in asked if len(w) > _SHORT}
+        for place, word in enumerate(told)
+    )
+
+
+def _is_asked_and_denied(mention: Mention, tokens: Sequence[Token], language: Language) -> bool:
     """`Rome? No.`"""
     if mention.end >= len(tokens):
         return False
     follows = tokens[mention.end]
-    return "?" in follows.mark and follows.word in ("no", "nope", "not")
+    if "?" not in follows.mark:
+        return False
+    said = "".join(token.raw for token in tokens[mention.end :] if token.clause == follows.clause)
+    return follows.word in language.no | {"not"} or bool(language.opens_no and language.opens_no.match(said))
 
 
 def _denies_before(before: Sequence[str], asked: Words, language: Language) -> bool:
     """Whether a word before an answer denies it."""
     if language is ENGLISH and before[-1:] == ["no"]:
         return True
-    if language is ENGLISH and _is_at_most(before):
+    if _is_bound(before, asked, language):
         return False
     if language is ENGLISH and any(_is_compared(before, place) for place in range(len(before))):
         return True
@@ -317,7 +401,7 @@ def _denies_before(before: Sequence[str], asked: Words, language: Language) -> b
     for place, (word, following) in enumerate(zip(before, [*before, ""][1:], strict=True)):
         # A "not" of the question denies nothing: "Can't Buy Me Love was performed by ..." repeats a title.
         if (
-            word not in language.denials
+            not language.denials & set(_starts(word, language, shortest=2))
             or following in language.denies_nothing
             or places((word, following), asked)
         ):
@@ -332,6 +416,14 @@ def _denies_before(before: Sequence[str], asked: Words, language: Language) -> b
     return False
 
 
+def _is_bound(before: Sequence[str], asked: Words, language: Language) -> bool:
+    """Whether "not more than" or "not before" states the bound behind it; the latter of what is asked."""
+    found = language.bounds and language.bounds.search(" ".join(before))
+    if not found:
+        return False
+    return not found["until"] or any(len(word) > _SHORT and word in asked for word in before)
+
+
 def _denies_across(mention: Mention, tokens: Sequence[Token], language: Language) -> bool:
     """Whether a denial reaches over an insertion: "It is not, as is often said, Rome"."""
     start = mention.start
@@ -340,14 +432,15 @@ def _denies_across(mention: Mention, tokens: Sequence[Token], language: Language
     inner = start - 1
     while inner > 0 and tokens[inner - 1].clause == tokens[start - 1].clause:
         inner -= 1
+    if (
+        start
+        and tokens[start].word in language.subordinates
+        and any(token.word in language.denials | _FALLACY for token in tokens[inner:start])
+    ):
+        return True  # "Ich glaube nicht, dass es Rom ist"
     if inner <= 0 or tokens[start].mark != "," or tokens[inner].mark != ",":
         return False
     return tokens[inner - 1].word in language.denials - language.yes - language.no
-
-
-def _is_at_most(before: Sequence[str]) -> bool:
-    """ "Not more than" and "no later than" state the bound behind them."""
-    return before[-1:] == ["than"] and before[-2] in _BOUNDS and bool({"not", "no"} & set(before))
 
 
 def _is_compared(before: Sequence[str], place: int) -> bool:

@@ -6,7 +6,10 @@ from functools import lru_cache
 import regex
 from text_to_num import alpha2digit
 
+from mixsd.core.halves import without_halves
 from mixsd.core.languages import Language
+from mixsd.core.number_words import in_digits
+from mixsd.core.units import DURATIONS
 from mixsd.core.words import normalised
 
 SPELLED = frozenset({"en", "de", "fr", "es"})
@@ -24,7 +27,36 @@ _AFTER_DIGITS = regex.compile(
     regex.I,
 )
 """What text2num would read as a number of its own: `1.5 million`."""
-_PERCENT = regex.compile(r"\b(?:per|pour|por)\s(?:cent|ciento)\b", regex.I)
+_PERCENT = regex.compile(r"\b(?:per|pour|por)\s(?:cent|ciento)\b|(?:في\s|ب)ال(?:مئة|مائة)|באחוזים\b", regex.I)
+_PERCENT_BEFORE = regex.compile(r"(?:\byuzde\s|(?<!\d\s?)%\s?)(\d+(?:[.,]\d+)?)", regex.I)
+"""Turkish and Thai say it before the number: `yüzde 25`, `%25`, `ร้อยละ 25`."""
+_YUAN = str.maketrans({"¥": "CNY ", "￥": "CNY "})
+"""The sign is that of the yuan, too."""
+_GERMAN_ADJECTIVES = {
+    "sekündig": "Sekunden", "minütig": "Minuten", "stündig": "Stunden", "tägig": "Tage", "wöchig": "Wochen",
+    "monatig": "Monate", "jährig": "Jahre",
+}  # fmt: skip
+_GERMAN_ADJECTIVE = regex.compile(
+    rf"(?<=[\p{{L}}\d])-?({'|'.join(_GERMAN_ADJECTIVES)})(?:e[mnrs]?)?\b", regex.I
+)
+"""What a number is written in one with: `zweiwöchig`, `14-tägig`."""
+_SHORT_UNIT = regex.compile(r"\b(std|min)\.", regex.I)
+_ONE_AND_MORE = regex.compile(
+    rf"\b(?:eine?r?|une?|una?|an?|one)\s(?={DURATIONS}\s(?:(?:und|et|y|and)\s)?\d)", regex.I
+)
+_HOURS = regex.compile(r"(?<![\d.,])(\d{1,2})\s?h(?:eures?|oras?)?\s?([0-5]\d)(?![\d.,:]|\s?m)", regex.I)
+"""Hours and minutes: 1 h 30."""
+_REPEATED = regex.compile(r"(?<![\d.,])(\d[\d.,]*)\s\(\1\)")
+"""45 (forty-five)."""
+_REIWA = regex.compile(r"令和\s?(\d{1,2})年")
+"""A year of the Japanese calendar."""
+_TURKISH_UNIT = regex.compile(
+    r"(?<=\d\s(?:gun|ay|yil|saat|dakika|hafta|lira|tl|euro|avro|dolar|metre|kilometre|km|kilo|kg"
+    r"|gram|litre|kisi))"
+    r"['’]?(?:l[iu]k)?(?:[dt][iu]r)?\b",
+    regex.I,
+)
+"""What is written in one with a unit: `14 gündür`, `30 günlük`."""
 _AND_A_HALF = {
     "en": regex.compile(rf"\b({'|'.join(_SMALL)}|\d+)\s+and\s+a\s+half\b", regex.I),
     "de": regex.compile(
@@ -63,12 +95,16 @@ _HAN_DIGITS = {
     for char in chars
 }
 _HAN_POWERS = {"十": 10, "百": 100, "千": 1000, "십": 10, "백": 100, "천": 1000}
-_HAN_SECTIONS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+_HAN_SECTIONS = {"만": 10**4, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+_SINO = "[일이삼사오육칠팔구십백천만]"
 _HAN_NUMBER = regex.compile(
-    r"(?:百分之)?(?=[〇零一二两兩三四五六七八九十百])[〇零一二两兩三四五六七八九十百千万萬亿億]{2,}"
+    r"(?:百分之)?(?=[〇零一二两兩三四五六七八九十百千])[〇零一二两兩三四五六七八九十百千万萬亿億]{2,}"
     r"|[一二两兩三四五六七八九十](?=[天日年月周週个個か小時时元円块人名歳岁%点])|百分之\d+"
     r"|(?<!\p{L})[一二两兩三四五六七八九十](?!\p{L})"
-    r"|(?<!\p{Hangul})[일이삼사오육칠팔구십백천]+(?=\s?(?:일|개월|년|명|원|시간|퍼센트|주)(?!\p{Hangul}{3}))"
+    rf"|(?<!\p{{Hangul}}){_SINO}(?:\s?{_SINO})+(?=\s?(?:개월|개|년|명|원|시간|분|퍼센트|주|유로|달러"
+    rf"|석|점|일))"
+    r"|(?<!\p{Hangul})[일이삼사오육칠팔구십백천만](?=\s?(?:일|개월|년|명|원|시간|분|퍼센트|주|유로"
+    r"|달러)(?!\p{Hangul}{3}))"
 )
 
 
@@ -81,23 +117,42 @@ def readable(text: str, language: Language, one: bool = False) -> str:
         one: Whether to read `zero`, `one` and `first` as numbers, too; they mostly are none.
     """
     text = unicodedata.normalize("NFC", text)
-    code = language.code if language.code in SPELLED else ""
     if not text.isascii():
-        text = _KOREAN.sub(lambda found: str(int(found[1] or 0) * 10_000 + int(found[2]) * 1000), text)
-        text = _HAN_NUMBER.sub(lambda found: _han_value(found.group()), text)
-        text = _MYRIADS.sub(_myriads, text)
-        text = _AFTERNOON.sub(lambda found: str(int(found[1]) % 12 + 12), text)
-        text = _EURO_MARK.sub(r"\1,\2 €" if language.decimal_comma else r"\1.\2 €", text)
-    text = _PERCENT.sub("%", text)
-    text = _AFTER_DIGITS.sub(_shortened, text)
-    text = _SECOND_THOUGHT.sub("actually", text)  # it counts nothing
-    if code:
-        text = _parts(text, code)
-        text = _AFTER_DIGITS.sub(_shortened, text)
-    if code and regex.search(r"\p{L}", text):  # before accents go: fünf is a number, funf is none
+        text = _without_other_figures(text, language)
+    text = _SECOND_THOUGHT.sub("actually", _AFTER_DIGITS.sub(_shortened, _PERCENT.sub("%", text)))
+    if language.code in SPELLED:
+        return _by_text2num(text, language.code, one)
+    text = normalised(text)
+    if not text.isascii() or language.code == "tr":
+        text = without_halves(in_digits(text.replace("ร้อยละ", "%"), language.code, one), language.code)
+    if language.code in ("tr", "th"):
+        text = _TURKISH_UNIT.sub("", _PERCENT_BEFORE.sub(r"\1%", text))
+    return _REPEATED.sub(r"\1", text)
+
+
+def _without_other_figures(text: str, language: Language) -> str:
+    """A text whose numerals in Chinese characters and Hangul are digits."""
+    if language.code == "zh":
+        text = text.translate(_YUAN)
+    text = _KOREAN.sub(lambda found: str(int(found[1] or 0) * 10_000 + int(found[2]) * 1000), text)
+    text = _HAN_NUMBER.sub(lambda found: _han_value(found.group()), text)
+    text = _MYRIADS.sub(_myriads, text)
+    text = _AFTERNOON.sub(lambda found: str(int(found[1]) % 12 + 12), text)
+    text = _REIWA.sub(lambda found: f"{2018 + int(found[1])}年", text)
+    return _EURO_MARK.sub(r"\1,\2 €" if language.decimal_comma else r"\1.\2 €", text)
+
+
+def _by_text2num(text: str, code: str, one: bool) -> str:
+    """A text whose number words are digits, normalised, in a language that text2num reads."""
+    text = _AFTER_DIGITS.sub(_shortened, _parts(text, code))
+    if code == "de":
+        text = _GERMAN_ADJECTIVE.sub(lambda found: f" {_GERMAN_ADJECTIVES[found[1].lower()]}", text)
+        text = _SHORT_UNIT.sub(r"\1", text)
+    if regex.search(r"\p{L}", text):  # before accents go: fünf is a number, funf is none
         text = _spelled(text, code, -1.0 if one else 1.0)
-    text = _MINUS.sub("-", text) if code == "en" else text
-    return normalised(text)
+    text = normalised(_MINUS.sub("-", text) if code == "en" else text)
+    text = _HOURS.sub(r"\1h\2", _ONE_AND_MORE.sub("1 ", _REPEATED.sub(r"\1", text)))
+    return without_halves(text, code)
 
 
 def _shortened(found: regex.Match[str]) -> str:
@@ -150,7 +205,7 @@ def _myriads(found: regex.Match[str]) -> str:
 def _han_value(text: str) -> str:
     """Digits for a numeral in Chinese characters."""
     percent = text.startswith("百分之")
-    text = text.removeprefix("百分之")
+    text = text.removeprefix("百分之").replace(" ", "")
     if text.isdigit() and text.isascii():
         return f"{text}%"
     if not set(text) & {*_HAN_POWERS, *_HAN_SECTIONS}:
@@ -162,7 +217,7 @@ def _han_value(text: str) -> str:
                 digit = _HAN_DIGITS[char]
             elif size := _HAN_SECTIONS.get(char):
                 higher = done if done >= size else 0  # 一亿二千万: the smaller section stands behind
-                done = higher + (done - higher + section + digit) * size
+                done = higher + (done - higher + section + digit or 1) * size
                 section, digit = 0, 0
             else:
                 section, digit = section + (digit or 1) * _HAN_POWERS[char], 0

@@ -7,21 +7,24 @@ from functools import lru_cache
 
 import regex
 
-from mixsd.core.languages import ENGLISH, LANGUAGES, Language, language_of
+from mixsd.core.languages import ENGLISH, LANGUAGES, Language, language_of, unaccented
 from mixsd.core.words import Token, normalised, tokens, words
 
-_NO_PHRASES = frozenset(
-    words("problem problems matter doubt worry worries wonder idea question one other longer more way")
-)
-"""`No` before these answers nothing: "no problem", "no matter where", "no other city"."""
 PRONOUNS = frozenset(words("I you he she it we they this that there those these"))
 _SAYING = frozenset(words("is was be say said simply definitely probably clearly think"))
 """`No` after these, at the end of a clause, is an answer: "I would say no"."""
-_CONDITIONS = frozenset(words("for if unless when during in on"))
+_CONDITIONS = frozenset(
+    words("for if unless when during in on für wenn falls bei pour si dans para por cuando для если")
+)
 """`No` before these at the start of a clause answers for some cases: "yes for adults, no for children"."""
 _CORRECTS = frozenset(words("actually sorry wait correction rather"))
-_SPANISH_IF = regex.compile(r"\bsi\b(?=\s+\p{L})", regex.I)
-"""`If`, which the accent alone tells from `yes`."""
+_CLAUSES = regex.compile(r"[,.!;:\n]+")
+_REPEATED = regex.compile(r"\A[^?]{1,60}(?:吗|か)?\?(?=\s*\S)")
+"""A question that a reply begins with, before its answer."""
+_UNSAID = frozenset(words("if whether not wish why warum ob pourquoi neither"))
+"""A yes or no behind these in a clause is not stated."""
+_SPANISH_ACCENTS = regex.compile(r"\bno (?:lo )?sé\b|\bsi\b(?=\s+\p{L})", regex.I)
+"""`I do not know` and `if`, which the accent alone tells from `it is not` and `yes`."""
 _LATIN = tuple(language for language in LANGUAGES.values() if language.yes)
 
 
@@ -57,7 +60,7 @@ def stated_polarity(text: str, asked: str, answer: str = "") -> tuple[bool | Non
     """
     language = language_of(text, asked)
     if language.code == "es":
-        text = _SPANISH_IF.sub("", unicodedata.normalize("NFC", text))
+        text = _SPANISH_ACCENTS.sub("", unicodedata.normalize("NFC", text))
     text = normalised(text)
     if language.opens_yes and language.opens_no:
         return _opening(text, language)
@@ -93,9 +96,25 @@ def _opening(text: str, language: Language) -> tuple[bool | None, str]:
         if (later := _opening(text[correction.end() :].lstrip(" .,"), replace(language, corrects=None)))[1]:
             return later
     text = text.strip(" *:\"'「“")
-    for value, opens in ((False, language.opens_no), (True, language.opens_yes)):
-        if found := opens.match(text):
-            return value, found.group()
+    first, *others = [part for part in _CLAUSES.split(_REPEATED.sub("", text)) if part.strip()] or [""]
+    value, word = _opens(first, language)
+    # A later clause counts where it is nothing else: `もちろん、はい`.
+    for part in others:
+        later, said = _opens(part.strip(), language)
+        if said and said == part.strip():
+            if word and later is not value:
+                return None, ""
+            value, word = later, said
+    return value, word
+
+
+def _opens(text: str, language: Language) -> tuple[bool | None, str]:
+    """What a clause says by how it begins."""
+    assert language.opens_yes and language.opens_no
+    if not (language.answers_nothing and language.answers_nothing.match(text)):
+        for value, opens in ((False, language.opens_no), (True, language.opens_yes)):
+            if found := opens.match(text):
+                return value, found.group()
     return None, ""
 
 
@@ -107,13 +126,23 @@ def _said(
     value = True if any(token.word in _plain_words(known.yes) for known in spoken) else None
     value = False if any(token.word in _plain_words(known.no) for known in spoken) else value
     if value is None:
+        # "Yes-and-no" is written in one in Arabic and Hebrew.
+        if token.word[:1] in language.joints and token.word[1:] in language.yes | language.no:
+            yield token.word[1:] in language.yes, True
         return
     clause = [other for other in said if other.clause == token.clause]
     at = place - said.index(clause[0])
     before = clause[at - 1].word if at else ""
     after = clause[at + 1].word if at + 1 < len(clause) else ""
+    nothing = language.answers_nothing
+    from_here = (
+        " ".join(unaccented(other.raw) for other in clause[start:]) for start in {at, max(at - 1, 0)}
+    )
+    if nothing and any(map(nothing.match, from_here)):
+        return
     links = language.alternatives | language.joints | ENGLISH.alternatives | ENGLISH.joints
-    if before in {"if", "not"}:
+    unsaid = _UNSAID | (language.denials - language.yes - language.no)
+    if unsaid & {other.word for other in clause[:at]}:
         return
     # "Yes and no", not "and no fee is due".
     linked = after in links or (before in links and not after)
@@ -132,4 +161,4 @@ def _is_answer(before: str, after: str, place: int, language: Language) -> bool:
     if before:
         return not after and (before in _SAYING or language is not ENGLISH)
     # "No refunds are given" answers where the reply begins with it; later on it may tell anything.
-    return not after or after in PRONOUNS | _CONDITIONS or (place == 0 and after not in _NO_PHRASES)
+    return not after or after in PRONOUNS | _CONDITIONS or place == 0

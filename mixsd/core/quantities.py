@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import regex
 
-from mixsd.core.languages import SPACELESS, Language, plain
+from mixsd.core.languages import SPACELESS, Language
 from mixsd.core.units import BEFORE, PATTERN, any_of, unit_of
+from mixsd.core.words import normalised
 
 CLOCK = "clock"
 _DIGITS = (
@@ -15,23 +16,30 @@ _DIGITS = (
 )
 _POWER = r"(?:[eE][+-]?\d+|\s?[×x*·]\s?10\s?(?:\^|\*\*)?\s?[-−]?\d+)?"
 _MAGNITUDES = {
-    10**3: "thousand tausend mille mil k 千",
-    10**4: "万 萬 만",
-    10**6: "million millions millionen mio mn millones millón",
+    10**3: "thousand tausend mille mil k 千 천 тыс тысяча тысячи тысяч ألف آلاف אלף bin हज़ार हजार พัน",
+    10**4: "万 萬 만 หมื่น",
+    10**5: "lakh लाख แสน",
+    10**6: "million millions millionen mio mn millones millón миллион миллиона миллионов млн "
+    "مليون ملايين מיליון milyon ล้าน",
+    10**7: "crore करोड़",
     10**8: "亿 億 억",
-    10**9: "billion billions milliarden milliarde mrd milliard milliards bn",
+    10**9: "billion billions milliarden milliarde mrd milliard milliards bn миллиард миллиарда "
+    "миллиардов млрд مليار מיליארד milyar",
     10**12: "trillion trillions 兆",
 }
-_FACTOR_OF = {plain(word): factor for factor, spelled in _MAGNITUDES.items() for word in spelled.split()}
+_FACTOR_OF = {
+    normalised(word).lower(): factor for factor, spelled in _MAGNITUDES.items() for word in spelled.split()
+}
 _CLOCK = regex.compile(
-    r"(?<![\d.,:])(?P<h>[01]?\d|2[0-3])(?:(?P<sep>[:.h時时点])\s?(?P<m>[0-5]\d)?分?)?"
+    r"(?<![\d.,:])(?P<h>[01]?\d|2[0-3])(?:(?P<sep>[:.h时点]|時(?!間))\s?(?P<m>[0-5]\d)?分?)?"
     r"\s?(?P<half>[ap]m\b|[ap]\.\s?m\b\.?|uhr\b|o['’]clock)?(?![\d:]|[.,]\d)",
     regex.I,
 )
 _LETTER = rf"\p{{L}}--[{SPACELESS}\p{{Katakana}}\p{{Hangul}}]"
 _QUANTITY = regex.compile(
     rf"(?P<before>{any_of(BEFORE)})?\s?(?<![[{_LETTER}]\d.,/^])(?P<sign>-)?"
-    rf"(?:(?:(?P<whole>\d+)\s)?(?P<top>\d+)\s?[/⁄]\s?(?P<bottom>\d+)(?![\d/⁄])|(?P<digits>{_DIGITS})(?P<power>{_POWER}))"
+    rf"(?:(?:(?P<whole>\d+)\s)?(?P<top>\d+)\s?[/⁄]\s?(?P<bottom>\d+)(?![\d/⁄])"
+    rf"|(?P<digits>{_DIGITS})(?P<power>{_POWER}))"
     rf"(?:st|nd|rd|th|ème|ª|º)?(?![\p{{Latin}}\d]*\d)"
     rf"(?:\s?(?P<magnitude>{any_of(_FACTOR_OF)}))?"
     rf"{PATTERN}",

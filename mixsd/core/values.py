@@ -11,7 +11,7 @@ from functools import lru_cache
 import regex
 
 from mixsd.core.dates import PartialDate, dates, only_date
-from mixsd.core.languages import LANGUAGES, OTHER_LANGUAGE, language_of
+from mixsd.core.languages import LANGUAGES, OTHER_LANGUAGE, Language, language_of
 from mixsd.core.numerals import readable
 from mixsd.core.quantities import CLOCK, Quantity, quantities
 from mixsd.core.units import CURRENCIES, PERCENT, Units, units_named
@@ -20,10 +20,12 @@ from mixsd.core.words import NUMBER
 RIGHT, OTHER = "0right", "0other"
 _ENUMERATED = regex.compile(r"(?m)^[ \t]*\d{1,2}[.)][ \t]+(?=\S)")
 _BOUNDS = regex.compile(
-    r"\s+or\s+(?:longer|shorter|more|less|fewer|later|earlier|so|older|younger|above|below|under|over|higher|lower)\b",
+    r"\s+or\s+(?:longer|shorter|more|less|fewer|later|earlier|so|older|younger|above|below|under"
+    r"|over|higher|lower)\b",
     regex.I,
 )
 """What makes a bound of a value and no second one: `24 months or longer`."""
+_RANGE = regex.compile(r"\s*(?:[-–—~]|to|or|bis|oder|à|ou|a|o|至|到|から|до)\s*", regex.I)
 _WORKING = regex.compile(
     r"[=+×*]|\b(?:so|therefore|thus|hence|total|equals?|step|minus|plus|multiply|add|subtract|divide)\b",
     regex.I,
@@ -31,7 +33,8 @@ _WORKING = regex.compile(
 """What tells a calculation, whose last number is its result, from a statement."""
 _HOW_MANY = regex.compile(r"\b(?:how many|wie viele|combien d[e'’]|cuánt[oa]s)\s?(\p{L}+)", regex.I)
 _ENDS = regex.compile(
-    r"(?:\b(?:until|till|to|through|ends?(?:\s+on)?|bis(?:\s+zum)?|jusqu['’]au|hasta(?:\s+el)?|al)|[-–—~]|から)\s*$",
+    r"(?:\b(?:until|till|to|through|ends?(?:\s+on)?|bis(?:\s+zum)?|jusqu['’]au|hasta(?:\s+el)?"
+    r"|al)|[-–—~]|から)\s*$",
     regex.I,
 )
 """What makes a day the end of a time, which the first day of it is not taken back by."""
@@ -46,11 +49,13 @@ class Marked:
 
     Attributes:
         text: The text.
+        language: Its language, which the words for values hide.
         written: Each word's value as it was written.
         first_counts: Whether the first value is the answer; of a calculation it is the last.
     """
 
     text: str
+    language: Language
     written: Mapping[str, str]
     first_counts: bool = False
 
@@ -108,7 +113,11 @@ def mark_numbers(text: str, accepted: Sequence[str], asked: str) -> Marked:
     corrected = says_in.corrects and says_in.corrects.search(text)
     counted = "" if corrected else _counted(asked, text, [q for q in found if q.start in right])
 
+    starts = {q.start for q in found}
+
     def tells_something_else(q: Quantity) -> bool:
+        if dimensions and not q.dimension and _begins_a_range(text, q, starts):
+            return False
         if dimensions:
             # Where days are asked for, euros are no second answer; nor is a bare number beside days.
             other = q.dimension not in dimensions and (bool(q.dimension) or exact)
@@ -121,7 +130,13 @@ def mark_numbers(text: str, accepted: Sequence[str], asked: str) -> Marked:
 
     kept = [q for q in found if not tells_something_else(q)]
     in_unit = bool(dimensions) or any(q.dimension for q in found if q.start in right)
-    return _marked(text, kept, right, in_unit and not _WORKING.search(original))
+    return _marked(text, says_in, kept, right, in_unit and not _WORKING.search(original))
+
+
+def _begins_a_range(text: str, first: Quantity, starts: set[int]) -> bool:
+    """Whether a bare number has the unit of the next one: "30 to 45 days"."""
+    found = _RANGE.match(text, first.end)
+    return found is not None and found.end() in starts
 
 
 def _counted(asked: str, text: str, right: Sequence[Quantity]) -> str:
@@ -149,7 +164,7 @@ def mark_dates(text: str, accepted: Sequence[str], asked: str) -> Marked:
     asks_end = _ASKS_END.search(asked) is not None
     others = [d for d in found if d.parts not in known and (asks_end or not _ENDS.search(text[: d.start]))]
     kept = [d for d in found if d.start in right or d in others]
-    return _marked(text, kept, right, not asks_end)
+    return _marked(text, says_in, kept, right, not asks_end)
 
 
 def _without_counting(text: str) -> str:
@@ -173,6 +188,8 @@ def _equal(given: Quantity, wanted: Quantity, units: Units) -> bool:
             return given.value == wanted.value
         # "$5" answers what costs $5 per month; no other unit may be left half said.
         return given.number == wanted.number and (not wanted.by or wanted.dimension in CURRENCIES)
+    if given.dimension == CLOCK and "h" in given.raw.lower():  # 1h30 is a time of day, and how long it takes
+        return wanted.dimension == "time" and given.value * 60 == wanted.value
     if given.dimension:
         return False
     if wanted.dimension == PERCENT and given.number.denominator > 1 and given.number * 100 == wanted.number:
@@ -181,7 +198,11 @@ def _equal(given: Quantity, wanted: Quantity, units: Units) -> bool:
 
 
 def _marked(
-    text: str, found: Sequence[Quantity | PartialDate], right: set[int], first_counts: bool
+    text: str,
+    language: Language,
+    found: Sequence[Quantity | PartialDate],
+    right: set[int],
+    first_counts: bool,
 ) -> Marked:
     parts, written, end = [], {}, 0
     for number, value in enumerate(found):
@@ -190,4 +211,4 @@ def _marked(
         written.setdefault(word, value.raw.strip())
         parts += [text[end : value.start], f" {word} "]
         end = value.end
-    return Marked("".join([*parts, text[end:]]), written, first_counts)
+    return Marked("".join([*parts, text[end:]]), language, written, first_counts)

@@ -34,7 +34,9 @@ _CLAUSE_END = regex.compile(r"([.!?;:,](?=\s|$)|\n|\bbut\b)", regex.IGNORECASE)
 _INITIALS = regex.compile(r"\b(?:[A-Za-z]\.){2,}")
 _SUPERSCRIPT = regex.compile(r"(?<=[\w)])([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 _THOUSANDS = regex.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_ANYTHING_BUT = regex.compile(r"\bany(?:thing|one|body|where)\s+but\b", regex.IGNORECASE)
+_ANYTHING_BUT = regex.compile(
+    r"\b(?:(?:any|every)(?:thing|one|body|where|\s+\w+)|all)\s+but\b", regex.IGNORECASE
+)
 _CONTRACTED_NOT = regex.compile(r"n['’]t\b")
 _CLOSING = regex.compile(r"(?:[\s.?。؟।…]|(?<![\d)])!)+$")
 """What may end a question or an answer without a meaning of its own; `5!` is not 5."""
@@ -47,6 +49,7 @@ _SIGNS = str.maketrans(
     {
         **dict.fromkeys("。．｡", ". "), **dict.fromkeys("，、､،", ", "), "；": "; ", "؛": "; ", "：": ": ",
         "！": "! ", "？": "? ", "؟": "? ", "।": ". ", "・": " ", "\u2212": "-", "ı": "i", "ё": "е", "Ё": "Е",
+        "״": '"', "׳": "'",
         **dict.fromkeys("أإآ", "ا"), "ى": "ي",
         "\u200b": None, "\ufeff": None, "\u200e": None, "\u200f": None, "\ufe0f": None,
     }

@@ -127,3 +127,33 @@ def test_every_part_of_a_day_counts(said, right):
 @pytest.mark.parametrize("text", ["2027-00-12", "2027年0月12日"])
 def test_a_day_of_no_month_is_none(text):
     assert parts(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "expected"),
+    [
+        ("15 мая 2027 года", "ru", (2027, 5, 15)),
+        ("двенадцатого июня 2027 г.", "ru", (2027, 6, 12)),
+        ("12 ביוני 2027", "he", (2027, 6, 12)),
+        ("12/06/2027", "he", (2027, 6, 12)),
+        ("12 जून 2027", "hi", (2027, 6, 12)),
+        ("4 كانون الثاني 2027", "ar", (2027, 1, 4)),
+        ("12/06/2027", "ar", (2027, 6, 12)),
+        ("12 มิถุนายน 2570", "th", (2027, 6, 12)),
+        ("12 มิถุนายน พ.ศ. 2570", "th", (2027, 6, 12)),
+        ("12 Haziran 2027'de", "tr", (2027, 6, 12)),
+        ("令和9年6月12日", "ja", (2027, 6, 12)),
+        ("primero de mayo de 2027", "es", (2027, 5, 1)),
+        ("12 de junio del año 2027", "es", (2027, 6, 12)),
+        ("am ersten Mai 2027", "de", (2027, 5, 1)),
+        ("le premier mai 2027", "fr", (2027, 5, 1)),
+        ("the first of May 2027", "en", (2027, 5, 1)),
+    ],
+)
+def test_days_of_other_customs(text, code, expected):
+    assert parts(text, code) == [expected]
+
+
+def test_a_year_word_is_part_of_the_date():
+    assert only_date("15 мая 2027 года", LANGUAGES["ru"]) is not None
+    assert only_date("12/06/2027", LANGUAGES["en"]) is None

@@ -238,7 +238,7 @@ def test_everyday_replies(text, answers, prompt, outcome):
     assert graded(text, answers, prompt).outcome is outcome
 
 
-HELD = {3: "ce51a675e8"}
+HELD = {4: "9f3603ddc7"}
 """By version, a hash of all grades below. Where a grade changes, raise `VERSION` and add a line; where only rows were
 added, replace the hash."""
 
@@ -390,3 +390,17 @@ def test_strict_equality_is_reported_beside_the_normalised_grade():
     assert graded("It is The Hague.", ["The Hague"]).outcome is CORRECT
     assert graded("Hague", ["The Hague"]).outcome is CORRECT and not graded("Hague", ["The Hague"]).strict
     assert not graded("The Hague", ["The Hague"], ended=False).strict, "a reply that was cut is no answer"
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Option B is correct, not option A.", True),
+        ("Option A is correct, not option B.", False),
+        ("Letter D, not letter B", False),
+        ("(B)", True),
+    ],
+)
+def test_a_letter_that_is_denied_is_not_chosen(text, right):
+    question = Question("Which is it, A or B?", ("B",), kind="choice")
+    assert (grade(text, question, ended=True).outcome is CORRECT) is right

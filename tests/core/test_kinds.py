@@ -155,3 +155,18 @@ def test_any_reply_is_graded(kind, answer, text, asked):
 def test_any_answer_is_of_a_kind_that_fits(answer):
     kind = kind_of((answer,))
     assert kind == "name" or misfit(kind, (answer,)) == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "items"),
+    [
+        ("אדום, לבן וכחול", ["אדום", "לבן", "כחול"]),
+        ("الأحمر والأبيض والأخضر", ["الأحمر", "الأبيض", "الأخضر"]),
+        ("चाय, लस्सी और शरबत", ["चाय", "लस्सी", "शरबत"]),
+        ("su, çay ve ayran", ["su", "çay", "ayran"]),
+        ("텐트와 침낭", ["텐트", "침낭"]),
+        ("苏州、无锡以及常州", ["苏州", "无锡", "常州"]),
+    ],
+)
+def test_items_of_lists_in_other_languages(answer, items):
+    assert list_items(answer) == items

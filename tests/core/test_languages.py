@@ -27,6 +27,9 @@ from mixsd.core.words import normalised
         ("¿Qué?", "es"),
         ("œuvre", "fr"),
         ("Türkiye'nin başkenti nedir?", "tr"),
+        ("Bilet ne kadar?", "tr"),
+        ("Quelles villes ?", "fr"),
+        ("Man darf das.", "de"),
         ("カタカナ", "ja"),
         ("猫 means cat", "en"),
         ("12", "en"),
@@ -58,6 +61,12 @@ def test_words_are_listed_as_they_are_compared(code):
     said = LANGUAGES[code]
     for listed in (said.denials, said.denies_nothing, said.alternatives, said.joints, said.contrasts):
         assert {word for word in listed if normalised(word).casefold() not in listed} == set()
+
+
+def test_a_reply_that_tells_nothing_is_in_the_language_of_its_question():
+    assert language_of("¥80", "门票多少钱？").code == "zh"
+    assert language_of("東京", "首都はどこですか。").code == "ja"
+    assert language_of("東京", "首都是哪里？").code == "zh"
 
 
 @pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)

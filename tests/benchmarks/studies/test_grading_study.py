@@ -30,10 +30,10 @@ CORRECT, WRONG, UNPARSABLE = Outcome.CORRECT, Outcome.WRONG, Outcome.UNPARSABLE
 FRANCE = Question("What is the capital of France?", ("Paris",))
 BAR = 0.99
 """Share of replies of models on which matcher and reader agree."""
-MADE_BARS = {OPEN: 0.985, HELD_OUT: 0.945}
-"""The same for made replies, which try to mislead: what was reached, so that it does not get worse."""
+MADE_BARS = {OPEN: 0.99, HELD_OUT: 0.965}
+"""The same for made replies, which try to mislead; of held-out ones what was reached, so that it does not get worse."""
 DANGEROUS = ("yes_no", "list", "denial")
-"""Groups in which no wrong reply of a model may pass."""
+"""Groups in which no wrong reply may pass: of a model in both parts, of those made to mislead in the open part."""
 
 
 def reply(text, verdict, part=OPEN, question=FRANCE, **columns):
@@ -167,10 +167,10 @@ def test_the_matcher_agrees_with_a_careful_reader(part):
 
 
 @pytest.mark.parametrize("group", DANGEROUS)
-@pytest.mark.parametrize("part", [OPEN, HELD_OUT])
-def test_no_wrong_reply_of_a_model_passes_where_it_would_hurt_most(part, group):
-    of_models = [reply for reply in part_of(part, group) if reply.source != MADE]
+def test_no_wrong_reply_passes_where_it_would_hurt_most(group):
+    of_models = [reply for reply in part_of(HELD_OUT, group) if reply.source != MADE]
     assert agreement(of_models).false_accepts == 0
+    assert agreement(part_of(OPEN, group)).false_accepts == 0
 
 
 def test_the_corpus_is_shipped():

@@ -377,7 +377,7 @@ def test_a_kind_that_does_not_fit_is_one_line(tmp_path):
 def test_a_row_whose_own_reply_names_another_answer_is_kept_and_told(tmp_path):
     path = tmp_path / "f.csv"
     path.write_text(
-        'question,answer,answer_text\nWho leads A?,Ann,"Ann, who succeeded Bo, leads A."\nWho leads B?,Bo,\n'
+        "question,answer,answer_text\nWho leads A?,Ann,Ann leads A under Bo.\nWho leads B?,Bo,\n"
         "Who leads C?,Cy,\n"
     )
     task = make(path)
