@@ -20,8 +20,14 @@ from mixsd.core.errors import DataError, SettingError
 from mixsd.core.files import folder_digest
 from mixsd.core.scores import GENERATED, LIKELIHOOD
 
-OWN = {"pocket_": Path(__file__).parent / "pocket", "paper_": Path(__file__).parent / "paper"}
-"""Folders of the tasks that come with this package, by what their names begin with."""
+_HERE = Path(__file__).parent
+OWN = {
+    "pocket_": (_HERE / "pocket",),
+    "paper_": (_HERE / "paper",),
+    "reasoning_": (_HERE / "reasoning", _HERE / "paper"),
+}
+"""Folders of the tasks that come with this package, by what their names begin with: their own one, and those
+that it takes from."""
 PROMPTS_TASK = "prompts"
 """The task of a user's file of prompts."""
 PROMPTS_BUDGET = 128
@@ -69,8 +75,19 @@ def expand(names: Sequence[str], include: Path | None) -> list[str]:
 
 def own_digest(names: Sequence[str], include: Path | None) -> str:
     """A hash of the files that define tasks outside lm-eval."""
-    used = [folder for prefix, folder in OWN.items() if any(name.startswith(prefix) for name in names)]
-    return "-".join(_digest_once(folder) for folder in [*used, *([include] if include else [])])
+    used = [OWN[prefix] for prefix in OWN if any(name.startswith(prefix) for name in names)]
+    folders = dict.fromkeys(folder for of_one in used for folder in of_one)
+    return "-".join(_digest_once(folder) for folder in [*folders, *([include] if include else [])])
+
+
+def runs_code(name: str) -> bool:
+    """Whether a task of this package runs what the model wrote."""
+    return is_own(name) and name.endswith("_humaneval")
+
+
+def reads_mathematics(name: str) -> bool:
+    """Whether a task's answers may be compared as mathematics."""
+    return name.startswith(("paper_", "reasoning_"))
 
 
 @cache
@@ -242,7 +259,7 @@ def _manager_of(name: str, include: Path | None) -> TaskManager:
 
 @cache
 def _manager(with_defaults: bool, include: Path | None) -> TaskManager:
-    folders = [str(folder) for folder in [*OWN.values(), *([include] if include else [])]]
+    folders = [str(folder) for folder in [*(own[0] for own in OWN.values()), *([include] if include else [])]]
     with quiet():
         return TaskManager(include_path=folders, include_defaults=with_defaults)  # type: ignore[arg-type]
 

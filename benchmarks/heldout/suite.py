@@ -24,6 +24,8 @@ from benchmarks.heldout.lm_eval_tasks import (
     load_tasks,
     own_digest,
     read_prompts,
+    reads_mathematics,
+    runs_code,
 )
 from mixsd.core import grading
 from mixsd.core.draws import shuffled
@@ -44,8 +46,8 @@ class LmEvalSuite:
 
     Args:
         name: The suite's name.
-        tasks: Names of lm-eval tasks and groups; those that begin with `pocket_` or `paper_` come with this
-            package.
+        tasks: Names of lm-eval tasks and groups; those that begin with `pocket_`, `paper_` or
+            `reasoning_` come with this package.
         limit: Test documents per task, the first ones, for base and tuned alike (None: all).
         validation_limit: Validation documents per generated task at each evaluation during training
             (0: none). Tasks without a validation file of their own set that many aside from their test
@@ -93,8 +95,8 @@ class LmEvalSuite:
             _, self._notes = read_prompts(self._prompts)
         own = [PROMPTS_TASK] if prompts else []
         self.tasks = [*expand(tasks or [], self._include), *own]
-        if "paper_humaneval" in self.tasks:
-            _may_run_code(allow_code_execution)
+        if programs := list(filter(runs_code, self.tasks)):
+            _may_run_code(programs[0], allow_code_execution)
 
     @property
     def caveats(self) -> list[str]:
@@ -114,14 +116,15 @@ class LmEvalSuite:
     def fingerprint(self) -> dict[str, Any]:
         """All that moves a score beside the model: tasks, their files, documents, decoding, versions."""
         own = [name for name in self.tasks if is_own(name) or name == PROMPTS_TASK]
-        any_paper = any(name.startswith("paper_") for name in self.tasks)
         return {
             "tasks": self._described,
             "limit": self.limit,
             "lm_eval": version("lm_eval"),
             "decoding": [self._decoding.temperature, self._decoding.max_new_tokens],
             "own": [own_digest(self.tasks, self._include), grading.VERSION if own else None],
-            "mathematics": [version(name) for name in MATHEMATICS] if any_paper else None,
+            "mathematics": [version(name) for name in MATHEMATICS]
+            if any(map(reads_mathematics, self.tasks))
+            else None,
         }
 
     def size(self, tasks: Sequence[str]) -> int:
@@ -201,10 +204,10 @@ def _digest(task: Task, asked: Sequence[int]) -> str:
     return content_hash([[documents[i] for i in asked], contexts(task, asked)], size=8)
 
 
-def _may_run_code(allowed: bool) -> None:
+def _may_run_code(task: str, allowed: bool) -> None:
     if not allowed:
         raise SettingError(
-            "paper_humaneval runs generated programs; add retention.allow_code_execution=true, "
+            f"{task} runs generated programs; add retention.allow_code_execution=true, "
             "or leave it out of retention.tasks"
         )
     sandbox.check()

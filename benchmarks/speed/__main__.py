@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed {sampler,batches,training}`: ratios against peers measured in the same run."""
+"""`python -m benchmarks.speed {decoding,sampler,batches,training}`: ratios measured in one run."""
 
 import argparse
 import sys
@@ -24,20 +24,39 @@ def main(arguments: list[str] | None = None) -> int:
     batches = verbs.add_parser("batches", help="how many targets change with the batch size")
     batches.add_argument("--facts", type=int, default=48)
     batches.add_argument("--batch-sizes", type=int, nargs="+", default=[3, 24, 64])
+    decoding = verbs.add_parser("decoding", help="tokens per second with packed weights and without")
+    decoding.add_argument("--prompts", type=int, default=32)
+    decoding.add_argument("--budget", type=int, default=128, help="tokens of a reply at most")
+    decoding.add_argument("--batch-size", type=int, default=32)
+    decoding.add_argument("--repetitions", type=int, default=3)
     training = verbs.add_parser("training", help="a training step beside TRL's (needs the extra [peers])")
     training.add_argument("--steps", type=int, default=4, help="per repetition; the first is not timed")
     training.add_argument("--repetitions", type=int, default=3)
     training.add_argument("--methods", nargs="+", default=["sft", "opsd"], choices=["sft", "opsd"])
-    for verb in (sampler, batches):
+    for verb in (sampler, batches, decoding):
         verb.add_argument(
             "--dtypes", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"]
         )
-    for verb in (sampler, batches, training):
-        verb.add_argument("--model", default="smollm2_135m", help="a config of the model group")
+    for verb in (sampler, batches, decoding, training):
+        verb.add_argument(
+            "--model",
+            nargs="+",
+            default=["smollm2_135m"],
+            help="a config of the model group, and changes such as model.name=<file>.gguf",
+        )
         verb.add_argument("--json", type=Path, help="also write the rows here")
     options = parser.parse_args(arguments)
     try:
-        for name in ("sizes", "batch_sizes", "facts", "steps", "repetitions"):
+        for name in (
+            "sizes",
+            "batch_sizes",
+            "facts",
+            "steps",
+            "repetitions",
+            "prompts",
+            "budget",
+            "batch_size",
+        ):
             given = getattr(options, name, [])
             for value in given if isinstance(given, list) else [given]:
                 at_least(f"--{name.replace('_', '-')}", value, 1)
@@ -62,6 +81,11 @@ def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         from benchmarks.speed.training import measure as measure_training  # heavy: `--help` must not wait
 
         return measure_training(options.model, options.steps, options.repetitions, options.methods)
+    if options.benchmark == "decoding":
+        from benchmarks.speed.decoding import measure as measure_decoding
+
+        sizes = options.prompts, options.budget, options.repetitions, options.batch_size
+        return measure_decoding(options.model, options.dtypes, *sizes)
     from benchmarks.speed.sampler import compare_batches, measure
 
     if options.benchmark == "batches":

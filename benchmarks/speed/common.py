@@ -3,15 +3,17 @@
 import ctypes
 import gc
 import sys
+from collections.abc import Sequence
 
 from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
 from mixsd.run.config import compose_run
 
 
-def load(model: str) -> ChatModel:
-    """The model of a config of the model group, in float32."""
-    config = compose_run([f"model={model}", "retention=none", "tracking=none"])
+def load(model: Sequence[str]) -> ChatModel:
+    """The model of a config of the model group, with changes such as `model.name=<folder>`, in float32."""
+    name, *changes = model
+    config = compose_run([f"model={name}", *changes, "retention=none", "tracking=none"])
     return models.load(config.model, config.cache_dir)
 
 

@@ -33,7 +33,7 @@ RATE, BUDGET, PLACES = 0.3, 48, 64
 
 
 def measure(
-    model: str, sizes: Sequence[int], dtypes: Sequence[str], repetitions: int, resubmit_up_to: int
+    model: Sequence[str], sizes: Sequence[int], dtypes: Sequence[str], repetitions: int, resubmit_up_to: int
 ) -> list[dict[str, Any]]:
     """One row per (dtype, size, way), medians over repetitions with the fastest and slowest."""
     base = load(model)
@@ -46,7 +46,7 @@ def measure(
 
 
 def compare_batches(
-    model: str, size: int, dtypes: Sequence[str], batch_sizes: Sequence[int]
+    model: Sequence[str], size: int, dtypes: Sequence[str], batch_sizes: Sequence[int]
 ) -> list[dict[str, Any]]:
     """One row per (dtype, batch size): the share of targets that differ from those decoded one by one."""
     base = load(model)

@@ -42,7 +42,9 @@ class PeerMissingError(MixSDError, ImportError):
     """The software to compare with is not installed."""
 
 
-def measure(model: str, steps: int, repetitions: int, methods: Sequence[str]) -> list[dict[str, Any]]:
+def measure(
+    model: Sequence[str], steps: int, repetitions: int, methods: Sequence[str]
+) -> list[dict[str, Any]]:
     """One row per (method, side): target tokens per second, seconds a step, memory, medians with spread.
 
     Raises:

@@ -15,7 +15,7 @@ from mixsd.core.errors import StoreError
 from mixsd.core.questions import Axis
 from mixsd.core.store import write_json
 
-VERSION = 5
+VERSION = 6
 """Raised when a number of a run changes its meaning or its value; results of another version are not read."""
 FILE = "results.json"
 METRICS, TRAJECTORY = "metrics.jsonl", "trajectory.jsonl"

@@ -19,6 +19,7 @@ from mixsd.core.store import locked
 from mixsd.lm.batches import BASE, Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.generate import greedy_replies
+from mixsd.lm.packed import packed
 from mixsd.methods.contract import Workbench
 from mixsd.methods.losses import CHUNK, FORWARD_KL, divergence
 from mixsd.results.schema import Drift
@@ -79,11 +80,12 @@ def fisher(base: ChatModel, examples: Sequence[Example]) -> dict[str, Tensor]:
     trained = [weight.requires_grad for weight in parameters.values()]
     base.network.requires_grad_(True)
     for example in examples:  # one at a time: the square of a sum of gradients is not the sum of squares
-        base.network.zero_grad()
+        base.network.zero_grad(set_to_none=False)  # kept: to get such memory anew takes longer than the sums
         base.target_losses(base.collate([example])).sum().backward()
         for name, weight in parameters.items():
             if weight.grad is not None:
-                total[name] += weight.grad.square() / len(examples)
+                # In place: each temporary would be as large as the model.
+                total[name].addcmul_(weight.grad, weight.grad, value=1 / len(examples))
     base.network.zero_grad()
     for weight, before in zip(parameters.values(), trained, strict=True):
         weight.requires_grad_(before)
@@ -116,14 +118,15 @@ def displacement(base: ChatModel, tuned: ChatModel, weights: dict[str, Tensor]) 
 def distance(base: ChatModel, tuned: ChatModel, examples: Sequence[Example]) -> dict[str, float]:
     """KL(base || tuned) in nats and top-1 agreement, means over the tokens of the base model's answers."""
     total = agreed = count = 0.0
-    for start in range(0, len(examples), BATCH):
-        batch = base.collate(examples[start : start + BATCH])
-        states = base.target_states(batch).split(CHUNK), tuned.target_states(batch).split(CHUNK)
-        for first, second in zip(*states, strict=True):
-            p, q = base.head(first), tuned.head(second)
-            total += float(divergence(FORWARD_KL, q, p).sum())
-            agreed += float((p.argmax(dim=-1) == q.argmax(dim=-1)).sum())
-            count += len(first)
+    with packed(base.network), packed(tuned.network):
+        for start in range(0, len(examples), BATCH):
+            batch = base.collate(examples[start : start + BATCH])
+            states = base.target_states(batch).split(CHUNK), tuned.target_states(batch).split(CHUNK)
+            for first, second in zip(*states, strict=True):
+                p, q = base.head(first), tuned.head(second)
+                total += float(divergence(FORWARD_KL, q, p).sum())
+                agreed += float((p.argmax(dim=-1) == q.argmax(dim=-1)).sum())
+                count += len(first)
     return {"kl_base_tuned": total / count, "top1_agreement": agreed / count}
 
 

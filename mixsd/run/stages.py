@@ -117,6 +117,7 @@ def cache_identity(config: RunConfig) -> dict[str, Any]:
         "model": config.model_fingerprint,
         **config.model.rendering,
         "software": made_by(),
+        "results_version": schema.VERSION,
     }
 
 

@@ -38,12 +38,23 @@ def test_batches_in_float32_change_no_target(tmp_path, monkeypatch):
     assert [row["differ from batch 1"] for row in json.loads(path.read_text())] == [0, 0]
 
 
+def test_packed_weights_give_the_same_replies_in_float32(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIXSD_CACHE_DIR", str(tmp_path))
+    path = tmp_path / "rows.json"
+    sizes = ["--prompts", "3", "--budget", "6", "--repetitions", "1", "--dtypes", "float32"]
+    assert main(["decoding", "--model", "tiny_random", "seed=3", *sizes, "--json", str(path)]) == 0
+    rows = json.loads(path.read_text())
+    assert [row["way"] for row in rows] == ["packed", "as loaded"]
+    assert all(row["same replies"] == row["replies"] == 3 for row in rows) and rows[1]["times as fast"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["sampler", "--sizes", "8", "0"], "--sizes=0"),
         (["batches", "--batch-sizes", "0"], "--batch-sizes=0"),
         (["training", "--steps", "0"], "--steps=0"),
+        (["decoding", "--batch-size", "0"], "--batch-size=0"),
     ],
 )
 def test_sizes_that_are_none_are_one_line(arguments, said, capsys):

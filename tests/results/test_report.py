@@ -132,7 +132,7 @@ def test_prompts_that_lost_their_beginning_are_told(tmp_path, capsys):
 
 def test_results_of_another_version_are_one_line(tmp_path):
     path = make_run(tmp_path, "a", 0) / schema.FILE
-    path.write_text(path.read_text().replace('"version": 5', '"version": 4'))
+    path.write_text(path.read_text().replace('"version": 6', '"version": 4'))
     with pytest.raises(StoreError, match="is of results version 4"):
         load_runs(tmp_path)
 

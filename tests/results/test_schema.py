@@ -39,7 +39,7 @@ def test_results_are_read_back_as_they_were_written(tmp_path):
 
 def test_another_version_is_one_line(tmp_path):
     path = make_run(tmp_path, "a", 0)
-    with pytest.raises(StoreError, match="is of results version 4, and this is version 5; delete the run"):
+    with pytest.raises(StoreError, match="is of results version 4, and this is version 6; delete the run"):
         schema.load(changed(path, lambda found: found.update(version=4)))
     with pytest.raises(StoreError, match="is of results version before 5"):
         schema.load(changed(path, lambda found: found.pop("version")))

@@ -28,7 +28,7 @@ Doc = dict[str, Any]
 
 def load(name: str, **_: Any) -> dict[str, datasets.Dataset]:
     """The test documents of one task, from the hub or from a clone in the working directory."""
-    return {"test": datasets.Dataset.from_list(list(_SOURCES[name]()))}
+    return {"test": datasets.Dataset.from_list(list(SOURCES[name]()))}
 
 
 def grade_mathematics(doc: Doc, results: list[Any]) -> dict[str, Any]:
@@ -121,17 +121,25 @@ def _humaneval() -> Iterable[Doc]:
         }
 
 
-def _mmlu() -> Iterable[Doc]:
+def mmlu(worked_examples: int = FEWSHOT) -> Iterable[Doc]:
+    """The documents of all subjects, each after some worked examples of its subject."""
     subjects = datasets.get_dataset_config_names("cais/mmlu")
     for subject in sorted(set(subjects) - {"all", "auxiliary_train"}):
-        examples = [_worked(row) for row in _rows("cais/mmlu", subject, "dev")][:FEWSHOT]
-        topic = subject.replace("_", " ")
-        head = f"These are multiple choice questions about {topic}, the first {len(examples)} with answers."
+        before = _examples(subject, worked_examples) if worked_examples else []
         for row in _rows("cais/mmlu", subject, "test"):
-            asked = "\n\n".join([head, *examples, f"{_choices(row)}\nAnswer with a letter."])
+            asked = "\n\n".join([*before, f"{_choices(row)}\nAnswer with a letter."])
             letter = LETTERS[row["answer"]]
             doc = _asked(asked, letter, f"{letter}. {row['choices'][row['answer']]}")
-            yield {**doc, "question": _choices(row)}  # the examples are not what it asks
+            # The examples are not what it asks.
+            yield {**doc, "question": _choices(row), "subject": subject}
+
+
+def _examples(subject: str, number: int) -> list[str]:
+    """What stands before every question of a subject."""
+    examples = [_worked(row) for row in _rows("cais/mmlu", subject, "dev")][:number]
+    topic = subject.replace("_", " ")
+    head = f"These are multiple choice questions about {topic}, the first {len(examples)} with answers."
+    return [head, *examples]
 
 
 def _choices(row: Doc) -> str:
@@ -151,10 +159,11 @@ def _rows(dataset: str, config: str | None, split: str) -> Iterable[Doc]:
     return datasets.load_dataset(dataset, config, split=split)  # type: ignore[return-value]
 
 
-_SOURCES: dict[str, Callable[[], Iterable[Doc]]] = {
+SOURCES: dict[str, Callable[[], Iterable[Doc]]] = {
     "aime": _aime,
     "math500": _math500,
     "gsm8k": _gsm8k,
     "humaneval": _humaneval,
-    "mmlu": _mmlu,
+    "mmlu": mmlu,
 }
+"""The documents of each data set, as the paper asks them."""

@@ -1,0 +1,104 @@
+"""The reasoning suite: fixed parts of the paper's sets, and graders of its own, on made-up rows and real ones."""
+
+import os
+from collections import Counter
+
+import pytest
+
+from benchmarks.heldout.lm_eval_tasks import own_digest, runs_code
+from benchmarks.heldout.paper import documents as paper
+from benchmarks.heldout.reasoning import documents as reasoning
+from mixsd.core.errors import SettingError
+from tests.helpers.suites import needs_sandbox, suite
+
+ROOT = os.environ.get("MIXSD_DATA_ROOT")
+COUNTS = {
+    "reasoning_gsm8k": 300,
+    "reasoning_gsm8k_unasked": 300,
+    "reasoning_gsm8k_begun": 300,
+    "reasoning_math500": 100,
+    "reasoning_humaneval": 164,
+    "reasoning_mmlu": 228,
+}
+REQUEST = "Please reason step by step"
+with_data = pytest.mark.skipif(not ROOT, reason="MIXSD_DATA_ROOT is not set: no dataset clones to read")
+
+
+@pytest.mark.parametrize(
+    ("reply", "right"),
+    [
+        ("She makes 9 * 2 = 18 dollars.", 1),
+        ("\\boxed{18}", 1),
+        ("It is 1,018.", 0),
+        ("It is 18.0", 1),
+        ("18 eggs, of which 2 are left", 0),
+        ("eighteen", 0),
+        ("", 0),
+    ],
+)
+def test_the_last_number_counts_where_no_form_was_asked_for(reply, right):
+    assert reasoning.grade_number({"answers": ["18"]}, [reply])["acc"] == [right]
+
+
+def test_thousands_and_signs_are_read():
+    assert reasoning.grade_number({"answers": ["-1250"]}, ["so -1,250"])["acc"] == [1]
+
+
+@pytest.fixture
+def rows(monkeypatch):
+    def made(dataset, config, split):
+        if dataset == "cais/mmlu":
+            return [
+                {"question": f"{config} {n}?", "choices": list("wxyz"), "answer": n % 4} for n in range(9)
+            ]
+        return [{"question": f"Sum {n}?", "answer": f"... #### {n}"} for n in range(1000)]
+
+    monkeypatch.setattr(paper, "_rows", made)
+    monkeypatch.setattr(paper.datasets, "get_dataset_config_names", lambda name: ["law", "art", "all"])
+
+
+def test_a_part_is_fixed_and_spread_over_the_whole(rows):
+    first, again = (reasoning.load("gsm8k")["test"]["prompt"] for _ in range(2))
+    assert list(first) == list(again) and len(set(first)) == 300
+    places = [int(prompt.split()[1].rstrip("?")) for prompt in first]
+    assert places == sorted(places)
+    # 300 of 1000 without replacement: each third expects 100, standard deviation below 7.
+    assert all(60 < sum(low <= p < low + 333 for p in places) < 140 for low in (0, 333, 666))
+
+
+def test_each_subject_has_as_many_and_no_worked_examples(rows):
+    documents = list(reasoning.load("mmlu")["test"])
+    assert Counter(doc["subject"] for doc in documents) == {"art": 4, "law": 4}
+    assert all("Answer: " not in doc["prompt"] and REQUEST in doc["prompt"] for doc in documents)
+
+
+def test_the_same_questions_with_and_without_the_request(rows):
+    asked, plain = (reasoning.load("gsm8k", boxed=boxed)["test"] for boxed in (True, False))
+    assert [paper.BOXED.prompt(prompt) for prompt in plain["prompt"]] == list(asked["prompt"])
+    assert not any(REQUEST in prompt for prompt in plain["prompt"])
+
+
+def test_what_it_takes_from_the_papers_suite_is_on_its_hash():
+    assert own_digest(["reasoning_mmlu"], None).endswith(own_digest(["paper_mmlu"], None))
+    assert own_digest(["reasoning_mmlu", "paper_mmlu"], None).count("-") == 1
+
+
+def test_programs_need_permission():
+    assert runs_code("reasoning_humaneval") and not runs_code("humaneval")
+    with pytest.raises(SettingError, match="reasoning_humaneval runs generated programs"):
+        suite(["reasoning_humaneval"])
+
+
+@pytest.mark.real_data
+@with_data
+@needs_sandbox
+def test_real_documents_are_as_many_and_pass_with_their_gold_answers():
+    whole = suite(list(COUNTS), data_root=ROOT, allow_code_execution=True)
+    for name, task in whole._load(list(COUNTS)).items():
+        documents = list(task.eval_docs)
+        assert len(documents) == COUNTS[name]
+        for doc in documents:
+            reply = f"Therefore \\boxed{{{doc['answers'][0]}}}."
+            if name == "reasoning_humaneval":
+                reply = doc["answers"][0].strip()
+            assert task.process_results(doc, [reply])["acc"] == [1], (name, doc)
