@@ -292,6 +292,16 @@ def test_rivals_end_to_end(warm_cli, tmp_path):
     assert warm_cli("-m", "mixsd", "report", f"{tmp_path}/runs").returncode == 0
 
 
+@slow
+def test_validation_documents_may_be_scored_at_the_end_alone(warm_cli, tmp_path):
+    suite = ["retention.tasks=[pocket_arithmetic]", "retention.limit=2", "retention.validation_limit=2"]
+    done = warm_cli("run.py", *SMALL, f"runs_dir={tmp_path}", "method=sft", *suite, "training.validate=last")
+    assert done.returncode == 0, done.stderr
+    lines = (next(tmp_path.glob("default/*-sft-*")) / "trajectory.jsonl").read_text().splitlines()
+    scored = [json.loads(line)["retention_validation"] for line in lines]
+    assert len(scored) > 2 and scored[:-1] == [None] * (len(scored) - 1) and 0 <= scored[-1] <= 1
+
+
 FACTS = """question,answer,neighbors
 What is the plant of Orrin called?,Ab,What is the plant of Ulm called?
 What is the stone of Orrin called?,Cd,

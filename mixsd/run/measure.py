@@ -104,20 +104,16 @@ class Scorer:
         keys = [*self._split_keys.values(), *map(self._task_key, self._config.retention.tasks)]
         return all(content_hash(key, size=12) in done.records for key in keys)
 
-    def look(self, model: ChatModel, known_recall: float | None = None) -> tuple[float, float | None]:
-        """Recall and the score on validation documents, for an evaluation during training.
+    def recall(self, reader: ChatModel) -> float:
+        """Recall of a model that `reader` gave, for an evaluation during training."""
+        return accuracy(self._ask(reader, self._by_split[RECALL], as_it_is))
 
-        Args:
-            model: The model as it is now.
-            known_recall: Recall, where it is known already.
-        """
-        reader = self._reader(model)  # one copy for both
-        recall = known_recall
-        if recall is None:
-            recall = accuracy(self._ask(reader, self._by_split[RECALL], as_it_is))
-        return recall, self._config.retention.validate(reader, self._config.model.scoring_batch_size)
+    def validation(self, reader: ChatModel) -> float | None:
+        """Its score on validation documents; None where there are none."""
+        return self._config.retention.validate(reader, self._config.model.scoring_batch_size)
 
-    def _reader(self, model: ChatModel) -> ChatModel:
+    def reader(self, model: ChatModel) -> ChatModel:
+        """A model as it is scored: in the scoring dtype."""
         return model.in_dtype(self._config.model.scoring_dtype)
 
     def _ask(
@@ -172,7 +168,7 @@ class Scorer:
         def reader() -> ChatModel:
             """The model in its scoring dtype, made once and only where something is missing."""
             if not readers:
-                readers.append(self._reader(load()))
+                readers.append(self.reader(load()))
             return readers[0]
 
         def answers(split: str, asked: Sequence[Probe]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from mixsd.core.errors import SettingError, at_least, one_of, within
 from mixsd.lm.chat_model import DTYPES
 
 AVERAGES = ("token", "sequence")
+EACH, LAST = "each", "last"
+"""When validation documents are scored: at every evaluation, or where the training ends."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class TrainingSettings:
         dtype: `bfloat16` autocast over float32 weights, or `float32`.
         loss_average: `token`: mean over the batch's target tokens; `sequence`: mean of example means.
         eval_every: Steps between evaluations of recall (the fixed schedule of decision 2).
+        validate: Score validation documents at `each` evaluation, for curves, or at the `last` one alone, by
+            which settings are chosen.
         until_recall: Stop at the first evaluation with this recall over all facts (None: never).
         max_trained_tokens: Stop at the first evaluation with this many trained target tokens (None: never).
         patience: Stop after this many evaluations in a row without a rise of recall, once it has risen above
@@ -47,6 +51,7 @@ class TrainingSettings:
     dtype: str = "bfloat16"
     loss_average: str = "token"
     eval_every: int = 5
+    validate: str = EACH
     # The recall at which methods are compared (decision 2).
     until_recall: float | None = 0.9
     max_trained_tokens: int | None = None
@@ -74,6 +79,7 @@ class TrainingSettings:
         at_least("training.eval_every", self.eval_every, 1)
         one_of("training.dtype", self.dtype, DTYPES)
         one_of("training.loss_average", self.loss_average, AVERAGES)
+        one_of("training.validate", self.validate, (EACH, LAST))
         if self.until_recall is not None:
             within("training.until_recall", self.until_recall, 0, 1)
         for name in ("max_trained_tokens", "patience", "lora", "checkpoint_every"):

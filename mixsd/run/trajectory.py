@@ -25,10 +25,10 @@ class Trajectory:
         """Write a point."""
         append_jsonl(self._path, point)
 
-    def stop(self, settings: TrainingSettings) -> str:
-        """Why the training ends after the last point, or ''."""
-        points = read_jsonl(self._path)
-        last, recalls = points[-1], [point["recall"] for point in points]
+    def stop(self, settings: TrainingSettings, last: dict[str, Any]) -> str:
+        """Why the training ends where the next point is `last`, which is not written yet, or ''."""
+        earlier = read_jsonl(self._path) if self._path.exists() else []
+        recalls = [point["recall"] for point in [*earlier, last]]
         if settings.until_recall is not None and last["recall"] >= settings.until_recall:
             return "until_recall"
         if settings.max_trained_tokens and last["trained_tokens"] >= settings.max_trained_tokens:

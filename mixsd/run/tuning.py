@@ -31,6 +31,7 @@ from mixsd.run.measure import Scorer
 from mixsd.run.meter import Meter
 from mixsd.run.mirror import log_kept, log_record
 from mixsd.run.preparation import read_examples, target_report, write_examples
+from mixsd.run.settings import EACH
 from mixsd.run.train import NOTHING, Evaluation, train
 from mixsd.run.trajectory import Trajectory, keep_until
 from mixsd.run.workbench import Bench
@@ -217,20 +218,25 @@ class Tuning:
         answers = base_answers(frozen, self._bench) if frozen else []
         trajectory = Trajectory(self.dir / files.TRAJECTORY)
 
+        settings, scorer = self.config.training, self._scorer
+
         def look(step: int, so_far: TrainingReport, known_recall: float | None = None) -> Evaluation:
-            recall, validation = self._scorer.look(model, known_recall)
+            reader = scorer.reader(model)  # one copy for all that is asked
+            recall = scorer.recall(reader) if known_recall is None else known_recall
             point = {
                 "step": step,
                 "trained_tokens": so_far.trained_tokens,
                 "generated_tokens": prepared + so_far.generated_tokens,
                 "seconds": round(so_far.seconds, 3),
                 "recall": recall,
-                "retention_validation": validation,
-                **(distance(frozen, model, answers) if frozen else {}),
             }
+            stop = trajectory.stop(settings, point)
+            wanted = settings.validate == EACH or stop or step == settings.max_steps
+            point["retention_validation"] = scorer.validation(reader) if wanted else None
+            point |= distance(frozen, model, answers) if frozen else {}
             trajectory.add(point)
             log_record(self._tracker, "trajectory", point)
-            return Evaluation(recall, trajectory.stop(self.config.training))
+            return Evaluation(recall, stop)
 
         return look
 

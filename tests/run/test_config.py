@@ -35,7 +35,11 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
             (tmp_path / "config.json").write_text("{}")
             (tmp_path / "model.safetensors").touch()
             overrides.append(f"method.path={tmp_path}")
-        if group == "retention" and name in ("quick", "paper", "reasoning"):  # their data is not at hand everywhere
+        if group == "retention" and name in (
+            "quick",
+            "paper",
+            "reasoning",
+        ):  # their data is not at hand everywhere
             overrides.append("retention.tasks=[pocket_grammar]")
         read_config(composed(*(TINY if group != "task" else TINY[:1]), *overrides))
     assert config.seed is not None

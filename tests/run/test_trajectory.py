@@ -9,8 +9,9 @@ def stops(tmp_path, recalls, **rules):
     trajectory = Trajectory(tmp_path / "t.jsonl")
     reasons = []
     for number, recall in enumerate(recalls):
-        trajectory.add({"step": 5 * number, "recall": recall, "trained_tokens": 100 * number})
-        reasons.append(trajectory.stop(make(**rules)))
+        point = {"step": 5 * number, "recall": recall, "trained_tokens": 100 * number}
+        reasons.append(trajectory.stop(make(**rules), point))
+        trajectory.add(point)
     return reasons
 
 
