@@ -26,9 +26,9 @@ from mixsd.core.formats import FORMATS
 
 __all__ = ["grade_choice", "grade_mathematics", "grade_number", "grade_program", "load", "mean"]
 
-ASKED = {"gsm8k": 300, "math500": 100}
+ASKED = {"gsm8k": 224, "math500": 124}
 """Documents of a set that are asked; of the others all."""
-PER_SUBJECT = 4
+PER_SUBJECT = 3
 """Documents of each of the 57 subjects of MMLU."""
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 

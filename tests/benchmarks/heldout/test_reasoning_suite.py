@@ -13,12 +13,12 @@ from tests.helpers.suites import needs_sandbox, suite
 
 ROOT = os.environ.get("MIXSD_DATA_ROOT")
 COUNTS = {
-    "reasoning_gsm8k": 300,
-    "reasoning_gsm8k_unasked": 300,
-    "reasoning_gsm8k_begun": 300,
-    "reasoning_math500": 100,
+    "reasoning_gsm8k": 224,
+    "reasoning_gsm8k_unasked": 224,
+    "reasoning_gsm8k_begun": 224,
+    "reasoning_math500": 124,
     "reasoning_humaneval": 164,
-    "reasoning_mmlu": 228,
+    "reasoning_mmlu": 171,
 }
 REQUEST = "Please reason step by step"
 with_data = pytest.mark.skipif(not ROOT, reason="MIXSD_DATA_ROOT is not set: no dataset clones to read")
@@ -59,16 +59,16 @@ def rows(monkeypatch):
 
 def test_a_part_is_fixed_and_spread_over_the_whole(rows):
     first, again = (reasoning.load("gsm8k")["test"]["prompt"] for _ in range(2))
-    assert list(first) == list(again) and len(set(first)) == 300
+    assert list(first) == list(again) and len(set(first)) == 224
     places = [int(prompt.split()[1].rstrip("?")) for prompt in first]
     assert places == sorted(places)
-    # 300 of 1000 without replacement: each third expects 100, standard deviation below 7.
-    assert all(60 < sum(low <= p < low + 333 for p in places) < 140 for low in (0, 333, 666))
+    # 224 of 1000 without replacement: each third expects 75, standard deviation below 7.
+    assert all(45 < sum(low <= p < low + 333 for p in places) < 105 for low in (0, 333, 666))
 
 
 def test_each_subject_has_as_many_and_no_worked_examples(rows):
     documents = list(reasoning.load("mmlu")["test"])
-    assert Counter(doc["subject"] for doc in documents) == {"art": 4, "law": 4}
+    assert Counter(doc["subject"] for doc in documents) == {"art": 3, "law": 3}
     assert all("Answer: " not in doc["prompt"] and REQUEST in doc["prompt"] for doc in documents)
 
 
