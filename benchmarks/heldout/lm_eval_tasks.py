@@ -46,12 +46,17 @@ UNUSED_SPLITS: Mapping[str, Mapping[str, None]] = {
 
 def is_own(name: str) -> bool:
     """Whether a task comes with this package."""
-    return name.startswith(tuple(OWN))
+    return any((folders[0] / f"{name}.yaml").exists() for folders in OWN.values())
+
+
+def question_set(name: str, task: Task) -> str:
+    """What a task takes its documents from: tasks of this package that share it ask the same questions."""
+    return (task.get_config("dataset_kwargs") or {}).get("name", name) if is_own(name) else name
 
 
 def has_validation_file(name: str) -> bool:
     """Whether a task has a file of validation documents; others set some of their test ones aside."""
-    return name.startswith("pocket_")
+    return is_own(name) and name.startswith("pocket_")
 
 
 def kind(task: Task) -> str:
@@ -87,7 +92,7 @@ def runs_code(name: str) -> bool:
 
 def reads_mathematics(name: str) -> bool:
     """Whether a task's answers may be compared as mathematics."""
-    return name.startswith(("paper_", "reasoning_"))
+    return is_own(name) and name.startswith(("paper_", "reasoning_"))
 
 
 @cache

@@ -23,6 +23,7 @@ from benchmarks.heldout.lm_eval_tasks import (
     kind,
     load_tasks,
     own_digest,
+    question_set,
     read_prompts,
     reads_mathematics,
     runs_code,
@@ -49,7 +50,7 @@ class LmEvalSuite:
         tasks: Names of lm-eval tasks and groups; those that begin with `pocket_`, `paper_` or
             `reasoning_` come with this package.
         limit: Test documents per task, the first ones, for base and tuned alike (None: all).
-        validation_limit: Validation documents per generated task at each evaluation during training
+        validation_limit: Validation documents per generated task, scored during training or at its end
             (0: none). Tasks without a validation file of their own set that many aside from their test
             documents, at most a fifth of them.
         data_root: Folder of dataset clones, `<data_root>/<hub id>` (None: the hub).
@@ -101,12 +102,12 @@ class LmEvalSuite:
     @property
     def caveats(self) -> list[str]:
         """What a reader of these scores must know."""
-        if self.limit is None or not self.tasks:
-            return [*self._notes]
-        return [
-            *self._notes,
-            f"retention.limit={self.limit}: held-out scores are of a subset of each task",
-        ]
+        notes = [*self._notes]
+        if "reasoning_mmlu" in self.tasks:
+            notes.append("reasoning_mmlu: one of four letters; to guess gives 0.25")
+        if self.limit is not None and self.tasks:
+            notes.append(f"retention.limit={self.limit}: held-out scores are of a subset of each task")
+        return notes
 
     @property
     def generated(self) -> list[str]:
@@ -191,8 +192,11 @@ class LmEvalSuite:
         if has_validation_file(name) or kind(self._load(self.tasks)[name]) != GENERATED:
             return []
         n = self._sizes[name]
-        # Not by the run's seed: the same documents must be scored for all seeds (decision 4).
-        drawn = shuffled(map(str, range(n)), "validation documents", name)
+        # Not by the run's seed: the same documents must be scored for all seeds (decision 4). By the set of
+        # questions, not by the task: one that asks them in another way must set the same ones aside.
+        drawn = shuffled(
+            map(str, range(n)), "validation documents", question_set(name, self._load([name])[name])
+        )
         return sorted(map(int, drawn[: min(self.validation_limit, n // SET_ASIDE)]))
 
     def _load(self, tasks: Sequence[str], validation: bool = False) -> Mapping[str, Task]:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.studies.compact RUNS_DIR OUT
 
-What stays is every number, every verdict by item, and the settings. Prompts, replies and targets go, and with
-them the page's sample answers.
+What stays is every number, the verdict on every held-out document, and the settings. Prompts, replies and
+targets go, and so do the probes one by one.
 """
 
 import argparse
@@ -13,17 +13,16 @@ from typing import Any
 
 import yaml
 
-from mixsd.core.errors import MixSDError
+from mixsd.core.errors import MixSDError, SettingError
 from mixsd.core.store import atomic_folder, discard, read_jsonl, write_jsonl, write_text
 from mixsd.results.items import RETENTION
 from mixsd.results.runs import load_runs
 from mixsd.results.schema import FILE, TRAJECTORY
+from mixsd.run.mirror import without_paths
 
 DONE, CONFIG = "DONE", "config.yaml"
 WHOLE = (FILE, TRAJECTORY, DONE)
 """Files that hold no text of facts or replies, and no name of a folder."""
-PLACES = ("runs_dir", "cache_dir", "data_root")
-"""Settings that name folders of the machine that ran."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="where the small copies go, by experiment and run")
     options = parser.parse_args(arguments)
     try:
+        _see_that_folders_are_apart(options.runs_dir, options.out)
         runs = [run for run in load_runs(options.runs_dir) if run.alpha == 1]
         for run in runs:
             compact(run.path, options.out / run.path.parent.name / run.path.name)
@@ -45,16 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def compact(run: Path, out: Path) -> None:
     """Write the small copy of one run; an older copy is replaced."""
-    discard(out)
     with atomic_folder(out) as folder:
         for name in WHOLE:
             if (run / name).exists():
                 write_text(folder / name, (run / name).read_text("utf-8"))
         config = yaml.safe_load((run / CONFIG).read_text("utf-8"))
-        write_text(folder / CONFIG, yaml.safe_dump(_anywhere(config), sort_keys=False))
+        write_text(folder / CONFIG, yaml.safe_dump(without_paths(config), sort_keys=False))
         # Of interpolations too, which have a folder each.
         for path in sorted(run.glob(f"**/{RETENTION}/*.jsonl")):
             write_jsonl(folder / path.relative_to(run), [_without_text(row) for row in read_jsonl(path)])
+        discard(out)
 
 
 def _without_text(row: dict[str, Any]) -> dict[str, Any]:
@@ -62,16 +62,15 @@ def _without_text(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "prompt": "", "question": "", "answers": [], **sides}
 
 
-def _anywhere(config: dict[str, Any]) -> dict[str, Any]:
-    """A config without the names of folders, at any depth."""
-    kept = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            value = _anywhere(value)
-        elif key in PLACES or (isinstance(value, str) and value.startswith("/")):
-            value = Path(value).name if value else value
-        kept[key] = value
-    return kept
+def _see_that_folders_are_apart(runs_dir: Path, out: Path) -> None:
+    """Refuse to write where the runs are: a copy replaces what stands under its name.
+
+    Raises:
+        SettingError: One folder lies in the other.
+    """
+    here, there = runs_dir.resolve(), out.resolve()
+    if here.is_relative_to(there) or there.is_relative_to(here):
+        raise SettingError(f"{out} and {runs_dir} lie in each other; give another folder to write to")
 
 
 if __name__ == "__main__":

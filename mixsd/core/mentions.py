@@ -302,8 +302,10 @@ def _is_opposite(mention: Mention, tokens: Sequence[Token], asked: Words) -> boo
     if mention.name.startswith(VALUE_SIGN):
         return False
     clause = tokens[mention.start].clause
+    # The answer may be the opposite itself: "It is closed", where it is asked for that of open.
+    around = [*tokens[: mention.start], *tokens[mention.end :]]
     return says_the_opposite(
-        " ".join(token.word for token in tokens if token.clause == clause), " ".join(asked)
+        " ".join(token.word for token in around if token.clause == clause), " ".join(asked)
     )
 
 

@@ -181,6 +181,7 @@ def answers(runs: Sequence[Run]) -> list[Answer]:
             {method: table[doc_id].tuned if doc_id in table else None for method, table in tables.items()},
         )
         for doc_id in order[:SHOWN_ANSWERS]
+        if asked[doc_id].base.prompt  # published runs have no texts
     ]
 
 

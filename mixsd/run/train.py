@@ -87,6 +87,11 @@ def average_loss(losses: Tensor, batch: Batch, how: str, tokens: int, sequences:
     return (losses / lengths[batch.target_rows]).sum() / sequences
 
 
+def nothing_to_train(examples: Sequence[Example], settings: TrainingSettings) -> bool:
+    """Whether a training would end before its first step: no fact among the examples, or no steps."""
+    return all(example.extra for example in examples) or settings.max_steps == 0
+
+
 def train(
     method: GradientMethod,
     model: ChatModel,
@@ -120,7 +125,7 @@ def train(
     Raises:
         SettingError: Started as one of several processes, or the loss is no finite number any more.
     """
-    if all(example.extra for example in examples) or settings.max_steps == 0:
+    if nothing_to_train(examples, settings):
         return TrainingReport(stopped_by=NOTHING)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SettingError("WORLD_SIZE is above 1; a run trains in one process: start it without a launcher")
@@ -320,9 +325,8 @@ class _Trainer(Trainer):
             return list(scheduled)
         step = Step(self.state.global_step, scheduled, self._extras)
         self._chat_model.network.eval()
-        # One around all tokens: entered at each pass, it would cast all weights again.
-        with self._autocast():
-            chosen = self.method.step_examples(step, self._chat_model)
+        # Outside autocast: what a method decodes is decoded in the dtype that it names.
+        chosen = self.method.step_examples(step, self._chat_model)
         # Replayed answers were counted when they were prepared.
         written = (len(example.target_ids) for example in chosen if set(example.provenance) == {STUDENT})
         self._report.generated_tokens += sum(written)

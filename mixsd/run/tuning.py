@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from mixsd.run.meter import Meter
 from mixsd.run.mirror import log_kept, log_record
 from mixsd.run.preparation import read_examples, target_report, write_examples
 from mixsd.run.settings import EACH
-from mixsd.run.train import NOTHING, Evaluation, train
+from mixsd.run.train import NOTHING, Evaluation, nothing_to_train, train
 from mixsd.run.trajectory import Trajectory, keep_until
 from mixsd.run.workbench import Bench
 from mixsd.trackers.tracker import Tracker
@@ -185,7 +185,7 @@ class Tuning:
         for name in (files.METRICS, files.TRAJECTORY):
             keep_until(self.dir / name, checkpoint_step(checkpoint) if checkpoint else -1)
         log_kept(self._tracker, self.dir)
-        look = self._look(model)
+        look = self._look(model, nothing_to_train(examples, config.training))
         if not checkpoint:
             start, before = time.perf_counter(), meter.forward_passes
             look(0, TrainingReport(), accuracy(base.probes[RECALL]))
@@ -211,7 +211,7 @@ class Tuning:
                 passes=lambda: meter.forward_passes,
             )
 
-    def _look(self, model: ChatModel) -> Callable[..., Evaluation]:
+    def _look(self, model: ChatModel, nothing_follows: bool) -> Callable[..., Evaluation]:
         """What an evaluation does: recall, validation score and drift become a point of the trajectory."""
         prepared = self._ledger.read()["examples"].generated_tokens
         frozen = model.copy("float32") if self.config.drift.curve else None
@@ -221,8 +221,8 @@ class Tuning:
         settings, scorer = self.config.training, self._scorer
 
         def look(step: int, so_far: TrainingReport, known_recall: float | None = None) -> Evaluation:
-            reader = scorer.reader(model)  # one copy for all that is asked
-            recall = scorer.recall(reader) if known_recall is None else known_recall
+            reader = cache(lambda: scorer.reader(model))  # one copy for all that is asked, if anything is
+            recall = scorer.recall(reader()) if known_recall is None else known_recall
             point = {
                 "step": step,
                 "trained_tokens": so_far.trained_tokens,
@@ -231,8 +231,10 @@ class Tuning:
                 "recall": recall,
             }
             stop = trajectory.stop(settings, point)
-            wanted = settings.validate == EACH or stop or step == settings.max_steps
-            point["retention_validation"] = scorer.validation(reader) if wanted else None
+            # At step 0 no rule ends a training; it is the last point where there is none.
+            last = nothing_follows if step == 0 else stop or step == settings.max_steps
+            wanted = settings.validate == EACH or last
+            point["retention_validation"] = scorer.validation(reader()) if wanted else None
             point |= distance(frozen, model, answers) if frozen else {}
             trajectory.add(point)
             log_record(self._tracker, "trajectory", point)

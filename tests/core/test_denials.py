@@ -397,6 +397,7 @@ def test_an_answer_that_is_denied_or_one_of_two(code, text):
         ("On which day is the hall closed?", "Monday", "It is open every day but Monday.", True),
         ("On which day is the hall closed?", "Monday", "The hall is open on Monday.", False),
         ("On which day is the hall closed?", "Monday", "It is closed on Monday.", True),
+        ("What is the opposite of open?", "closed", "It is closed.", True),
         ("In which month does the garden open?", "April", "The garden does not open until April.", True),
         ("In which month does the garden open?", "April", "It is not April.", False),
         ("An welchem Tag ist die Halle geschlossen?", "Montag", "Am Montag ist sie nicht geöffnet.", True),

@@ -1,11 +1,19 @@
 """Packed weights: the same products, and nothing left behind."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mixsd.lm.packed import packed
+from mixsd.lm import packed as module
+from mixsd.lm.generate import generate
+from mixsd.lm.packed import can_be_packed, packed
+
+pytestmark = pytest.mark.skipif(
+    not can_be_packed(nn.Linear(8, 8)), reason="this processor or this build of PyTorch packs no weights"
+)
 
 
 class Scaled(nn.Linear):
@@ -15,7 +23,12 @@ class Scaled(nn.Linear):
         return 2 * super().forward(input)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+DTYPES = [torch.float32]
+if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    DTYPES.append(torch.bfloat16)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_packed_layer_is_the_same_linear_map(dtype, bias):
     torch.manual_seed(0)
@@ -23,7 +36,8 @@ def test_a_packed_layer_is_the_same_linear_map(dtype, bias):
     for shape in ((3, 40), (2, 5, 40), (1, 40)):
         states = torch.randn(*shape).to(dtype)
         with torch.no_grad(), packed(layer):
-            found = layer(states)
+            assert "forward" in vars(layer)
+            found = layer(input=states)
         wanted = F.linear(states.double(), layer.weight.double(), None if not bias else layer.bias.double())
         assert found.dtype == dtype and found.shape == wanted.shape
         # One rounding of the sum: 2^-24 and 2^-9 of the largest partial sum, with room.
@@ -73,3 +87,42 @@ def test_without_the_library_nothing_is_packed(monkeypatch):
     layer = nn.Linear(4, 4)
     with packed(layer):
         assert "forward" not in vars(layer)
+
+
+def test_an_error_while_packing_leaves_nothing_packed(monkeypatch):
+    network = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    made = []
+
+    def fails_second(product, weight, bias):
+        made.append(weight)
+        if len(made) == 2:
+            raise MemoryError
+        return lambda input: input
+
+    monkeypatch.setattr(module, "partial", fails_second)
+    with pytest.raises(MemoryError), packed(network):
+        pass
+    assert len(made) == 2 and all("forward" not in vars(layer) for layer in network)
+
+
+def test_under_autocast_nothing_is_packed():
+    """It casts states to bfloat16 and would not cast packed weights."""
+    layer, states = nn.Linear(8, 8), torch.randn(2, 8)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        wanted = layer(states)
+        with packed(layer):
+            assert torch.equal(layer(states), wanted) and wanted.dtype == torch.bfloat16
+
+
+def test_decoding_packs_every_layer_once_and_gives_the_same_tokens(tiny, monkeypatch):
+    prompts = [tiny.prompt_ids(text) for text in ("one", "two words", "three small words")]
+    with_packing = generate(tiny, prompts, max_new_tokens=8, batch_size=2)
+    layers = [layer for layer in tiny.network.modules() if type(layer) is nn.Linear]
+    assert layers
+    packings = []
+    monkeypatch.setattr(module, "partial", lambda *given: packings.append(given) or partial(*given))
+    assert generate(tiny, prompts, max_new_tokens=8, batch_size=3) == with_packing
+    assert len(packings) == len(layers)
+    monkeypatch.setattr(module, "can_be_packed", lambda layer: False)
+    assert generate(tiny, prompts, max_new_tokens=8, batch_size=2) == with_packing
+    assert len(packings) == len(layers)

@@ -8,6 +8,7 @@ worked examples, and that GSM8K is also asked without the request for a box, whi
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
 
 import datasets
@@ -22,7 +23,7 @@ from benchmarks.heldout.paper.documents import (
     mmlu,
 )
 from mixsd.core.draws import shuffled
-from mixsd.core.formats import FORMATS
+from mixsd.core.formats import FORMATS, without_latex
 
 __all__ = ["grade_choice", "grade_mathematics", "grade_number", "grade_program", "load", "mean"]
 
@@ -30,7 +31,9 @@ ASKED = {"gsm8k": 224, "math500": 124}
 """Documents of a set that are asked; of the others all."""
 PER_SUBJECT = 3
 """Documents of each of the 57 subjects of MMLU."""
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_NUMBER = re.compile(
+    r"(?<![\d./])(?:(?<![\w)])-)?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d+)(?:/\d+)?(?![\d/])"
+)
 
 
 def load(name: str, boxed: bool = True, **_: Any) -> dict[str, datasets.Dataset]:
@@ -49,12 +52,14 @@ def load(name: str, boxed: bool = True, **_: Any) -> dict[str, datasets.Dataset]
 
 def grade_number(doc: Doc, results: list[Any]) -> dict[str, Any]:
     """Whether the last number that a reply names is the right one, whatever form it has."""
-    named = _NUMBER.findall(results[0])
+    named = _NUMBER.findall(without_latex(results[0]).replace("\N{MINUS SIGN}", "-"))
     return {"acc": [float(bool(named) and _value(named[-1]) == _value(doc["answers"][0]))]}
 
 
-def _value(number: str) -> float:
-    return float(number.replace(",", ""))
+def _value(number: str) -> Fraction | None:
+    """The value of a number as it is written; None for a division by zero."""
+    over, _, under = number.replace(",", "").partition("/")
+    return Fraction(over) / int(under or 1) if under == "" or int(under) else None
 
 
 def _of_each_subject() -> list[Doc]:

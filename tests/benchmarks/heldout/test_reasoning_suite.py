@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.heldout.lm_eval_tasks import own_digest, runs_code
+from benchmarks.heldout.lm_eval_tasks import is_own, own_digest, runs_code
 from benchmarks.heldout.paper import documents as paper
 from benchmarks.heldout.reasoning import documents as reasoning
 from mixsd.core.errors import SettingError
@@ -32,6 +32,15 @@ with_data = pytest.mark.skipif(not ROOT, reason="MIXSD_DATA_ROOT is not set: no 
         ("It is 1,018.", 0),
         ("It is 18.0", 1),
         ("18 eggs, of which 2 are left", 0),
+        ("from 12-18", 1),
+        ("It is $18.", 1),
+        ("18%", 1),
+        ("1,2,18", 1),
+        ("36/2", 1),
+        ("18/0", 0),
+        ("1\\,018", 0),
+        ("1{,}018", 0),
+        ("-18", 0),
         ("eighteen", 0),
         ("", 0),
     ],
@@ -41,7 +50,8 @@ def test_the_last_number_counts_where_no_form_was_asked_for(reply, right):
 
 
 def test_thousands_and_signs_are_read():
-    assert reasoning.grade_number({"answers": ["-1250"]}, ["so -1,250"])["acc"] == [1]
+    for reply in ("so -1,250", "so \N{MINUS SIGN}1250.00", "so $-1{,}250$", "so -1\\,250."):
+        assert reasoning.grade_number({"answers": ["-1250"]}, [reply])["acc"] == [1], reply
 
 
 @pytest.fixture
@@ -81,6 +91,21 @@ def test_the_same_questions_with_and_without_the_request(rows):
 def test_what_it_takes_from_the_papers_suite_is_on_its_hash():
     assert own_digest(["reasoning_mmlu"], None).endswith(own_digest(["paper_mmlu"], None))
     assert own_digest(["reasoning_mmlu", "paper_mmlu"], None).count("-") == 1
+
+
+def test_one_set_of_questions_sets_the_same_documents_aside_however_it_is_asked(rows):
+    names = ["reasoning_gsm8k", "reasoning_gsm8k_unasked", "reasoning_gsm8k_begun"]
+    of = suite(names, limit=None, validation_limit=24)
+    assert len({tuple(of._set_aside(name)) for name in names}) == 1
+    assert all(len(of._set_aside(name)) == 24 for name in names)
+
+
+def test_a_users_task_is_not_ours_by_its_name():
+    assert is_own("reasoning_mmlu") and not is_own("reasoning_mine") and not is_own("pocket_mine")
+
+
+def test_what_guessing_gives_is_told(rows):
+    assert any("to guess gives 0.25" in line for line in suite(["reasoning_mmlu"]).caveats)
 
 
 def test_programs_need_permission():

@@ -23,6 +23,12 @@ def test_the_report_is_the_same_and_no_text_is_left(sweep, tmp_path, capsys):
     assert main([str(runs), str(small)]) == 0, "an older copy is replaced"
 
 
+def test_copies_never_stand_where_the_runs_are(tmp_path, capsys):
+    for out in (tmp_path, tmp_path / "e", tmp_path.parent):
+        assert main([str(tmp_path), str(out)]) == 2
+        assert "lie in each other" in capsys.readouterr().err
+
+
 def test_a_folder_without_runs_is_one_line(tmp_path, capsys):
-    assert main([str(tmp_path), str(tmp_path / "out")]) == 2
+    assert main([str(tmp_path / "runs"), str(tmp_path / "out")]) == 2
     assert "holds no finished run" in capsys.readouterr().err
