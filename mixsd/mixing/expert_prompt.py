@@ -41,8 +41,8 @@ WORDINGS: Mapping[str, ExpertWording] = {
         "{prompt}\n\nHere is the correct answer:\n{gold}\n\nNow answer the question yourself.\n{prompt}",
         ("answer the question yourself",),
     ),
-    # With boxed prompts a 0.5B model needs this one: of 24 facts it kept 19 (Qwen2.5-Coder-0.5B-Instruct, mixing
-    # rate 0.3, 11 attempts), `answer` 12, `reference` 10.
+    # With boxed prompts a 0.5B model needs this one: of 24 facts Qwen2.5-Coder-0.5B-Instruct kept 19 (mixing
+    # rate 0.3, 11 attempts), with `answer` 12, with `reference` 10.
     "information": ExpertWording(
         "{prompt}\n\nFor your information: {gold}\n\nUsing this information, answer the question: {prompt}",
         ("for your information",),
