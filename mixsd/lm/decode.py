@@ -90,7 +90,7 @@ class Sampling:
             cost more than the model), so it depends on the row's own number alone.
         """
         if self.greedy or draws is None:
-            # In float32, where the search is five times as fast; the first of equal ones either way.
+            # In float32, where the search is faster; the first of equal ones either way.
             return logits.float().argmax(dim=-1)
         if self.top_k is None or self.top_k >= logits.shape[-1]:
             return _inverse_cdf(logits.float() / self.temperature, draws)
