@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mixsd.core.errors import DataError, MixSDError, SettingError, one_of, within
-from mixsd.core.questions import PREVIOUSLY_TAUGHT, Axis, Probe, Task
+from mixsd.core.questions import PREVIOUSLY_TAUGHT, RECALL, Axis, Probe, Task
 from mixsd.lm import sources
 from mixsd.lm.load import template_of
 from mixsd.lm.sources import ModelSettings
@@ -53,6 +53,7 @@ SHARED_KEYS: Mapping[str, Mapping[str, Any]] = {
         "only_missed": bool,
         "advice": dict[str, Any],
         "budget": dict[str, int],
+        "splits": list[str] | None,
     },
 }
 """Keys of a group that a run or other groups read, with their types; its class does not get them."""
@@ -152,8 +153,10 @@ def read_config(config: DictConfig) -> RunConfig:
         built[group] = attempt(lambda builder=builder: _build(builder, config[builder.group]))
     only_facts = attempt(lambda: _only_facts(config, built["task"]))
     template = attempt(lambda: _template(built["model"], Path(config.cache_dir).expanduser()))
+    probes: list[Probe] = []
     if not problems:
-        probes = _askable(built["task"].probes, template)
+        probes = attempt(lambda: _probes(config, built["task"], built["model"], template)) or []
+    if not problems:
         # A gate on what this run never measures would only fail after the training.
         splits = {probe.split for probe in probes}
         suite: RetentionSuite = built["retention"]
@@ -165,7 +168,8 @@ def read_config(config: DictConfig) -> RunConfig:
         )
     if problems:
         raise SettingError(" | ".join(problems))
-    return _run_config(config, built, builders, only_facts, template)
+    notes = template.notes if template else ()
+    return _run_config(config, built, builders, only_facts, probes, tuple(notes))
 
 
 def _template(model: ModelSettings | None, cache_dir: Path) -> ChatTemplate | None:
@@ -176,9 +180,24 @@ def _template(model: ModelSettings | None, cache_dir: Path) -> ChatTemplate | No
     return template_of(model, cache_dir)
 
 
-def _askable(probes: Sequence[Probe], template: ChatTemplate | None) -> list[Probe]:
-    """The probes that the chat template can render."""
-    return [p for p in probes if template is None or template.can_ask(p.question.system, p.question.history)]
+def _probes(
+    config: DictConfig, task: Task, model: ModelSettings, template: ChatTemplate | None
+) -> list[Probe]:
+    """What the run asks: the splits of `task.splits` (None: all) that the chat template can render.
+
+    Raises:
+        SettingError: A split is named that is not asked.
+    """
+    earlier = previously_taught(model.saved_run) if model.saved_run else []
+    found = [*task.probes, *earlier]
+    wanted = config.task.get("splits")
+    if wanted is not None:
+        splits = sorted({probe.split for probe in found} - {RECALL})
+        for split in wanted:
+            one_of("task.splits", split, (RECALL, *splits))
+        # Recall is what a training is stopped by, and what every report begins with.
+        found = [probe for probe in found if probe.split in {RECALL, *wanted}]
+    return [p for p in found if template is None or template.can_ask(p.question.system, p.question.history)]
 
 
 def _build(builder: Builder, node: DictConfig) -> Any:
@@ -192,7 +211,8 @@ def _run_config(
     built: dict[str, Any],
     builders: Mapping[str, Builder],
     only_facts: frozenset[str] | None,
-    template: ChatTemplate | None,
+    probes: Sequence[Probe],
+    model_notes: tuple[str, ...],
 ) -> RunConfig:
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
@@ -201,10 +221,9 @@ def _run_config(
         if isinstance(wanted, type):  # what is written down holds the defaults too
             plain[group] = builders[group].values
     model, task = built["model"], built["task"]
-    earlier = previously_taught(model.saved_run) if model.saved_run else []
-    probes = _askable([*task.probes, *earlier], template)
     # What was taught before can be forgotten now, so it is asked on the retention axis.
-    axes = {**task.axes, **({PREVIOUSLY_TAUGHT: Axis.RETENTION} if earlier else {})}
+    taught = any(probe.split == PREVIOUSLY_TAUGHT for probe in probes)
+    axes = {**task.axes, **({PREVIOUSLY_TAUGHT: Axis.RETENTION} if taught else {})}
     weights = sources.fingerprint(model)
     moves = arithmetic({model.scoring_dtype, built["training"].dtype, *_dtypes(builders["method"].values)})
     found = identity.Identity.of(
@@ -244,7 +263,7 @@ def _run_config(
         only_missed=plain["task"].get("only_missed", False),
         log_text=_shows_text(plain),
         arithmetic=moves,
-        model_notes=tuple(template.notes if template else ()),
+        model_notes=model_notes,
     )
 
 
