@@ -121,14 +121,21 @@ def card(options: argparse.Namespace) -> None:
     print(f"wrote {path}")
 
 
-def track(options: argparse.Namespace) -> None:
-    """Show finished runs through their trackers again."""
-    from mixsd.run.mirror import rebuild
+def push(options: argparse.Namespace) -> None:
+    """Bring W&B in line with the local files."""
+    from mixsd.run.push import push as push_runs
+
+    def tell(run: str) -> None:
+        print(f"looking at {run}", file=sys.stderr)
 
     changes = {"mode": options.mode} if options.mode else {}
-    count = rebuild(options.runs_dir, **changes)
-    hint = "" if count or changes else " (none of them has a tracker; add --mode offline or online)"
-    print(f"mirrored {count} runs of {options.runs_dir}{hint}")
+    done = push_runs(options.runs_dir, tell, **changes)
+    count = done.shown + done.equal
+    hint = "" if count or changes else "; none of them has a tracker, add --mode offline or online"
+    print(
+        f"{options.runs_dir}: {count} runs, {done.shown} sent, {done.equal} left as they are, "
+        f"{done.renamed} renamed{hint}"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -163,10 +170,10 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--out", type=Path, help="the file to write (default: cards/<task>.md)")
     verb.set_defaults(run=card)
 
-    verb = verbs.add_parser("track", help="show finished runs in W&B again, from their local files")
+    verb = verbs.add_parser("push", help="bring W&B in line with the local files of finished runs")
     verb.add_argument("runs_dir", type=Path, help="a folder that holds runs")
     verb.add_argument("--mode", choices=("offline", "online"), help="instead of the runs' own setting")
-    verb.set_defaults(run=track)
+    verb.set_defaults(run=push)
     return parser
 
 

@@ -36,7 +36,7 @@ finally:
         (["mixsd", "report", "--help"], HEAVY | {"hydra"}),
         (["mixsd", "card", "--help"], HEAVY | {"hydra"}),
         (["mixsd", "check", "--help"], HEAVY | {"hydra"}),
-        (["mixsd", "track", "--help"], HEAVY | {"hydra"}),
+        (["mixsd", "push", "--help"], HEAVY | {"hydra"}),
     ],
     ids=["run", "mixsd", "report", "card", "check", "track"],
 )

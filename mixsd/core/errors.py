@@ -16,6 +16,10 @@ class SettingError(MixSDError, ValueError):
     """A setting that is unknown, of the wrong type, or outside its range."""
 
 
+class Diverged(SettingError):
+    """A training whose loss is no finite number any more; the same settings would give the same."""
+
+
 class DataError(MixSDError, ValueError):
     """A data file that is missing or does not say what it should."""
 
@@ -30,6 +34,10 @@ class StoreError(MixSDError, RuntimeError):
 
 class TrackingError(MixSDError, RuntimeError):
     """W&B did not take a mirror of what stands in the local files."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM), as a scheduler does before it takes the machine away."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -1,5 +1,6 @@
 """Models in other forms as normal model folders: GGUF files, converted once into the cache, by content."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,16 @@ def folder_of(file: Path, name: str, cache_dir: Path) -> Path:
 
 
 def tokenizer_of(file: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a GGUF file.
+    """The tokenizer of a GGUF file; read once a process, for it takes seconds and every job of a sweep asks.
 
     Raises:
         ModelUnavailableError: transformers cannot read it.
     """
+    return _tokenizer_of(file, digest(file))
+
+
+@lru_cache(maxsize=4)
+def _tokenizer_of(file: Path, digest: str) -> PreTrainedTokenizerBase:  # another file, another key
     try:
         return AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     except Exception as error:  # its readers raise errors of many kinds

@@ -306,6 +306,7 @@ def _row(run: Run) -> dict[str, Any]:
         "label": run.label or run.method,
         "alpha": run.alpha,
         "method": run.method,
+        "mixing_rate": run.mixing_rate,
         "seed": run.seed,
         "facts": results.n_facts,
         "recall_before": results.probes_before[RECALL].right.value,

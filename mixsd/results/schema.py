@@ -420,7 +420,11 @@ def summary(results: RunResults) -> dict[str, float | int | str]:
     found: dict[str, Any] = {
         **_of_splits("probes", results.probes),
         **_of_splits("probes_before", results.probes_before),
-        **{f"derived/{f.name}": _value(getattr(results.derived, f.name)) for f in fields(Derived)},
+        **{
+            k: v
+            for f in fields(Derived)
+            for k, v in _share(f"derived/{f.name}", getattr(results.derived, f.name)).items()
+        },
         **_of_retention(results.retention),
         **_of_targets(results.targets),
         **{f"training/{key}": value for key, value in asdict(results.training).items()},
@@ -434,14 +438,19 @@ def summary(results: RunResults) -> dict[str, float | int | str]:
     return {key: value for key, value in found.items() if isinstance(value, int | float | str)}
 
 
-def _value(share: Share | None) -> float | None:
-    return None if share is None else share.value
+def _share(key: str, share: Share | None) -> dict[str, float]:
+    """A share and the ends of its 95% interval."""
+    return {} if share is None else {key: share.value, **_ends(key, share.interval)}
+
+
+def _ends(key: str, interval: Interval | None) -> dict[str, float]:
+    return {} if interval is None else {f"{key}/ci_low": interval[0], f"{key}/ci_high": interval[1]}
 
 
 def _of_splits(prefix: str, splits: Mapping[str, SplitResult]) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for split, result in splits.items():
-        found[f"{prefix}/{split}"] = result.right.value
+        found |= _share(f"{prefix}/{split}", result.right)
         found[f"{prefix}/{split}/kept"] = result.kept
         found |= {f"{prefix}/{split}/outcomes/{name}": count for name, count in result.outcomes.items()}
     return found
@@ -460,7 +469,17 @@ def _of_retention(retention: Retention) -> dict[str, float | None]:
     }
     sides = {f"{name}/base": task.base for name, task in retention.tasks.items()}
     sides |= {f"{name}/tuned": task.tuned for name, task in retention.tasks.items()}
-    return {f"retention/{key}": value for key, value in {**headline, **sides}.items()}
+    intervals = {
+        **_ends("ratio", panel.ratio_interval),
+        **_ends("ratio_above_chance", panel.above_chance_interval),
+    }
+    # Of tuned minus base.
+    deltas = {
+        k: v
+        for name, task in retention.tasks.items()
+        for k, v in _ends(f"{name}/delta", task.interval).items()
+    }
+    return {f"retention/{key}": value for key, value in {**headline, **intervals, **sides, **deltas}.items()}
 
 
 def _of_targets(targets: TargetReport) -> dict[str, Any]:

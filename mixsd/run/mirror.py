@@ -3,34 +3,33 @@
 Both go through the functions here, so a tracker gets the same from both.
 """
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from importlib import import_module
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import yaml
-
-from mixsd.core.errors import SettingError
-from mixsd.core.store import read_jsonl
+from mixsd.core.store import content_hash, read_json, read_jsonl
 from mixsd.results import schema
-from mixsd.results.items import PROBES, read_probe_pairs
-from mixsd.results.runs import load_runs, to_frame
+from mixsd.results.gate import GateSettings, unmet
+from mixsd.results.item_tables import item_tables
+from mixsd.results.items import PROBES, RETENTION
 from mixsd.results.schema import METRICS, TRAJECTORY
-from mixsd.trackers.none import NoTracker
-from mixsd.trackers.tracker import Chart, RunInfo, ShowsTables, Tracker
-from mixsd.trackers.wandb import WandB
+from mixsd.trackers.tracker import RunInfo, Tracker, optional
+from mixsd.trackers.wandb import CONTENT
 
-CURVES = {"train": METRICS, "trajectory": TRAJECTORY}
+CURVES = {"trajectory": TRAJECTORY, "train": METRICS}
 """What a tracker is shown by step: the prefix of the keys, and the file of the records."""
-SHOWN_ANSWERS = 20
-"""Of each split."""
+SHOWN = 1
+"""Raised when other things are shown of the same files: what was shown before is then replaced."""
 PATH_KEYS = frozenset(
     {"path", "folder", "file", "targets", "prompts", "include"}
     | {"runs_dir", "cache_dir", "data_root", "only_facts_of"}
 )
 """Settings that name files or folders, in any group."""
+MADE_BY = ("mixsd_bench", "commit", "dirty", "date", "python", "device", "threads", "packages")
+"""What of `environment.json` is shown; the command names files."""
 _PATH = re.compile(r"[/\\]|^~|^\.|\.(csv|tsv|jsonl?|parquet|ya?ml|txt|md)$", re.IGNORECASE)
 
 
@@ -54,8 +53,16 @@ def run_info(
         from mixsd.methods.losses import DIVERGENCES  # torch: `python -m mixsd --help` must not wait for it
 
         shown["method"]["divergence_is"] = DIVERGENCES[divergence]
-    experiment = str(config["experiment_name"])
-    return RunInfo(f"{experiment}-{run_dir.name}", run_dir.name, experiment, method, shown, run_dir, live)
+    experiment, task = str(config["experiment_name"]), str(config["task"].get("name", ""))
+    made = read_json(run_dir / "environment.json") if (run_dir / "environment.json").exists() else {}
+    # Of the run itself: a tracker would note the commit and the hour at which it is shown.
+    shown["made_by"] = {key: made[key] for key in MADE_BY if key in made}
+    rate = config["method"].get("mixing_rate")
+    words = [method, *([f"mixing_rate={rate}"] if rate is not None else []), f"s{config['seed']}"]
+    return RunInfo(
+        f"{experiment}-{run_dir.name}", f"{' '.join(words)} {run_dir.name[-6:]}", experiment, method, shown,
+        run_dir, live, tags=tuple(filter(None, (task, method, model))),
+    )  # fmt: skip
 
 
 def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,13 +74,14 @@ def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             kept[key] = without_paths(value)
         elif isinstance(value, list | tuple):
-            kept[key] = [item for item in value if not _looks_like_a_path(item)]
-        elif not _looks_like_a_path(value):
+            kept[key] = [item for item in value if not looks_like_a_path(item)]
+        elif not looks_like_a_path(value):
             kept[key] = value
     return kept
 
 
-def _looks_like_a_path(value: Any) -> bool:
+def looks_like_a_path(value: Any) -> bool:
+    """Whether a value looks like the name of a file or folder."""
     return isinstance(value, str) and bool(_PATH.search(value))
 
 
@@ -90,124 +98,68 @@ def log_record(tracker: Tracker, group: str, record: Mapping[str, Any]) -> None:
 
 
 def log_kept(tracker: Tracker, run_dir: Path) -> None:
-    """Show the records that a run has written so far, all again: a tracker begins anew with each start."""
-    for group, file in CURVES.items():
-        path = run_dir / file
-        for record in read_jsonl(path) if path.exists() else []:
-            log_record(tracker, group, record)
+    """Show the records that a run has written so far, in the order in which they came."""
+    files = {group: run_dir / file for group, file in CURVES.items()}
+    kept = ([(group, r) for r in read_jsonl(path)] for group, path in files.items() if path.exists())
+    # The trainer looks at a step before it tells of it; of equal steps `merge` gives the first list's first.
+    for group, record in merge(*kept, key=lambda item: item[1]["step"]):
+        log_record(tracker, group, record)
 
 
-def show_results(tracker: Tracker, run_dir: Path, results: schema.RunResults) -> None:
-    """Show how a run ended: some of its answers where text may be shown, and its final numbers."""
-    if isinstance(tracker, ShowsTables) and tracker.log_text:
-        tracker.table("answers", _answers(run_dir))
-    tracker.finish(schema.summary(results))
+def show_results(
+    tracker: Tracker, run_dir: Path, results: schema.RunResults, config: Mapping[str, Any]
+) -> None:
+    """Show how a run ended: its final numbers and, where text may be shown, answers, targets and files."""
+    if getattr(tracker, "log_text", False):
+        table, keep = optional(tracker, "table"), optional(tracker, "files")
+        for name, frame in item_tables(run_dir):
+            table(name, frame)
+        # An editor trains on nothing.
+        targets = run_dir / "examples.jsonl"
+        if targets.exists() and targets.stat().st_size:
+            keep(f"{run_dir.name}-targets", "dataset", [targets])
+        measured = [run_dir / name for name in (schema.FILE, PROBES, RETENTION) if (run_dir / name).exists()]
+        keep(f"{run_dir.name}-results", "evaluation", measured)
+        if (run_dir / "model").exists():
+            keep(f"{run_dir.name}-model", "model", [run_dir / "model"])
+    tracker.finish(
+        {**headline(results, config), **schema.summary(results), CONTENT: content_of(run_dir, tracker)}
+    )
 
 
-def replay(run_dir: Path, tracker: Tracker) -> None:
-    """Show a finished run from its local files.
-
-    Args:
-        run_dir: Holds `config.yaml`, `metrics.jsonl`, `trajectory.jsonl`, `results.json` and `probes/`.
-        tracker: Where to.
-
-    Raises:
-        StoreError: The files are of another version, or broken.
-        TrackingError: The tracker does not take it.
-    """
-    results = schema.load(run_dir)
-    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    try:
-        tracker.start(run_info(run_dir, config, results.method, results.model, live=False))
-        log_kept(tracker, run_dir)
-        show_results(tracker, run_dir, results)
-    finally:
-        # Also after an error: W&B merges runs of one process unless each is finished.
-        tracker.close()
-
-
-def mirror_sweep(folder: Path, tracker: Tracker) -> None:
-    """Show an experiment as a whole: a row for each run, and memorization against retention.
-
-    It holds numbers only, whatever the tracker's `log_text` says.
-
-    Args:
-        folder: Holds finished runs.
-        tracker: Where to; nothing happens where it shows nothing, or no tables.
-
-    Raises:
-        StoreError: There is no finished run.
-        TrackingError: The tracker does not take it.
-    """
-    if not isinstance(tracker, ShowsTables) or _shows_nothing(tracker):
-        return
-    frame = to_frame(load_runs(folder))
-    frame["label"] = [_label_without_paths(str(label)) for label in frame["label"]]
-    name = folder.resolve().name
-    try:
-        tracker.start(
-            RunInfo(f"{name}-all-runs", f"{name} (all runs)", name, "sweep", {}, folder, live=False)
-        )
-        tracker.table("runs", frame, Chart("tradeoff", "recall", "retention"))
-        tracker.finish({"n_runs": len(frame)})
-    finally:
-        tracker.close()
+def headline(results: schema.RunResults, config: Mapping[str, Any]) -> dict[str, float | int | str]:
+    """The few numbers that a table of runs begins with; what was not measured is left out."""
+    panel, goal = results.retention.generated, config["training"]["until_recall"]
+    low, high = panel.ratio_interval or (None, None)
+    costs = [results.cost[stage] for stage in ("examples", "training") if stage in results.cost]
+    gate = config.get("gate") or {}
+    asked = {key: gate[key] for key in ("learned", "retention", "intrusion") if gate.get(key) is not None}
+    found = {
+        "recall": results.recall,
+        "retention": panel.ratio,
+        "retention_low": low,
+        "retention_high": high,
+        "reached": None if goal is None else int(results.recall >= goal),
+        "gate_met": int(not unmet(results, GateSettings(**asked))) if asked else None,
+        "cost_tokens": sum(cost.trained_tokens + cost.generated_tokens for cost in costs),
+        # Runs with the same word are measured alike, and may be compared.
+        "comparable": content_hash(dict(results.measured_by), size=4),
+        "caveats": notes_of_caveats(results.caveats),
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
-def rebuild(folder: Path, **changes: Any) -> int:
-    """Show every finished run below a folder again, and each experiment as a whole, from the local files.
-
-    Args:
-        folder: Holds finished runs, at any depth.
-        changes: W&B settings that differ from those of the runs, such as `mode`. A run of another tracker, or
-            of none, is shown in W&B where something is changed.
-
-    Returns:
-        How many runs were shown; those without a tracker are not.
-
-    Raises:
-        StoreError: There is no finished run.
-        SettingError: A run's tracker cannot be built any more.
-        TrackingError: The tracker does not take one of them.
-    """
-    experiments: dict[Path, Tracker] = {}
-    shown = 0
-    for run in load_runs(folder):
-        tracker = _tracker_of(run.config["tracking"], changes)
-        if _shows_nothing(tracker):
-            continue
-        replay(run.path, tracker)
-        shown += 1
-        experiments.setdefault(run.path.parent, tracker)
-    for experiment, tracker in experiments.items():
-        mirror_sweep(experiment, tracker)
-    return shown
+def notes_of_caveats(caveats: Sequence[str]) -> str:
+    """What a reader of the held-out scores must know, without a line that names a file."""
+    return " | ".join(line for line in caveats if not looks_like_a_path(line))
 
 
-def _tracker_of(tracking: Mapping[str, Any], changes: Mapping[str, Any]) -> Tracker:
-    """The tracker that a run's config names, with changed settings."""
-    target = tracking["_target_"]
-    settings = {key: value for key, value in tracking.items() if key != "_target_"}
-    ours = f"{WandB.__module__}.{WandB.__qualname__}"
-    if changes or target == ours:
-        return WandB(**{**(settings if target == ours else {}), **changes})
-    module, _, name = target.rpartition(".")
-    try:
-        return getattr(import_module(module), name)(**settings)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise SettingError(
-            f"tracking._target_={target} cannot be built ({error}); add --mode offline"
-        ) from error
-
-
-def _shows_nothing(tracker: Tracker) -> bool:
-    return isinstance(tracker, NoTracker) or (isinstance(tracker, WandB) and tracker.mode == "disabled")
-
-
-def _label_without_paths(label: str) -> str:
-    """A label `method key=value ...`; of a value that is a path only the key stays."""
-    words = (word.partition("=") for word in label.split(" "))
-    return " ".join(key if _looks_like_a_path(value) else f"{key}{sign}{value}" for key, sign, value in words)
+def content_of(run_dir: Path, tracker: Tracker) -> str:
+    """A hash of all that is shown of a finished run: equal content need not be shown again."""
+    measured = [run_dir / schema.FILE, *(run_dir / file for file in CURVES.values())]
+    shown = {"version": SHOWN, "log_text": bool(getattr(tracker, "log_text", False))}
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in measured if path.exists()]
+    return content_hash({**shown, "files": digests}, size=12)
 
 
 def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -217,13 +169,3 @@ def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield from _numbers(value, f"{prefix}{key}/")
         elif isinstance(value, int | float):
             yield f"{prefix}{key}", value
-
-
-def _answers(run_dir: Path) -> pd.DataFrame:
-    """The first questions of each split, with the answers before and after."""
-    rows = [
-        (path.stem, pair.before.prompt, pair.before.text, pair.after.text, pair.after.outcome.value)
-        for path in sorted((run_dir / PROBES).glob("*.jsonl"))
-        for pair in read_probe_pairs(run_dir, path.stem)[:SHOWN_ANSWERS]
-    ]
-    return pd.DataFrame(rows, columns=["split", "prompt", "before", "after", "outcome"])

@@ -5,6 +5,7 @@ that was interrupted goes on after its last finished stage.
 """
 
 import datetime
+import os
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,6 +39,7 @@ from mixsd.run.ledger import Ledger
 from mixsd.run.measure import Scorer
 from mixsd.run.mirror import run_info, show_results
 from mixsd.run.probes_file import write_probes
+from mixsd.run.push import replay
 from mixsd.run.tuning import Tuning
 from mixsd.run.workbench import Bench, console
 from mixsd.trackers.tracker import Harmless
@@ -73,6 +75,8 @@ def run_experiment(config: RunConfig) -> RunOutcome:
     with locked(config.run_dir / ".lock"):
         layers = Layers(config.run_dir, config.identity, made_by())
         if layers.is_done and not _model_is_wanted(config):
+            if os.environ.get("WANDB_SWEEP_ID"):  # an agent of W&B waits for the numbers of its run
+                replay(config.run_dir, config.tracking)
             return _outcome(config, "skipped")
         _write_status(config, "running", stage="the start")
         run = _Run(config, layers)
@@ -139,10 +143,13 @@ class _Run:
         self.bench = Bench(config.cache_dir, cache_identity(config), self.dir / LOG)
         self.scorer = Scorer(config, self.bench)
         self.tracker = Harmless(config.tracking)
-        self.ledger = Ledger(
-            self.dir, self.bench, lambda stage: _write_status(config, "running", stage=stage)
-        )
+        self.bench.on_progress = self.tracker.stage
+        self.ledger = Ledger(self.dir, self.bench, self._on_stage)
         self.tuning = Tuning(config, self.bench, self.ledger, self.scorer, self.tracker)
+
+    def _on_stage(self, name: str) -> None:
+        _write_status(self.config, "running", stage=name)
+        self.tracker.stage(name, 0, 0)
 
     def run(self) -> RunResults:
         """All stages in order, shown by the tracker while they go on."""
@@ -151,7 +158,10 @@ class _Run:
         try:
             self.tracker.start(shown)
             results = self._stages()
-            show_results(self.tracker, self.dir, results)
+            show_results(self.tracker, self.dir, results, self.config.resolved)
+        except KeyboardInterrupt:
+            self.tracker.interrupted()
+            raise
         except BaseException as error:
             self.tracker.finish(None, f"{type(error).__name__}: {error}")
             raise

@@ -5,7 +5,9 @@ Imported by Hydra before the command is known, so everything heavy is imported w
 
 import errno
 import shutil
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +22,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mixsd.core.errors import Interrupted, MixSDError
+from mixsd.core.errors import Interrupted, MixSDError, Terminated
 
 UNMET = "done, gate not met"
 """How a job ended that did not meet its gate."""
@@ -44,13 +46,15 @@ def run_job(config: DictConfig) -> str:
     from mixsd.run.messages import describe_run
     from mixsd.run.stages import run_experiment
 
+    _hear_sigterm()
     in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
         run = read_config(config)
         outcome = run_experiment(run)
     except Interrupted as stopped:  # a whole sweep, too
         print(stopped, file=sys.stderr)
-        sys.exit(130)
+        by = signal.SIGTERM if isinstance(stopped.__cause__, Terminated) else signal.SIGINT
+        sys.exit(128 + by)
     except Exception as error:
         said = _in_one_line(error, [Path(str(config[key])).expanduser() for key in ("runs_dir", "cache_dir")])
         if not (said or in_sweep):
@@ -67,6 +71,17 @@ def run_job(config: DictConfig) -> str:
     if outcome.unmet and not in_sweep:
         sys.exit(EXIT_STATUS)
     return UNMET if outcome.unmet else outcome.state
+
+
+def _hear_sigterm() -> None:
+    """End as after Ctrl-C where a scheduler asks for it: what is done is written, and trackers are told."""
+
+    def terminate(*_: object) -> None:
+        raise Terminated
+
+    # Elsewhere Python cannot hear signals, and whoever made the thread sees to it.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminate)
 
 
 def _in_one_line(error: Exception, folders: Sequence[Path]) -> str:
@@ -141,7 +156,7 @@ class SweepCallback(Callback):
 
     def _mirror(self) -> None:
         """Show each experiment of which this sweep finished a run as a whole."""
-        from mixsd.run.mirror import mirror_sweep
+        from mixsd.run.push import mirror_sweep
 
         fresh = [run for run, was_done in self._jobs if not was_done and _is_done(run)]
         for folder, tracker in {run.run_dir.parent: run.tracking for run in fresh}.items():

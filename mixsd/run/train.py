@@ -23,7 +23,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import PrinterCallback
 
 from mixsd.core.draws import shuffled
-from mixsd.core.errors import SettingError
+from mixsd.core.errors import Diverged, SettingError
 from mixsd.core.store import read_json
 from mixsd.lm.batches import STUDENT, Batch, Example
 from mixsd.lm.chat_model import ChatModel
@@ -123,7 +123,8 @@ def train(
             within `evaluate` apart.
 
     Raises:
-        SettingError: Started as one of several processes, or the loss is no finite number any more.
+        SettingError: Started as one of several processes.
+        Diverged: The loss is no finite number any more.
     """
     if nothing_to_train(examples, settings):
         return TrainingReport(stopped_by=NOTHING)
@@ -360,7 +361,7 @@ class _Watch(TrainerCallback):
         if "loss" in logs:
             curve = {key: float(logs[key]) for key in ("loss", "learning_rate", "grad_norm")}
             if not math.isfinite(curve["loss"]) or not math.isfinite(curve["grad_norm"]):
-                raise SettingError(
+                raise Diverged(
                     f"the training diverged at step {state.global_step} (loss {curve['loss']}); "
                     f"lower training.learning_rate={self._settings.learning_rate}"
                 )

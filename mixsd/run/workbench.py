@@ -26,12 +26,14 @@ class Bench:
         saved_seconds: Time that the cached work opened so far had taken when it was done.
         saved_passes: Forward passes that it had taken.
         passes: Counts the forward passes of this process.
+        on_progress: Told (title, done, total) as work goes on, beside its bar.
     """
 
     def __init__(self, cache_dir: Path, identity: dict[str, Any], log: Path | None = None) -> None:
         self._cache_dir, self._identity, self._log = cache_dir, identity, log
         self.saved_seconds, self.saved_passes = 0.0, 0
         self.passes: Callable[[], int] = lambda: 0
+        self.on_progress: Callable[[str, int, int], None] = lambda *_: None
 
     @contextmanager
     def record_file(self, kind: str, fingerprint: dict[str, Any]) -> Iterator[Records]:
@@ -78,7 +80,15 @@ class Bench:
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task(title, total=total)
-            yield lambda count: bar.advance(task, count)
+            task, done = bar.add_task(title, total=total), 0
+
+            def advance(count: int) -> None:
+                nonlocal done
+                done += count
+                bar.advance(task, count)
+                self.on_progress(title, done, total)
+
+            self.on_progress(title, 0, total)
+            yield advance
         if not console.is_terminal:
             self.say(f"{title}: {total} in {time.perf_counter() - start:.1f} s")

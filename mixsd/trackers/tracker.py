@@ -5,7 +5,7 @@ constructor's parameters. Local files are the truth; what a tracker shows can be
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -22,13 +22,16 @@ class RunInfo:
     """What a tracker is told of a run when it starts.
 
     Attributes:
-        id: Names the run among all runs of all experiments.
-        name: The run id, `<task>-<method>-<model>-s<seed>-<hash>`.
+        id: Names the run among all runs of all experiments; the same whenever it is started again.
+        name: What people call it.
         group: The experiment.
         job_type: The method.
-        config: The resolved config without any path or file name.
+        config: The resolved config without any path or file name, and what made the run (commit, date).
         folder: The run directory, for trackers that write files; it is not to be shown.
         live: Whether the run goes on now; False where a finished run is shown from its files.
+        tags: Words to find it by.
+        notes: What a reader of its numbers must know.
+        content: A hash of all that is shown of a finished run; '' while it goes on.
     """
 
     id: str
@@ -38,6 +41,9 @@ class RunInfo:
     config: Mapping[str, Any]
     folder: Path
     live: bool = True
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+    content: str = ""
 
 
 @runtime_checkable
@@ -45,7 +51,8 @@ class Tracker(Protocol):
     """Shows runs, one after the other.
 
     The calls of a run are `start`, `log` any number of times, `finish` once, and `close` whatever happens.
-    A run that resumes is started again and gets its kept records again, so a tracker must begin anew.
+    A run that resumes is started again and gets its kept records again; a tracker that still has them
+    leaves them out.
     """
 
     def start(self, run: RunInfo) -> None:
@@ -72,24 +79,51 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class Chart:
-    """Two numeric columns of a table, drawn as points."""
+    """A picture of a table: a Vega-Lite spec, whose fields `${field:<name>}` are columns of the table.
+
+    Attributes:
+        name: Its title.
+        spec: Vega-Lite; its data is named `wandb`.
+        fields: Column by field.
+    """
 
     name: str
-    x: str
-    y: str
+    spec: Mapping[str, Any]
+    fields: Mapping[str, str]
 
 
 @runtime_checkable
-class ShowsTables(Protocol):
-    """What a tracker may do besides: show tables."""
+class Extras(Tracker, Protocol):
+    """What a tracker may do besides; each of these may be left out.
 
-    @property
-    def log_text(self) -> bool:
-        """Whether tables may hold questions and answers; whoever calls `table` goes by it."""
+    `log_text` says whether tables and files may hold questions and answers. Whoever calls `table` and `files`
+    goes by it; without it no text is given.
+    """
+
+    log_text: bool
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Show what the run does now, and how far that is."""
         ...
 
     def table(self, name: str, frame: "pd.DataFrame", chart: Chart | None = None) -> None:
-        """Show a table, and a chart of it; between `start` and `close`."""
+        """Show a table, and a chart of it; between `start` and `finish`."""
+        ...
+
+    def files(self, name: str, kind: str, paths: Sequence[Path]) -> None:
+        """Keep files that the run has made, under a name."""
+        ...
+
+    def interrupted(self) -> None:
+        """Show that the run was stopped from outside and can go on; instead of `finish`."""
+        ...
+
+    def shows(self, run: RunInfo) -> bool:
+        """Whether it shows exactly this content of a finished run already."""
+        ...
+
+    def rename(self, names: Mapping[str, str], experiment: str) -> int:
+        """Give the runs of an experiment, by id, the names that people call them; how many had others."""
         ...
 
 
@@ -106,8 +140,8 @@ class Harmless:
 
     @property
     def log_text(self) -> bool:
-        """As the wrapped tracker's; False where it shows no tables."""
-        return isinstance(self._tracker, ShowsTables) and self._tracker.log_text
+        """As the wrapped tracker's; False where it does not say."""
+        return bool(getattr(self._tracker, "log_text", False))
 
     def start(self, run: RunInfo) -> None:
         """Begin to show a run."""
@@ -117,14 +151,25 @@ class Harmless:
         """Show numbers of a step."""
         self._try("log", step, values)
 
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Show what the run does now."""
+        self._try("stage", name, done, total)
+
+    def table(self, name: str, frame: "pd.DataFrame", chart: Chart | None = None) -> None:
+        """Show a table."""
+        self._try("table", name, frame, chart)
+
+    def files(self, name: str, kind: str, paths: Sequence[Path]) -> None:
+        """Keep files."""
+        self._try("files", name, kind, paths)
+
+    def interrupted(self) -> None:
+        """Show that the run was stopped and can go on."""
+        self._try("interrupted")
+
     def finish(self, results: Summary | None, error: str = "") -> None:
         """Show how the run ended."""
         self._try("finish", results, error)
-
-    def table(self, name: str, frame: "pd.DataFrame", chart: Chart | None = None) -> None:
-        """Show a table, where the wrapped tracker does."""
-        if isinstance(self._tracker, ShowsTables):
-            self._try("table", name, frame, chart)
 
     def close(self) -> None:
         """Release what `start` took, also after an error."""
@@ -134,11 +179,16 @@ class Harmless:
         if self._failed and not even_after_error:
             return
         try:
-            getattr(self._tracker, call)(*arguments)
+            optional(self._tracker, call)(*arguments)
         except Exception as error:  # noqa: BLE001 - hours of training must not end with what only shows them
             if not self._failed:
                 print(_one_line(self._tracker, error), file=sys.stderr)
             self._failed = True
+
+
+def optional(tracker: Tracker, call: str) -> Callable[..., Any]:
+    """A call of a tracker, or one that does nothing and gives None where it lacks that one of `Extras`."""
+    return getattr(tracker, call, lambda *_, **__: None)
 
 
 def _one_line(tracker: Tracker, error: Exception) -> str:

@@ -11,9 +11,9 @@ PATIENCE_S = 60
 """W&B's service writes the end of a run to disk some time after `finish` has returned."""
 
 
-def offline_runs(folder: Path) -> list[Path]:
-    """The offline W&B runs that lie in a folder, oldest first, each written to its end."""
-    found = sorted((folder / "wandb").glob("offline-run-*"))
+def offline_runs(folder: Path, of: str = "") -> list[Path]:
+    """The offline W&B runs of an experiment's folder, or of one run; oldest first, each written to its end."""
+    found = sorted((folder / "wandb").glob(f"offline-run-*{of}"))
     for offline in found:
         _records(offline)
     return found

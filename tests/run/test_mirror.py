@@ -11,15 +11,8 @@ import yaml
 from mixsd.core.errors import SettingError, StoreError
 from mixsd.core.store import append_jsonl, write_jsonl
 from mixsd.results import schema
-from mixsd.run.mirror import (
-    _label_without_paths,
-    _tracker_of,
-    log_kept,
-    log_record,
-    mirror_sweep,
-    replay,
-    run_info,
-)
+from mixsd.run.mirror import content_of, headline, log_kept, log_record, run_info
+from mixsd.run.push import _label_without_paths, _tracker_of, mirror_sweep, push, replay
 from mixsd.trackers.none import NoTracker
 from mixsd.trackers.wandb import WandB
 from tests.helpers.made_runs import make_run
@@ -53,6 +46,10 @@ class Seen:
         self.calls: list[str] = []
         self.points: list[tuple[int, dict]] = []
         self.tables: dict[str, pd.DataFrame] = {}
+        self.files_kept: dict[str, list[Path]] = {}
+
+    def files(self, name, kind, paths):
+        self.files_kept[kind] = list(paths)
 
     def start(self, run):
         self.calls.append("start")
@@ -89,7 +86,7 @@ def test_wandb_files_hold_no_path(tmp_path):
     tracker.start(run_info(tmp_path / "run-s3", CONFIG, "mixsd", "m"))
     tracker.finish({"probes/recall": 1.0})
     tracker.close()
-    sent = wandb_bytes(tmp_path / "run-s3")
+    sent = wandb_bytes(tmp_path)
     assert b"mixing_rate" in sent and SECRET.encode() not in sent
 
 
@@ -110,14 +107,17 @@ def test_kept_records_are_told_again(tmp_path):
         append_jsonl(tmp_path / "metrics.jsonl", {"step": step, "loss": 1.0})
     append_jsonl(tmp_path / "trajectory.jsonl", {"step": 0, "recall": 0.0, "retention_validation": None})
     seen = Seen()
+    append_jsonl(tmp_path / "trajectory.jsonl", {"step": 2, "recall": 1.0, "retention_validation": None})
     log_kept(seen, tmp_path)
+    # As the trainer told them: it looks at a step before it tells of it.
     assert seen.points == [
-        (1, {"train/loss": 1.0}),
-        (2, {"train/loss": 1.0}),
         (0, {"trajectory/recall": 0.0}),
+        (1, {"train/loss": 1.0}),
+        (2, {"trajectory/recall": 1.0}),
+        (2, {"train/loss": 1.0}),
     ]
     log_kept(seen, tmp_path / "nothing_yet")
-    assert len(seen.points) == 3
+    assert len(seen.points) == 4
 
 
 def a_run(folder):
@@ -137,11 +137,68 @@ def test_a_finished_run_is_told_from_its_files(tmp_path, log_text):
     replay(path, seen)
     assert seen.calls == ["start", "finish", "close"] and not seen.run.live
     assert (1, {"train/loss": 2.0}) in seen.points
-    assert seen.results == schema.summary(schema.load(path))
-    assert set(seen.tables) == ({"answers"} if log_text else set())
+    results = schema.load(path)
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    assert seen.results == {
+        **headline(results, config), **schema.summary(results), "results_hash": content_of(path, seen),
+    }  # fmt: skip
+    assert set(seen.files_kept) == ({"evaluation"} if log_text else set())
     if log_text:
-        shown = seen.tables["answers"]
-        assert set(shown["split"]) == {"recall", "paraphrase"} and set(shown["before"]) == {"A"}
+        assert {"answers/recall", "answers/paraphrase"} <= set(seen.tables)
+        shown = seen.tables["answers/recall"]
+        assert set(shown["before"]) == {"A"} and {"prompt", "accepted", "after", "outcome_after"} <= set(
+            shown
+        )
+    else:
+        assert not seen.tables
+
+
+def test_the_headline_says_what_a_reader_asks_first(tmp_path):
+    path = a_run(tmp_path)
+    results = schema.load(path)
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    told = headline(results, config)
+    assert told["recall"] == results.recall and told["retention"] == results.retention.generated.ratio
+    assert told["reached"] == (results.recall >= config["training"]["until_recall"])
+    assert "gate_met" not in told, "none was asked for"
+    strict = {**config, "gate": {"learned": 1.0, "retention": None, "intrusion": None}}
+    assert headline(results, strict)["gate_met"] == 0
+    assert "reached" not in headline(results, {**config, "training": {"until_recall": None}})
+
+
+def test_content_is_what_the_files_say_and_whether_text_is_shown(tmp_path):
+    path = a_run(tmp_path)
+    found = content_of(path, Seen(True))
+    assert content_of(path, Seen(True)) == found != content_of(path, Seen(False))
+    append_jsonl(path / "metrics.jsonl", {"step": 2, "loss": 1.0})
+    assert content_of(path, Seen(True)) != found
+
+
+class Remembers(Seen):
+    """Knows what it was shown before."""
+
+    shown: dict[str, str] = {}  # noqa: RUF012 - of all instances: a push builds its own
+
+    def __init__(self, log_text: bool = True) -> None:
+        super().__init__(log_text)
+
+    def start(self, run):
+        self.shown[run.id] = run.content
+
+    def shows(self, run):
+        return self.shown.get(run.id) == run.content
+
+
+def test_a_push_shows_what_a_tracker_lacks(tmp_path):
+    path = a_run(tmp_path)
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    (path / "config.yaml").write_text(
+        yaml.safe_dump({**config, "tracking": {"_target_": f"{__name__}.Remembers"}})
+    )
+    first, second = push(tmp_path), push(tmp_path)
+    assert (first.shown, first.equal, second.shown, second.equal) == (1, 0, 0, 1)
+    write_jsonl(path / "metrics.jsonl", [{"step": 1, "loss": 3.0}])
+    assert push(tmp_path).shown == 1
 
 
 def test_a_replay_that_fails_is_closed(tmp_path):
@@ -156,7 +213,9 @@ def test_an_experiment_is_told_as_numbers_alone(tmp_path):
     a_run(tmp_path)
     seen = Seen(log_text=True)
     mirror_sweep(tmp_path, seen)
-    assert seen.calls == ["start", "finish", "close"] and set(seen.tables) == {"runs"}
+    assert seen.calls == ["start", "finish", "close"]
+    assert set(seen.tables) == {"runs", "primary_comparisons"}
+    assert len(seen.tables["primary_comparisons"]) == 2, "two rivals, tested or not"
     assert len(seen.tables["runs"]) == 1 and SECRET not in seen.tables["runs"].to_string()
 
 
@@ -177,7 +236,7 @@ def test_a_runs_own_tracker_is_built_or_another_where_one_is_asked_for():
 
 
 def test_torch_is_not_needed():
-    """`python -m mixsd track` and `report` run where there is none."""
-    code = "import sys, mixsd.run.mirror; sys.exit('torch' in sys.modules)"
+    """`python -m mixsd push` and `report` run where there is none."""
+    code = "import sys, mixsd.run.push; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -21,6 +21,7 @@ def shown(offline):
     """Name, config, final numbers and curve of an offline run, without what W&B adds."""
     told = wandb_summary(offline)
     numbers = {k: v for k, v in told["summary"].items() if "/" in k and not k.startswith(CURVES)}
+    numbers = {key: value for key, value in numbers.items() if not isinstance(value, dict)}  # tables
     curve = [point for point in wandb_history(offline) if any(key.startswith(CURVES) for key in point)]
     return told["name"], told["config"], numbers, sorted(curve, key=str)
 
@@ -29,9 +30,9 @@ def shown(offline):
 def test_a_run_is_in_wandb(sweep):
     path = runs_of(sweep[0])["sft"]
     results = schema.load(path)
-    (offline,) = offline_runs(path)
+    (offline,) = offline_runs(path.parent, path.name)
     name, config, numbers, curve = shown(offline)
-    assert name == results.run_id and config["experiment_name"] == "e"
+    assert name == f"sft s0 {path.name[-6:]}" and config["experiment_name"] == "e"
     assert numbers == pytest.approx(schema.summary(results))
     assert {"probes/recall", "targets/nll", "retention/pocket_grammar/tuned"} <= set(numbers)
     assert [point["step"] for point in curve if "train/loss" in point] == [1, 2, 3, 4]
@@ -40,7 +41,7 @@ def test_a_run_is_in_wandb(sweep):
 
 @pytest.mark.slow
 def test_one_wandb_run_holds_the_sweep(sweep):
-    told = wandb_summary(offline_runs(sweep[0] / "e")[-1])
+    told = wandb_summary(offline_runs(sweep[0] / "e", "e-all")[-1])
     assert told["name"] == "e (all runs)" and told["summary"]["runs"]["nrows"] == 2
     assert "tradeoff" in json.dumps(told)
 
@@ -49,24 +50,24 @@ def test_one_wandb_run_holds_the_sweep(sweep):
 def test_wandb_is_rebuilt_from_local_files_any_number_of_times(sweep, warm_cli, tmp_path):
     folder = tmp_path / "e"
     shutil.copytree(sweep[0] / "e", folder, ignore=shutil.ignore_patterns("wandb"))
-    for _ in range(2):
-        done = warm_cli("-m", "mixsd", "track", str(tmp_path), "--mode", "offline")
-        assert done.returncode == 0 and "mirrored 2 runs" in done.stdout, done.stderr
+    for sent, equal in ((2, 0), (0, 2)):
+        done = warm_cli("-m", "mixsd", "push", str(tmp_path), "--mode", "offline")
+        assert done.returncode == 0 and f"2 runs, {sent} sent, {equal} left" in done.stdout, done.stderr
     for run in sorted(folder.glob("*-s0-*")):
-        (old,), (new,) = offline_runs(sweep[0] / "e" / run.name), offline_runs(run)
-        assert shown(old) == shown(new)
-    assert len(offline_runs(folder)) == 1
+        (old,), (new,) = offline_runs(sweep[0] / "e", run.name), offline_runs(folder, run.name)
+        assert shown(old)[1:] == shown(new)[1:], "all but the name, which the report gives"
+    assert len(offline_runs(folder)) == 3, "two runs and the experiment, in one folder"
 
     config = next(folder.glob("*-sft-*")) / "config.yaml"
     shutil.rmtree(next(folder.glob("*-mixsd-*")))
     config.write_text(config.read_text().replace("mode: offline", "mode: disabled"))
-    silent = warm_cli("-m", "mixsd", "track", str(tmp_path))
-    assert "mirrored 0 runs" in silent.stdout and "add --mode" in silent.stdout
+    silent = warm_cli("-m", "mixsd", "push", str(tmp_path))
+    assert "0 runs, 0 sent" in silent.stdout and "add --mode" in silent.stdout
 
 
 @pytest.mark.slow
 def test_track_without_runs_is_one_line(cli, tmp_path):
-    empty = cli("-m", "mixsd", "track", str(tmp_path))
+    empty = cli("-m", "mixsd", "push", str(tmp_path))
     assert empty.returncode == 2 and "no finished run" in empty.stderr and empty.stderr.count("\n") == 1
 
 
@@ -79,7 +80,7 @@ def test_online_without_a_login_is_one_line_before_any_work(warm_cli, sweep, tmp
     key = {**nobody, "WANDB_API_KEY": "abc", "WANDB_MODE": "online"}
     bad = warm_cli("run.py", *SMALL, "tracking.mode=online", f"runs_dir={tmp_path}/runs", **key)
     assert bad.returncode == 2 and "W&B cannot be used on this machine" in bad.stderr, bad.stderr
-    done = warm_cli("-m", "mixsd", "track", str(sweep[0]), "--mode", "online", **nobody)
+    done = warm_cli("-m", "mixsd", "push", str(sweep[0]), "--mode", "online", **nobody)
     assert done.returncode == 2 and "needs a W&B login" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
 
@@ -91,9 +92,9 @@ def test_no_tracker_leaves_nothing_and_is_shown_later(warm_cli, tmp_path):
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "runs/default").glob("*-sft-*")
     assert not (path / "wandb").exists()
-    later = warm_cli("-m", "mixsd", "track", f"{tmp_path}/runs", "--mode", "offline")
-    assert "mirrored 1 runs" in later.stdout, later.stderr
-    (offline,) = offline_runs(path)
+    later = warm_cli("-m", "mixsd", "push", f"{tmp_path}/runs", "--mode", "offline")
+    assert "1 runs, 1 sent" in later.stdout, later.stderr
+    (offline,) = offline_runs(path.parent, path.name)
     assert wandb_summary(offline)["project"] == "mixsd-bench"
 
 
@@ -171,7 +172,7 @@ def test_no_path_of_a_file_reaches_wandb(warm_cli, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "runs/default").glob("*-sft-*")
-    sent = wandb_bytes(run)
+    sent = wandb_bytes(run.parent)
     assert b"probes/recall" in sent
     for word in (b"hush", b"quiet", b"Orrin", str(tmp_path).encode()):
         assert word not in sent, word

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mixsd.trackers.none import NoTracker
-from mixsd.trackers.tracker import Harmless, RunInfo, ShowsTables, Tracker
+from mixsd.trackers.tracker import Extras, Harmless, RunInfo, Tracker, optional
 from mixsd.trackers.wandb import WandB
 from tests.conftest import SMALL
 
@@ -120,7 +120,8 @@ def test_an_interrupt_is_no_failure_of_a_tracker(tmp_path):
 def test_trackers_fulfil_the_protocol():
     for tracker in (NoTracker(), WandB(mode="disabled"), Harmless(NoTracker())):
         assert isinstance(tracker, Tracker)
-    assert not isinstance(NoTracker(), ShowsTables) and not Harmless(NoTracker()).log_text
+    assert isinstance(WandB(mode="disabled"), Extras) and not Harmless(NoTracker()).log_text
+    assert optional(NoTracker(), "shows")(None) is None, "what a tracker lacks does nothing"
     assert Harmless(WandB(mode="disabled", log_text=True)).log_text
 
 
@@ -144,10 +145,10 @@ def test_a_new_tracker_is_one_file_and_one_yaml(warm_cli, tmp_path):
     assert [record["step"] for record in shown if "trajectory/recall" in record] == [0, 2, 4]
     results = shown[-2]["results"]
     (run,) = (tmp_path / "runs/default").glob("*-sft-*")
-    assert 0 <= results["probes/recall"] <= 1 and shown[0]["name"] == run.name
+    assert 0 <= results["probes/recall"] <= 1 and shown[0]["name"] == f"sft s0 {run.name[-6:]}"
 
-    again = warm_cli("-m", "mixsd", "track", f"{tmp_path}/runs", PYTHONPATH=str(tmp_path))
-    assert again.returncode == 0 and "mirrored 1 runs" in again.stdout, again.stderr
+    again = warm_cli("-m", "mixsd", "push", f"{tmp_path}/runs", PYTHONPATH=str(tmp_path))
+    assert again.returncode == 0 and "1 runs, 1 sent" in again.stdout, again.stderr
     replayed = [json.loads(line) for line in file.read_text().splitlines()][len(shown) :]
     same = [record for record in replayed if record["call"] == "log"]
     by_step = sorted((r for r in shown if r["call"] == "log"), key=str)

@@ -15,7 +15,7 @@ FRAME = pd.DataFrame({"recall": [0.5, 1.0], "retention": [1.0, 0.75]})
 
 def info(folder, **changes):
     about = {"id": "e-run-s0", "name": "run-s0", "group": "e", "job_type": "sft", "config": {"seed": 3}}
-    return RunInfo(**{**about, "folder": folder, **changes})
+    return RunInfo(**{**about, "folder": folder / "run", **changes})
 
 
 def show(tracker, folder, *, finished=True):
@@ -42,7 +42,7 @@ def test_a_resumed_run_is_shown_once(tmp_path):
     tracker = WandB()
     show(tracker, tmp_path, finished=False)
     assert wandb_summary(offline_runs(tmp_path)[0])["exit_code"] == 1, "killed: it failed"
-    other = tmp_path / "wandb/offline-run-20200101_000000-another"
+    other = tmp_path / "wandb/offline-run-20200101_000000-of-another-e-run-s0"
     other.mkdir()
     show(tracker, tmp_path)
     old, new = offline_runs(tmp_path)
@@ -50,30 +50,52 @@ def test_a_resumed_run_is_shown_once(tmp_path):
     assert [point["step"] for point in wandb_history(new)] == [1, 2, 3]
 
 
-def test_every_start_has_an_id_of_its_own(tmp_path, monkeypatch):
-    """W&B appends to a run whose id it knows, so the history of one that is sent again would double."""
+def test_what_was_synced_is_not_sent_again_under_its_id(tmp_path):
+    """`wandb sync` appends to a run that the server has, so its points would double."""
+    tracker = WandB()
+    show(tracker, tmp_path, finished=False)
+    (first,) = offline_runs(tmp_path)
+    (first / "run-e-run-s0.wandb.synced").touch()
+    show(tracker, tmp_path)
+    assert [path.name.partition("-e-")[2] for path in offline_runs(tmp_path)] == ["run-s0", "run-s0-v2"]
+
+
+def test_an_offline_folder_shows_what_it_has(tmp_path):
+    tracker, about = WandB(), info(tmp_path, live=False, content="abc")
+    assert not tracker.shows(about)
+    tracker.start(about)
+    tracker.finish({"recall": 1.0, "results_hash": "abc"})
+    tracker.close()
+    assert tracker.shows(about) and not tracker.shows(info(tmp_path, content="abd"))
+
+
+def test_an_id_is_the_same_at_every_start_and_none_is_too_long(tmp_path, monkeypatch):
     import wandb
 
     asked = []
 
     class Fake:
+        starting_step = 0
+
         def __getattr__(self, name):
             return lambda *_, **__: None
 
     def init(**settings):
         asked.append(settings)
+        if len(asked) == 3:
+            raise wandb.errors.CommError("run x was previously created and deleted; try a new run name")  # type: ignore[attr-defined]
         return Fake()
 
     monkeypatch.setattr(wandb, "init", init)
     monkeypatch.setattr("mixsd.trackers.wandb._logged_in", lambda: True)
-    long = "e" * 200
     tracker = WandB(mode="online")
-    for _ in range(2):
-        tracker.start(info(tmp_path, id=long))
-        tracker.close()
-    first, second = (settings["id"] for settings in asked)
-    assert first != second and max(len(first), len(second)) <= 128
-    assert not any(settings.get("resume") for settings in asked)
+    for _ in range(3):
+        tracker.start(info(tmp_path, id="e" * 200))
+        tracker._run = None
+    first, second, third, fourth = (settings["id"] for settings in asked)
+    assert first == second == third and len(first) == len(fourth) == 128
+    assert fourth.endswith("-v2"), "W&B never gives the id of a deleted run again"
+    assert {settings["resume"] for settings in asked} == {"allow"}
 
 
 def test_a_failed_run_says_so_and_not_why(tmp_path):
@@ -83,7 +105,9 @@ def test_a_failed_run_says_so_and_not_why(tmp_path):
     tracker.close()
     (offline,) = offline_runs(tmp_path)
     told = wandb_summary(offline)
-    assert told["exit_code"] == 1 and told["summary"]["failed"] == 1
+    assert (
+        told["exit_code"] == 1 and told["summary"]["failed"] == 1 and told["summary"]["error"] == "DataError"
+    )
     assert b"hush" not in wandb_bytes(tmp_path)
 
 
@@ -98,7 +122,7 @@ def test_the_command_line_stays_here(tmp_path, monkeypatch):
 def test_a_table_and_its_chart(tmp_path):
     tracker = WandB()
     tracker.start(info(tmp_path))
-    tracker.table("runs", FRAME, Chart("tradeoff", "recall", "retention"))
+    tracker.table("runs", FRAME, Chart("tradeoff", {"mark": "point"}, {"x": "recall", "y": "retention"}))
     tracker.close()
     (offline,) = offline_runs(tmp_path)
     summary = wandb_summary(offline)["summary"]

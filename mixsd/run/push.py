@@ -1,0 +1,212 @@
+"""Show finished runs from their local files: what is missing is made, what differs replaced."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from mixsd.core.errors import SettingError
+from mixsd.core.store import content_hash
+from mixsd.results import schema
+from mixsd.results.charts import FIELDS, tradeoff_spec
+from mixsd.results.compare import primary_family
+from mixsd.results.runs import Run, comparable_groups, load_runs, one_a_seed, to_frame
+from mixsd.run.mirror import (
+    SHOWN,
+    content_of,
+    log_kept,
+    looks_like_a_path,
+    notes_of_caveats,
+    run_info,
+    show_results,
+)
+from mixsd.trackers.none import NoTracker
+from mixsd.trackers.tracker import Chart, RunInfo, Tracker, optional
+from mixsd.trackers.wandb import CONTENT, WandB
+
+
+def replay(run_dir: Path, tracker: Tracker, name: str | None = None) -> bool:
+    """Show a finished run from its local files, unless the tracker shows exactly that already.
+
+    Args:
+        run_dir: Holds `config.yaml`, `metrics.jsonl`, `trajectory.jsonl`, `results.json` and `probes/`.
+        tracker: Where to.
+        name: What people call it (None: as while it went on).
+
+    Returns:
+        Whether it was shown now.
+
+    Raises:
+        StoreError: The files are of another version, or broken.
+        TrackingError: The tracker does not take it.
+    """
+    results = schema.load(run_dir)
+    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    about = run_info(run_dir, config, results.method, results.model, live=False)
+    about = dataclasses.replace(
+        about,
+        content=content_of(run_dir, tracker),
+        notes=notes_of_caveats(results.caveats),
+        name=name or about.name,
+    )
+    if optional(tracker, "shows")(about):
+        return False
+    try:
+        tracker.start(about)
+        log_kept(tracker, run_dir)
+        show_results(tracker, run_dir, results, config)
+    finally:
+        # Also after an error: W&B merges runs of one process unless each is finished.
+        tracker.close()
+    return True
+
+
+def mirror_sweep(folder: Path, tracker: Tracker) -> bool:
+    """Show an experiment as a whole: all runs, memorization against retention, and the primary comparisons.
+
+    It holds numbers only, whatever the tracker's `log_text` says.
+
+    Args:
+        folder: Holds finished runs.
+        tracker: Where to; nothing happens where it shows nothing, or no tables.
+
+    Returns:
+        Whether it was shown now.
+
+    Raises:
+        StoreError: There is no finished run.
+        TrackingError: The tracker does not take it.
+    """
+    if not hasattr(tracker, "table") or _shows_nothing(tracker):
+        return False
+    runs = load_runs(folder)
+    frame = to_frame(runs)
+    frame["label"] = [_label_without_paths(str(label)) for label in frame["label"]]
+    compared = _primary(runs)
+    name = folder.resolve().name
+    content = content_hash(
+        {"version": SHOWN, "runs": frame.to_json(), "compared": compared.to_json()}, size=12
+    )
+    about = RunInfo(
+        f"{name}-all", f"{name} (all runs)", name, "sweep", {"experiment_name": name}, folder / "all", False,
+        tags=("all runs",), content=content,
+    )  # fmt: skip
+    if optional(tracker, "shows")(about):
+        return False
+    try:
+        tracker.start(about)
+        table = optional(tracker, "table")
+        table("runs", frame, Chart("tradeoff", tradeoff_spec(), {name: name for name in FIELDS}))
+        if len(compared):
+            table("primary_comparisons", compared)
+        tracker.finish({"n_runs": len(frame), CONTENT: content})
+    finally:
+        tracker.close()
+    return True
+
+
+def _primary(runs: Sequence[Run]) -> pd.DataFrame:
+    """The primary comparisons, a row each (decision 7)."""
+    groups = [one_a_seed(group)[0] for group in comparable_groups(runs)]
+    return pd.DataFrame(
+        {
+            "task": found.task,
+            "first": _label_without_paths(found.first),
+            "second": _label_without_paths(found.second),
+            "difference": found.delta,
+            "ci_low": found.interval[0] if found.interval else None,
+            "ci_high": found.interval[1] if found.interval else None,
+            "p_adjusted": found.p_adjusted,
+            "seeds": found.seeds,
+            "note": found.note,
+        }
+        for found in primary_family(groups)
+    )
+
+
+@dataclass
+class Pushed:
+    """What a push did.
+
+    Attributes:
+        shown: Runs that were made or replaced.
+        equal: Runs that were left as they are.
+        renamed: Runs whose name was changed.
+    """
+
+    shown: int = 0
+    equal: int = 0
+    renamed: int = 0
+
+
+def push(folder: Path, on_run: Callable[[str], None] = lambda _: None, **changes: Any) -> Pushed:
+    """Bring what trackers show of every finished run below a folder in line with the local files.
+
+    Args:
+        folder: Holds finished runs, at any depth.
+        on_run: Told the id of each run as it is looked at.
+        changes: W&B settings that differ from those of the runs, such as `mode`. A run of another tracker, or
+            of none, is shown in W&B where something is changed.
+
+    Raises:
+        StoreError: There is no finished run.
+        SettingError: A run's tracker cannot be built any more.
+        TrackingError: The tracker does not take one of them.
+    """
+    experiments: dict[Path, Tracker] = {}
+    names: dict[Path, dict[str, str]] = {}
+    done = Pushed()
+    trackers: dict[str, Tracker] = {}
+    for run in load_runs(folder):
+        # One for all runs with the same settings: it asks the server once.
+        settings = content_hash(run.config["tracking"], size=12)
+        if settings not in trackers:
+            trackers[settings] = _tracker_of(run.config["tracking"], changes)
+        tracker = trackers[settings]
+        if _shows_nothing(tracker):
+            continue
+        on_run(run.path.name)
+        # As the report calls it, which knows what runs differ in.
+        name = f"{_label_without_paths(run.label)} s{run.seed}"
+        if replay(run.path, tracker, name):
+            done.shown += 1
+        else:
+            done.equal += 1
+        experiments.setdefault(run.path.parent, tracker)
+        names.setdefault(run.path.parent, {})[f"{run.config['experiment_name']}-{run.path.name}"] = name
+    for experiment, tracker in experiments.items():
+        on_run(f"{experiment.name} (all runs)")
+        mirror_sweep(experiment, tracker)
+        done.renamed += optional(tracker, "rename")(names[experiment], experiment.resolve().name) or 0
+    return done
+
+
+def _tracker_of(tracking: Mapping[str, Any], changes: Mapping[str, Any]) -> Tracker:
+    """The tracker that a run's config names, with changed settings."""
+    target = tracking["_target_"]
+    settings = {key: value for key, value in tracking.items() if key != "_target_"}
+    ours = f"{WandB.__module__}.{WandB.__qualname__}"
+    if changes or target == ours:
+        return WandB(**{**(settings if target == ours else {}), **changes})
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(import_module(module), name)(**settings)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise SettingError(
+            f"tracking._target_={target} cannot be built ({error}); add --mode offline"
+        ) from error
+
+
+def _shows_nothing(tracker: Tracker) -> bool:
+    return isinstance(tracker, NoTracker) or (isinstance(tracker, WandB) and tracker.mode == "disabled")
+
+
+def _label_without_paths(label: str) -> str:
+    """A label `method key=value ...`; of a value that is a path only the key stays."""
+    words = (word.partition("=") for word in label.split(" "))
+    return " ".join(key if looks_like_a_path(value) else f"{key}{sign}{value}" for key, sign, value in words)
