@@ -138,6 +138,13 @@ def push(options: argparse.Namespace) -> None:
     )
 
 
+def dashboard(options: argparse.Namespace) -> None:
+    """Make a dashboard in a W&B project."""
+    from mixsd.trackers.dashboard import make_dashboard
+
+    print(f"made {make_dashboard(options.project, options.entity)}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mixsd", description="Check a config; read finished runs; describe a task's data."
@@ -174,6 +181,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("runs_dir", type=Path, help="a folder that holds runs")
     verb.add_argument("--mode", choices=("offline", "online"), help="instead of the runs' own setting")
     verb.set_defaults(run=push)
+
+    verb = verbs.add_parser("dashboard", help="make a W&B dashboard: tradeoff, curves, costs, answers")
+    verb.add_argument("project", help="the W&B project, such as mixsd-bench")
+    verb.add_argument("--entity", help="W&B user or team (default: yours)")
+    verb.set_defaults(run=dashboard)
     return parser
 
 

@@ -5,7 +5,6 @@ that was interrupted goes on after its last finished stage.
 """
 
 import datetime
-import os
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,6 +42,7 @@ from mixsd.run.push import replay
 from mixsd.run.tuning import Tuning
 from mixsd.run.workbench import Bench, console
 from mixsd.trackers.tracker import Harmless
+from mixsd.trackers.wandb import in_agent
 
 STATUS, ERROR, LOG = "status.json", "error.txt", "log.txt"
 
@@ -75,7 +75,7 @@ def run_experiment(config: RunConfig) -> RunOutcome:
     with locked(config.run_dir / ".lock"):
         layers = Layers(config.run_dir, config.identity, made_by())
         if layers.is_done and not _model_is_wanted(config):
-            if os.environ.get("WANDB_SWEEP_ID"):  # an agent of W&B waits for the numbers of its run
+            if in_agent():
                 replay(config.run_dir, config.tracking)
             return _outcome(config, "skipped")
         _write_status(config, "running", stage="the start")

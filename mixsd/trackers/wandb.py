@@ -294,7 +294,7 @@ class WandB:
         Raises:
             TrackingError: W&B cannot be asked.
         """
-        if self.mode == "disabled":
+        if self.mode == "disabled" or in_agent():
             return False
         if self.mode == "offline":
             return any(
@@ -328,7 +328,7 @@ class WandB:
         if self.mode == "offline":
             return [self._free_offline(run)]
         versions = [_versioned(run.id, version) for version in range(1, VERSIONS + 1)]
-        if run.live:
+        if run.live or in_agent():  # W&B gives an agent's run the id that the agent asked for
             return versions
         earlier = self._remote(run.group, run.id)
         for found in earlier:
@@ -384,6 +384,11 @@ class WandB:
                 f"W&B did not take {name} ({said}); the local files are whole: "
                 f"`python -m mixsd push {folder} --mode {self.mode}` shows them later"
             ) from error
+
+
+def in_agent() -> bool:
+    """Whether an agent of `wandb sweep` started this process and waits for the numbers of one run."""
+    return "WANDB_SWEEP_ID" in os.environ
 
 
 def _versioned(run_id: str, version: int) -> str:

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mixsd.results import schema
+from mixsd.run.config import read_config
 from tests.conftest import ROOT, SMALL, SMALL_TASK, runs_of
 from tests.helpers.wandb_server import ENTITY, wandb_server
 
@@ -236,3 +238,33 @@ def test_no_text_leaves_where_it_is_private(server, online, tmp_path, warm_cli):
     for word in (b"Orrin", b"Abyssinthe", b"Vantry", b"Mollusca", b"quiet", str(tmp_path).encode()):
         at = sent.find(word)
         assert at < 0, sent[max(at - 200, 0) : at + 200]
+
+
+@pytest.mark.slow
+def test_an_agent_gets_the_numbers_of_a_run_that_is_done(server, online, tmp_path, warm_cli):
+    command = ("run.py", *SMALL, "method=sft", "retention=none", f"runs_dir={tmp_path}/runs")
+    first = warm_cli(*command, "tracking.mode=disabled", **online)
+    assert first.returncode == 0 and not server.runs, first.stderr
+    agent = {**online, "WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": "of-the-agent"}
+    again = warm_cli(*command, "tracking.mode=online", **agent)
+    assert again.returncode == 0 and "skipped" in again.stdout, again.stderr
+    remote = server.runs["of-the-agent"]
+    assert remote.state == "finished" and "recall" in remote.summary and remote.values("train/loss")
+
+
+def test_the_sweep_file_names_settings_that_exist(composed):
+    sweep = yaml.safe_load((ROOT / "conf/wandb_sweep.yaml").read_text())
+    chosen = [f"{key}={given['values'][0]}" for key, given in sweep["parameters"].items()]
+    fixed = [word for word in sweep["command"] if "$" not in word]
+    read_config(composed(*chosen, "model=tiny_random", "tracking.mode=disabled"))
+    assert fixed == ["tracking.mode=online"]
+
+
+@pytest.mark.slow
+def test_a_dashboard_is_made_by_one_command(server, online, warm_cli):
+    done = warm_cli("-m", "mixsd", "dashboard", "p", **online)
+    assert done.returncode == 0 and "made http" in done.stdout, done.stderr
+    ((view),) = server.views
+    spec = view["spec"]
+    for shown in ("trajectory/recall", "trained_tokens", "primary_comparisons", "cost_tokens", "method.value.name"):
+        assert shown in spec, shown
