@@ -109,9 +109,12 @@ def test_a_step_is_on_the_server_before_the_run_ends(server, online, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("status", [401, 500])
-def test_a_server_that_refuses_leaves_the_run_whole(server, online, tmp_path, warm_cli, status):
-    server.refuse = status
+@pytest.mark.parametrize("mood", [401, 500, "no route"])
+def test_a_server_that_refuses_leaves_the_run_whole(server, online, tmp_path, warm_cli, mood):
+    if isinstance(mood, int):
+        server.refuse = mood
+    else:
+        online["WANDB_BASE_URL"] = "http://127.0.0.1:9"
     done = warm_cli(
         "run.py", *SMALL, "method=sft", "retention=none", "experiment_name=e", f"runs_dir={tmp_path}/runs", **online
     )  # fmt: skip
@@ -120,6 +123,18 @@ def test_a_server_that_refuses_leaves_the_run_whole(server, online, tmp_path, wa
     assert len(told) == 1 and "mixsd push" in told[0] and "Traceback" not in done.stderr
     (run,) = (tmp_path / "runs").glob("e/*-sft-*")
     assert (run / "DONE").exists()
+
+
+@pytest.mark.slow
+def test_a_slow_server_slows_no_step(server, online, tmp_path):
+    server.delay = 1.0
+    process = start(tmp_path, online, *LONG, f"runs_dir={tmp_path}/runs")
+    _, told = process.communicate(timeout=200)
+    assert process.returncode == 0 and "stopped showing" not in told, told
+    (run,) = (tmp_path / "runs").glob("e/*-sft-*")
+    (remote,) = server.runs.values()
+    assert dict(remote.values("train/loss")) == pytest.approx(losses(run))
+    assert schema.load(run).cost["training"].seconds < 60 * server.delay, "no step waited for an answer"
 
 
 @pytest.mark.slow
@@ -266,5 +281,11 @@ def test_a_dashboard_is_made_by_one_command(server, online, warm_cli):
     assert done.returncode == 0 and "made http" in done.stdout, done.stderr
     ((view),) = server.views
     spec = view["spec"]
-    for shown in ("trajectory/recall", "trained_tokens", "primary_comparisons", "cost_tokens", "method.value.name"):
+    for shown in (
+        "trajectory/recall",
+        "trained_tokens",
+        "primary_comparisons",
+        "cost_tokens",
+        "method.value.name",
+    ):
         assert shown in spec, shown
