@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MODES = ("offline", "online", "disabled")
 _NO_NAME = "/\\#?%:"
-LONGEST_ID = 128
-"""Characters of a W&B id."""
+LONGEST_NAME, LONGEST_ID = 128, 64
+"""Characters of a W&B name, and of an id that leaves room: a table's name is made of the run's id and more."""
 STAGE_S = 5.0
 """Seconds between two messages about how far a stage is."""
 VERSIONS = 9
@@ -77,10 +77,10 @@ class WandB:
     def __post_init__(self) -> None:
         one_of("tracking.mode", self.mode, MODES)
         for key, name in (("project", self.project), ("entity", self.entity)):
-            if name is not None and (not name or len(name) > LONGEST_ID or set(name) & set(_NO_NAME)):
+            if name is not None and (not name or len(name) > LONGEST_NAME or set(name) & set(_NO_NAME)):
                 hint = "tracking.entity=<team> tracking.project=<name>" if "/" in name else "another name"
                 raise SettingError(
-                    f"tracking.{key}={name} is no name for W&B (at most {LONGEST_ID} characters, none of "
+                    f"tracking.{key}={name} is no name for W&B (at most {LONGEST_NAME} characters, none of "
                     f"{_NO_NAME}); "
                     f"give {hint}"
                 )
@@ -198,7 +198,8 @@ class WandB:
             wandb = _wandb()
 
             shown = wandb.Table(dataframe=frame)
-            self._run.log({name: shown})
+            # Not in the history, where it would stand among the curves.
+            self._run.summary[name] = shown
             if chart:
                 drawn = wandb.plot_table(
                     self._spec_name(chart),
@@ -238,7 +239,7 @@ class WandB:
         with self._errors_in_one_line():
             wandb = _wandb()
 
-            artifact = wandb.Artifact(name[-LONGEST_ID:], kind)
+            artifact = wandb.Artifact(name[-LONGEST_NAME:], kind)
             for path in paths:
                 (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path), name=path.name)
             self._run.log_artifact(artifact)
@@ -392,9 +393,10 @@ def in_agent() -> bool:
 
 
 def _versioned(run_id: str, version: int) -> str:
-    """A W&B id of a run; the end of a long one tells more."""
-    suffix = "" if version == 1 else f"-v{version}"
-    return f"{run_id[-(LONGEST_ID - len(suffix)) :]}{suffix}"
+    """A W&B id of a run; a long one is cut, and told apart by a hash."""
+    if len(run_id) > LONGEST_ID:
+        run_id = f"{run_id[: LONGEST_ID - 17]}-{content_hash(run_id, size=8)}"
+    return run_id if version == 1 else f"{run_id}-v{version}"
 
 
 def _offline_runs(run: RunInfo, wandb_id: str) -> list[Path]:

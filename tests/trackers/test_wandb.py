@@ -93,9 +93,20 @@ def test_an_id_is_the_same_at_every_start_and_none_is_too_long(tmp_path, monkeyp
         tracker.start(info(tmp_path, id="e" * 200))
         tracker._run = None
     first, second, third, fourth = (settings["id"] for settings in asked)
-    assert first == second == third and len(first) == len(fourth) == 128
-    assert fourth.endswith("-v2"), "W&B never gives the id of a deleted run again"
+    assert first == second == third and len(first) == 64
+    assert fourth == f"{first}-v2", "W&B never gives the id of a deleted run again"
     assert {settings["resume"] for settings in asked} == {"allow"}
+
+
+def test_long_names_are_cut_and_told_apart(tmp_path):
+    """A table is kept under a name that is made of the run's id, and W&B takes 128 characters."""
+    ids = [f"{'e' * 50}-{experiment}-{'model' * 12}-s0-0123456789" for experiment in "ab"]
+    tracker = WandB()
+    for long in ids:
+        tracker.start(info(tmp_path, id=long))
+        tracker.table("held_out/reasoning_humaneval_as_it_is_published", FRAME)
+        tracker.close()
+    assert len(offline_runs(tmp_path)) == 2
 
 
 def test_a_failed_run_says_so_and_not_why(tmp_path):
