@@ -1,4 +1,4 @@
-"""`python -m mixsd {check,report,inspect,card,track}`: look at a config, at runs, and at a task's data.
+"""`python -m mixsd {check,report,inspect,card,push,dashboard}`: look at a config, at runs, at a task's data.
 
 A verb imports what it needs when it runs, so that `--help` is quick and `report` needs no torch.
 """
@@ -66,7 +66,7 @@ def report(options: argparse.Namespace) -> None:
     from mixsd.results.report import write_report
 
     try:
-        write_report(options.runs_dir, _console(), options.margin / 100, options.out)
+        write_report(options.runs_dir, _console(), options.margin / 100, options.out, options.with_text)
     except OSError as error:  # the tables are printed before anything is written
         raise StoreError(
             f"{error.filename or options.out or options.runs_dir} cannot be written ({error.strerror}); "
@@ -157,14 +157,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb.set_defaults(run=check)
 
-    verb = verbs.add_parser(
-        "report", help="print the tradeoff table; write tradeoff.csv, .png, report.html, .md"
-    )
+    verb = verbs.add_parser("report", help="print the tables; write report.html, .md, tradeoff.csv, pictures")
     verb.add_argument("runs_dir", type=Path, help="a folder that holds runs, such as runs/quickstart")
     verb.add_argument(
         "--margin", type=float, default=2.0, help="points; a smaller drop is called no drop (default: 2)"
     )
     verb.add_argument("--out", type=Path, help="the folder to write to (default: runs_dir)")
+    verb.add_argument(
+        "--with-text", action="store_true", help="show answers also of runs with tracking.log_text=false"
+    )
     verb.set_defaults(run=report)
 
     verb = verbs.add_parser("inspect", help="show what a run was trained on, coloured by conditional")

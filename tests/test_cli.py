@@ -15,7 +15,7 @@ from mixsd.results import schema
 from tests.conftest import ROOT, SMALL, SMALL_TASK, runs_of
 from tests.helpers.wandb_files import offline_runs, wandb_bytes, wandb_history
 
-HEAVY = {"torch", "transformers", "pandas", "numpy", "scipy", "wandb", "lm_eval", "matplotlib", "rich"}
+HEAVY = {"torch", "transformers", "pandas", "numpy", "scipy", "wandb", "lm_eval", "vl_convert", "rich"}
 slow = pytest.mark.slow
 IMPORTED = """
 import runpy, sys

@@ -1,84 +1,184 @@
-"""The tradeoff picture: memorization against retention, a point a run."""
+"""The figures of a group of comparable runs: specs with their rows, drawn in the page and as files."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import numpy as np
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-import pandas as pd
-from matplotlib.axes import Axes
+from mixsd.core.store import write_text
+from mixsd.results import charts
+from mixsd.results.page_data import curve_rows
+from mixsd.results.runs import Run, by_label, to_frame, tuned_only
+from mixsd.results.wrong_answers import KINDS
 
-PANELS_A_ROW = 2
-MARKERS = "osD^vPX*"
-"""A shape a method beside its colour: for print, and for eyes that take two colours for one."""
+VEGA_LITE = "5.21"
+RIGHT = 0.5
+"""A document with at least this score counts as right in the forgetting map."""
+MOST_CELLS = 6000
+"""Of a forgetting map; with more it tells nothing and is slow."""
 
 
-def plot_tradeoff(frames: list[tuple[str, pd.DataFrame]], curves: list[pd.DataFrame], path: Path) -> None:
-    """Draw one panel per group of comparable runs.
+@dataclass(frozen=True)
+class Figure:
+    """A figure.
 
-    A point is a run, its shape and colour the method: recall over all facts, and retention with its 95%
-    interval over held-out items. A hollow point did not reach the recall at which methods are compared. A
-    thin line leads through a run's interpolations back to the base model.
-
-    Args:
-        frames: (title, one row per run) per group.
-        curves: One row per interpolation of each run, per group.
-        path: The PNG to write.
+    Attributes:
+        name: Of its file.
+        caption: What it shows.
+        spec: Vega-Lite, without rows.
+        rows: Its rows.
     """
-    columns = min(len(frames), PANELS_A_ROW)
-    rows = -(-len(frames) // columns)
-    size = (6.4 * columns, 4.8 * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, constrained_layout=True)
-    for spare in axes.flat[len(frames) :]:
-        spare.set_axis_off()
-    colours = plt.get_cmap("tab10")
-    labels = sorted({label for _, frame in frames for label in frame["label"]})
-    styles = {label: (colours(n % 10), MARKERS[n % len(MARKERS)]) for n, label in enumerate(labels)}
-    for axis, (title, frame), curve in zip(axes.flat[: len(frames)], frames, curves, strict=True):
-        _panel(axis, title, frame.dropna(subset=["retention"]), curve, styles)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+
+    name: str
+    caption: str
+    spec: charts.Spec
+    rows: list[dict[str, Any]]
 
 
-def _panel(
-    axis: Axes, title: str, frame: pd.DataFrame, curve: pd.DataFrame, styles: Mapping[str, tuple[Any, str]]
-) -> None:
-    """One panel; `styles` gives the colour and shape of each label, the same in every panel."""
-    axis.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
-    axis.annotate("base model", (0.01, 1.0), color="grey", fontsize=8, va="bottom")
-    for label, rows in frame.groupby("label", sort=True):
-        colour, marker = styles[str(label)]
-        for number, row in enumerate(rows.to_dict("records")):
-            at = row["recall"], row["retention"]
-            axis.errorbar(
-                *at,
-                yerr=[[at[1] - row["retention_low"]], [row["retention_high"] - at[1]]],
-                fmt=marker,
-                color=colour,
-                capsize=3,
-                alpha=0.8,
-                markerfacecolor=colour if row["reached"] else "white",
-                label=str(label) if number == 0 else None,
+def figures_of(group: Sequence[Run]) -> list[Figure]:
+    """The figures that a group has rows for."""
+    tuned = tuned_only(group)
+    labels = list(by_label(tuned))
+    curves = [row for run in tuned for row in curve_rows(run)]
+    by = {
+        "step": "optimiser step",
+        "trained_tokens": "trained target tokens",
+        "seconds": "seconds of training",
+    }
+    found = [
+        Figure(
+            "tradeoff",
+            "A point a run, with the 95% interval over held-out items. Hollow: the recall goal was not "
+            "reached. Dashed: mixing rates; thin: interpolation back to the base model.",
+            charts.tradeoff(labels),
+            list(_tradeoff_rows(tuned)),
+        ),
+        *(
+            Figure(
+                f"curve_{x}",
+                f"Recall, and the score on validation documents, by {title}.",
+                charts.learning_curves(labels, x, title),
+                [row for row in curves if row[x] is not None],
             )
-    for _, rows in curve.groupby("run_id") if len(curve) else ():
-        back = rows.sort_values("alpha")
-        axis.plot(
-            [back["recall_before"].iloc[0], *back["recall"]],
-            [1.0, *back["retention"]],
-            color=styles.get(str(rows["label"].iloc[-1]), ("grey", ""))[0],
-            linewidth=0.9,
-            marker=".",
-            alpha=0.6,
-        )
-    axis.set(
-        title=title,
-        xlabel="memorization: recall over all facts",
-        ylabel="retention: held-out score, tuned / base",
-        xlim=(-0.03, 1.12),
-    )
-    if len(frame):
-        axis.legend(loc="best", fontsize=8)
-    axis.grid(alpha=0.25)
+            for x, title in by.items()
+        ),
+        Figure(
+            "errors",
+            "What wrong answers to held-out tasks are: no answer that can be read, a trained answer named, "
+            "the bare answer where reasoning was asked for, or a mistake.",
+            charts.error_kinds(),
+            list(_error_rows(tuned)),
+        ),
+        Figure(
+            "targets",
+            "How likely the trained text is under the base model, and what is kept.",
+            charts.target_likelihood(labels),
+            [row for row in _points(tuned) if row["target_nll"] is not None and row["retention"] is not None],
+        ),
+        Figure(
+            "forgetting",
+            "Forgetting map: each column a held-out document that the base model has right; blue where a "
+            "method still has it right in every seed.",
+            charts.forgetting_map(),
+            list(_forgetting_rows(tuned)),
+        ),
+    ]
+    return [figure for figure in found if figure.rows]
+
+
+def _points(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """A row a run; what was not measured is None."""
+    rows = to_frame(runs).to_dict("records") if runs else []
+    return [
+        {str(key): None if isinstance(v, float) and math.isnan(v) else v for key, v in row.items()}
+        for row in rows
+    ]
+
+
+def _tradeoff_rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    for run, row in zip(runs, _points(runs), strict=True):
+        if row["retention"] is None:
+            continue
+        # Without a frontier a point needs no alpha, which would draw a line of one.
+        yield {**row, "run_id": run.results.run_id, "alpha": 1.0 if run.frontier else None}
+        if run.frontier:
+            common = {"label": run.label, "run_id": run.results.run_id, "seed": run.seed, "task": row["task"]}
+            yield {**common, "alpha": 0.0, "recall": row["recall_before"], "retention": 1.0}
+            for point in _points(run.frontier):
+                yield {**common, **{key: point[key] for key in ("alpha", "recall", "retention")}}
+
+
+def _error_rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """The base model once a task, then each label, averaged over seeds."""
+    if not runs:
+        return
+    tasks = [name for name, task in runs[0].results.retention.tasks.items() if task.wrong_tuned is not None]
+    for name in tasks:
+        having = [run for run in runs if name in run.results.retention.tasks]
+        yield from _shares(name, "base model", having[:1], "base")
+        for label, same in by_label(having).items():
+            yield from _shares(name, label, same, "tuned")
+
+
+def _shares(name: str, label: str, runs: Sequence[Run], side: str) -> Iterator[dict[str, Any]]:
+    for kind in KINDS:
+        shares = []
+        for run in runs:
+            task = run.task(name)
+            wrong, outcomes = getattr(task, f"wrong_{side}"), getattr(task, f"outcomes_{side}")
+            if wrong is not None:
+                shares.append(wrong.errors[kind] / max(sum(outcomes.values()), 1))
+        if shares:
+            yield {"task": name, "label": label, "kind": kind, "share": float(np.mean(shares))}
+
+
+def _forgetting_rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """Documents that the base model has right, those lost by most labels first."""
+    labels = by_label(runs)
+    kept: dict[tuple[str, int], dict[str, list[bool]]] = {}
+    for label, same in labels.items():
+        for run in same:
+            for name in run.counted:
+                for doc_id, (before, after) in run.scores(name).items():
+                    if before >= RIGHT:
+                        kept.setdefault((name, doc_id), {}).setdefault(label, []).append(after >= RIGHT)
+    if len(kept) * len(labels) > MOST_CELLS:
+        return
+    means = {
+        document: {label: float(np.mean(v)) for label, v in found.items()} for document, found in kept.items()
+    }
+    order = sorted(means, key=lambda document: (np.mean(list(means[document].values())), document))
+    for rank, document in enumerate(order):
+        for label, share in means[document].items():
+            yield {"label": label, "task": document[0], "doc_id": document[1], "rank": rank, "kept": share}
+
+
+def write_pictures(groups: Mapping[str, Sequence[Figure]], out: Path) -> list[str]:
+    """Write `tradeoff.png` and `.svg`, a panel a group, and the others into `figures/`; gives their names."""
+    import vl_convert  # a renderer of 40 MB, needed by `report` alone
+
+    panels = [
+        {"title": title, **charts.with_rows(figure.spec, figure.rows)}
+        for title, figures in groups.items()
+        for figure in figures
+        if figure.name == "tradeoff"
+    ]
+    written = []
+
+    def write(path: Path, spec: charts.Spec) -> None:
+        write_text(path.with_suffix(".svg"), vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))
+        path.with_suffix(".png").write_bytes(vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=2))
+        written.extend(str(path.with_suffix(suffix).relative_to(out)) for suffix in (".png", ".svg"))
+
+    if panels:
+        write(out / "tradeoff", {"$schema": charts.SCHEMA, "concat": panels, "columns": 2})
+    for number, figures in enumerate(groups.values(), 1):
+        for figure in figures:
+            if figure.name != "tradeoff":
+                (out / "figures").mkdir(exist_ok=True)
+                name = figure.name if len(groups) == 1 else f"{number}_{figure.name}"
+                write(out / "figures" / name, charts.with_rows(figure.spec, figure.rows))
+    return written

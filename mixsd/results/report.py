@@ -5,18 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader
 from rich.console import Console
 from rich.table import Table
 
 from mixsd.core.errors import within
-from mixsd.core.scores import ItemScore
 from mixsd.core.store import write_text
 from mixsd.results.compare import detectable, differences
-from mixsd.results.figures import plot_tradeoff
-from mixsd.results.items import ItemPair
+from mixsd.results.figures import Figure, figures_of, write_pictures
+from mixsd.results.page_file import render, write_page
 from mixsd.results.retention_tables import MARGIN, Row, Rows, panel_rows, task_rows
 from mixsd.results.runs import Run, comparable_groups, load_runs, one_a_seed, to_frame, tuned_only
+from mixsd.results.sentences import findings
 from mixsd.results.tables import (
     PRIMARY,
     difference_row,
@@ -28,30 +27,11 @@ from mixsd.results.tables import (
     target_rows,
 )
 
-PAGES = ("report.html", "report.md")
-SHOWN_ANSWERS = 6
+PAGE, MARKDOWN = "report.html", "report.md"
 RECALL_SHARE = 0.9
 """Where a method falls short of the recall goal, all could be compared at this share of its ceiling."""
-SHOWN_TASK = "pocket_knowledge"
-"""Its questions are short and of common knowledge: what became of them can be seen at a glance."""
-ASKED_FIRST = "What is the capital of France?"
 OVERVIEW = ("method", "seeds", "recall", "dropped", "retention", "verdict", "steps")
 """Columns of the first table of a report over several tasks or models."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A held-out question with the base model's answer and each method's.
-
-    Attributes:
-        prompt: The question.
-        base: The base model's answer.
-        tuned: The tuned models' answers, by method; None where the document does not count for its run.
-    """
-
-    prompt: str
-    base: ItemScore
-    tuned: Mapping[str, ItemScore | None]
 
 
 @dataclass(frozen=True)
@@ -63,17 +43,25 @@ class Section:
     more: Mapping[str, Rows]
     differences: Rows
     note: str
-    answers: Sequence[Answer]
+    sentences: Sequence[str]
+    figures: Sequence[Figure]
 
 
-def write_report(folder: Path, console: Console, margin: float = MARGIN, out: Path | None = None) -> None:
-    """Print the tables and write `tradeoff.csv`, `tradeoff.png` and `PAGES`.
+def write_report(
+    folder: Path,
+    console: Console,
+    margin: float = MARGIN,
+    out: Path | None = None,
+    with_text: bool = False,
+) -> None:
+    """Print the tables and write `tradeoff.csv`, the pictures, the page and the same as Markdown.
 
     Args:
         folder: Holds run directories, at any depth.
         console: Where the tables go.
         margin: A drop smaller than this, as a share, is called no drop.
         out: The folder to write to (None: the one that is read).
+        with_text: Whether the page holds answers also of runs that keep their text to themselves.
 
     Raises:
         StoreError: There is no finished run.
@@ -82,7 +70,11 @@ def write_report(folder: Path, console: Console, margin: float = MARGIN, out: Pa
     within("--margin", 100 * margin, 0, 100)
     out = out or folder
     groups, notes = _groups(load_runs(folder))
-    sections = [_section(title, group, margin) for title, group in groups.items()]
+    found = findings(list(groups.values()))
+    sections = [
+        _section(title, group, margin, told)
+        for (title, group), told in zip(groups.items(), found, strict=True)
+    ]
     for section in sections:
         _print_section(console, section)
     overview, family = _overview(sections), primary_rows(groups)
@@ -92,10 +84,12 @@ def write_report(folder: Path, console: Console, margin: float = MARGIN, out: Pa
     for note in notes:
         console.print(note)
     _write_points(groups, out)
-    for name in PAGES:
-        page = _page(name, sections=sections, overview=overview, family=family, primary=PRIMARY, notes=notes)
-        write_text(out / name, page)
-    console.print(f"wrote {out}/tradeoff.csv, tradeoff.png, {', '.join(PAGES)}")
+    pictures = write_pictures({section.title: section.figures for section in sections}, out)
+    shown = {"sections": sections, "overview": overview, "family": family, "primary": PRIMARY, "notes": notes}
+    write_page(out / PAGE, groups, folder.resolve().name, with_text, **shown)
+    write_text(out / MARKDOWN, render(MARKDOWN, **shown))
+    console.print(f"wrote {out}/tradeoff.csv, {', '.join(pictures)}, {MARKDOWN}")
+    console.print(f"page: {(out / PAGE).resolve()}", soft_wrap=True)
 
 
 def _groups(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], list[str]]:
@@ -109,7 +103,7 @@ def _groups(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], list[str]]:
     return between, notes
 
 
-def _section(title: str, group: Sequence[Run], margin: float) -> Section:
+def _section(title: str, group: Sequence[Run], margin: float, sentences: Sequence[str]) -> Section:
     return Section(
         title=title,
         rows=summary_rows(group, margin),
@@ -122,7 +116,8 @@ def _section(title: str, group: Sequence[Run], margin: float) -> Section:
         },
         differences=[difference_row(difference) for difference in differences(group)],
         note=_note(group),
-        answers=answers(group),
+        sentences=sentences,
+        figures=figures_of(group),
     )
 
 
@@ -136,13 +131,12 @@ def _overview(sections: Sequence[Section]) -> Rows:
 
 
 def _write_points(groups: Mapping[str, Sequence[Run]], out: Path) -> None:
-    """Write `tradeoff.csv` and `tradeoff.png`: a point for every scored model."""
+    """Write `tradeoff.csv`: a row for every scored model."""
     frames = [(title, to_frame(group)) for title, group in groups.items()]
     curves = [to_frame([point for run in group for point in _curve(run)]) for group in groups.values()]
     points = zip(frames, curves, strict=True)
     csv = pd.concat([_one_a_point(frame, c).assign(runs=title) for (title, frame), c in points])
     write_text(out / "tradeoff.csv", csv.to_csv(index=False))
-    plot_tradeoff(frames, curves, out / "tradeoff.png")
 
 
 def _curve(run: Run) -> list[Run]:
@@ -155,34 +149,6 @@ def _one_a_point(frame: pd.DataFrame, curve: pd.DataFrame) -> pd.DataFrame:
     if curve.empty:
         return frame
     return pd.concat([curve, frame]).drop_duplicates(["run_id", "alpha"])
-
-
-def answers(runs: Sequence[Run]) -> list[Answer]:
-    """Held-out questions with the base model's answer and each method's, the first seed of each."""
-    first: dict[str, Run] = {}
-    for run in sorted(tuned_only(runs), key=lambda run: run.seed):
-        first.setdefault(run.method, run)
-    tables = {
-        method: {pair.doc_id: pair for pair in run.documents[SHOWN_TASK]}
-        for method, run in first.items()
-        if SHOWN_TASK in run.counted
-    }
-    if not tables:
-        return []
-    # By doc_id: runs leave out different documents, so the same row may be another question.
-    asked: dict[int, ItemPair] = {}  # of the first run that has the document
-    for table in tables.values():
-        asked = {**table, **asked}
-    order = sorted(asked, key=lambda doc_id: (not asked[doc_id].base.prompt.startswith(ASKED_FIRST), doc_id))
-    return [
-        Answer(
-            asked[doc_id].base.prompt,
-            asked[doc_id].base,
-            {method: table[doc_id].tuned if doc_id in table else None for method, table in tables.items()},
-        )
-        for doc_id in order[:SHOWN_ANSWERS]
-        if asked[doc_id].base.prompt  # published runs have no texts
-    ]
 
 
 def apart(groups: Mapping[str, Sequence[Run]]) -> list[str]:
@@ -258,6 +224,8 @@ def _fallback(runs: Sequence[Run]) -> str:
 
 def _print_section(console: Console, section: Section) -> None:
     console.print(_table(section.title, section.rows))
+    for sentence in section.sentences:
+        console.print(sentence, markup=False, highlight=False)
     for title, rows in section.more.items():
         if rows:
             console.print(_table(title, rows))
@@ -273,12 +241,3 @@ def _table(title: str, rows: Sequence[Row]) -> Table:
     for row in rows:
         table.add_row(*row.values())
     return table
-
-
-def _page(name: str, **shown: object) -> str:
-    """One of `PAGES`; model output is escaped in HTML and left out of Markdown."""
-    environment = Environment(
-        loader=PackageLoader("mixsd.results", "page"), autoescape=name.endswith(".html")
-    )
-    environment.filters["cell"] = lambda value: " ".join(str(value).replace("|", "\\|").split())
-    return environment.get_template(f"{name}.j2").render(shown)

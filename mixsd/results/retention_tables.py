@@ -8,7 +8,7 @@ from mixsd.core.questions import Outcome
 from mixsd.core.scores import GENERATED, LIKELIHOOD
 from mixsd.results.aggregate import Gap, Paired, gap, paired, ratio
 from mixsd.results.runs import Run, by_label, tuned_only
-from mixsd.results.schema import Breakdown, HeldOutTask, Panel
+from mixsd.results.schema import Breakdown, HeldOutTask, Interval, Panel
 from mixsd.results.stats import CLAIM_SEEDS
 
 MARGIN = 0.02
@@ -165,7 +165,20 @@ def _panel(run: Run, kind: str) -> Panel:
 
 
 def _ratio_cell(runs: Sequence[Run], kind: str, *, above: bool = False) -> str:
-    """`ratio [low, high]` over the seeds that have the panel; of one seed what its run says."""
+    """`ratio [low, high]`, or n/a."""
+    value, interval = _ratio(runs, kind, above=above)
+    if value is None:
+        return "n/a"
+    return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+
+
+def headline(runs: Sequence[Run]) -> tuple[float | None, Interval | None]:
+    """Retention of a label's runs over the generated tasks, with its 95% interval."""
+    return _ratio(runs, GENERATED)
+
+
+def _ratio(runs: Sequence[Run], kind: str, *, above: bool = False) -> tuple[float | None, Interval | None]:
+    """Over the seeds that have the panel; of one seed what its run says."""
     having = [run for run in runs if _panel(run, kind).n]
     if len(having) == 1:
         panel = _panel(having[0], kind)
@@ -177,6 +190,4 @@ def _ratio_cell(runs: Sequence[Run], kind: str, *, above: bool = False) -> str:
     else:
         tasks = _tasks(having, lambda run: run.counted_of(kind))
         value, interval = ratio([task.above_chance for task in tasks] if above else tasks)
-    if value is None:
-        return "n/a"
-    return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+    return value, interval

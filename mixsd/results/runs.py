@@ -13,7 +13,7 @@ import yaml
 from mixsd.core.errors import StoreError
 from mixsd.core.questions import RECALL
 from mixsd.core.scores import GENERATED
-from mixsd.core.store import read_jsonl
+from mixsd.core.store import read_json, read_jsonl
 from mixsd.results import schema
 from mixsd.results.aggregate import Both
 from mixsd.results.items import ItemPair, read_item_pairs
@@ -21,6 +21,8 @@ from mixsd.results.schema import TRAJECTORY, HeldOutTask, Interpolated, RunResul
 
 INTERPOLATED = "+ interpolation"
 """Ends the label of a run that was interpolated back towards its base."""
+MADE_BY = ("mixsd_bench", "commit", "dirty", "date", "python", "device", "threads", "packages")
+"""What of `environment.json` is shown."""
 UNTOLD = ("seed", "save_model", "checkpoint_every", "interpolate")
 """Settings that cannot tell two labels apart: they move no number that is compared."""
 
@@ -110,6 +112,19 @@ class Run:
         """The name of the file that the task reads ('' for none); it stays on this machine, as paths do."""
         path = self.config["task"].get("path")
         return Path(str(path)).name if path else ""
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """Commit, date, device and versions it was made by; no command, which names files."""
+        path = self.path / "environment.json"
+        found = read_json(path) if path.exists() else {}
+        return {key: found[key] for key in MADE_BY if key in found}
+
+    @property
+    def log_text(self) -> bool:
+        """Whether its questions and answers may be shown to others (`tracking.log_text`)."""
+        advised = (self.config["task"].get("advice") or {}).get("log_text", True)
+        return bool((self.config.get("tracking") or {}).get("log_text", advised))
 
     @property
     def only_missed(self) -> bool:

@@ -15,6 +15,7 @@ from mixsd.results import schema
 from mixsd.results.gate import GateSettings, unmet
 from mixsd.results.item_tables import item_tables
 from mixsd.results.items import PROBES, RETENTION
+from mixsd.results.runs import MADE_BY
 from mixsd.results.schema import METRICS, TRAJECTORY
 from mixsd.trackers.tracker import RunInfo, Tracker, optional
 from mixsd.trackers.wandb import CONTENT
@@ -28,8 +29,6 @@ PATH_KEYS = frozenset(
     | {"runs_dir", "cache_dir", "data_root", "only_facts_of"}
 )
 """Settings that name files or folders, in any group."""
-MADE_BY = ("mixsd_bench", "commit", "dirty", "date", "python", "device", "threads", "packages")
-"""What of `environment.json` is shown; the command names files."""
 _PATH = re.compile(r"[/\\]|^~|^\.|\.(csv|tsv|jsonl?|parquet|ya?ml|txt|md)$", re.IGNORECASE)
 
 

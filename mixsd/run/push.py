@@ -13,7 +13,7 @@ import yaml
 from mixsd.core.errors import SettingError
 from mixsd.core.store import content_hash
 from mixsd.results import schema
-from mixsd.results.charts import FIELDS, tradeoff_spec
+from mixsd.results.charts import FIELDS, for_wandb, tradeoff
 from mixsd.results.compare import primary_family
 from mixsd.results.runs import Run, comparable_groups, load_runs, one_a_seed, to_frame
 from mixsd.run.mirror import (
@@ -101,7 +101,7 @@ def mirror_sweep(folder: Path, tracker: Tracker) -> bool:
     try:
         tracker.start(about)
         table = optional(tracker, "table")
-        table("runs", frame, Chart("tradeoff", tradeoff_spec(), {name: name for name in FIELDS}))
+        table("runs", frame, Chart("tradeoff", for_wandb(tradeoff(())), {name: name for name in FIELDS}))
         if len(compared):
             table("primary_comparisons", compared)
         tracker.finish({"n_runs": len(frame), CONTENT: content})

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MODES = ("offline", "online", "disabled")
 _NO_NAME = "/\\#?%:"
 LONGEST_NAME, LONGEST_ID = 128, 64
-"""Characters of a W&B name, and of an id that leaves room: a table's name is made of the run's id and more."""
+"""Characters of a W&B name, and of an id that leaves room: the names of tables are made of it."""
 STAGE_S = 5.0
 """Seconds between two messages about how far a stage is."""
 VERSIONS = 9

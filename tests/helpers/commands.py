@@ -18,7 +18,7 @@ from typing import Any
 
 # Not W&B: it makes a temporary folder when it is imported, which the first fork would delete at its end.
 LIBRARIES = (
-    "accelerate", "datasets", "lm_eval.evaluator", "matplotlib.pyplot", "pandas", "peft", "rich", "scipy.stats",
+    "accelerate", "datasets", "lm_eval.evaluator", "pandas", "peft", "rich", "scipy.stats",
     "mixsd.run.stages", "mixsd.results.report",
 )  # fmt: skip
 TIMEOUT_S = 300
