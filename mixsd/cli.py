@@ -1,4 +1,4 @@
-"""`python -m mixsd {check,report,inspect,card,push,dashboard}`: look at a config, at runs, at a task's data.
+"""`python -m mixsd {check,report,compare,inspect,card,push,dashboard}`: a config, runs, a task's data.
 
 A verb imports what it needs when it runs, so that `--help` is quick and `report` needs no torch.
 """
@@ -72,6 +72,13 @@ def report(options: argparse.Namespace) -> None:
             f"{error.filename or options.out or options.runs_dir} cannot be written ({error.strerror}); "
             "the tables above are whole: give --out FOLDER for the files"
         ) from error
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Print how one run differs from another."""
+    from mixsd.results.two_runs import compare_runs
+
+    compare_runs(options.first, options.second, _console())
 
 
 def inspect(options: argparse.Namespace) -> None:
@@ -167,6 +174,11 @@ def _parser() -> argparse.ArgumentParser:
         "--with-text", action="store_true", help="show answers also of runs with tracking.log_text=false"
     )
     verb.set_defaults(run=report)
+
+    verb = verbs.add_parser("compare", help="two runs: settings, paired differences, items that flipped")
+    verb.add_argument("first", type=Path, help="a run's directory")
+    verb.add_argument("second", type=Path, help="another's")
+    verb.set_defaults(run=compare)
 
     verb = verbs.add_parser("inspect", help="show what a run was trained on, coloured by conditional")
     verb.add_argument("run_dir", type=Path, help="one run's directory")

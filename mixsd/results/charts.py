@@ -12,7 +12,7 @@ from typing import Any
 Spec = dict[str, Any]
 Records = Sequence[Mapping[str, Any]]
 
-SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
 FIELDS = (
     "recall", "retention", "retention_low", "retention_high",
@@ -23,7 +23,7 @@ MEMORIZATION = "memorization: recall over all facts"
 RETENTION = "retention: held-out score, tuned / base"
 
 
-def tradeoff(labels: Sequence[str]) -> Spec:
+def tradeoff(labels: Sequence[str], *, rates: bool = True, frontier: bool = False) -> Spec:
     """Memorization against retention, a point a run with its 95% interval over held-out items.
 
     A hollow point did not reach the recall at which methods are compared. A dashed line leads through the
@@ -31,6 +31,8 @@ def tradeoff(labels: Sequence[str]) -> Spec:
 
     Args:
         labels: Of the methods, in the order of their colours; the same in every figure. None: as they come.
+        rates: Whether to lead a line through the mixing rates, where there may be several.
+        frontier: Whether there are rows of interpolations, with `alpha`.
     """
     x, y = _number("recall", MEMORIZATION, scale={"domain": [0, 1.05]}), _number("retention", RETENTION)
     colour = _colour(labels)
@@ -39,7 +41,7 @@ def tradeoff(labels: Sequence[str]) -> Spec:
         "mark": {"type": "rule", "strokeDash": [2, 2], "color": "gray"},
         "encoding": {"y": {"datum": 1, "type": "quantitative"}},
     }
-    frontier = {
+    through_rates = {
         "transform": [
             {"filter": "datum.alpha == null || datum.alpha == 1"},
             {"filter": "isValid(datum.mixing_rate)"},
@@ -97,7 +99,9 @@ def tradeoff(labels: Sequence[str]) -> Spec:
             ],
         },
     }
-    return _spec(layer=[base, frontier, between, interval, point])
+    return _spec(
+        layer=[base, *([through_rates] if rates else []), *([between] if frontier else []), interval, point]
+    )
 
 
 def learning_curves(labels: Sequence[str], x: str, title: str) -> Spec:

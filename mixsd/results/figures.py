@@ -14,7 +14,7 @@ from mixsd.results.page_data import curve_rows
 from mixsd.results.runs import Run, by_label, to_frame, tuned_only
 from mixsd.results.wrong_answers import KINDS
 
-VEGA_LITE = "5.21"
+VEGA_LITE = "6.4"
 RIGHT = 0.5
 """A document with at least this score counts as right in the forgetting map."""
 MOST_CELLS = 6000
@@ -53,7 +53,11 @@ def figures_of(group: Sequence[Run]) -> list[Figure]:
             "tradeoff",
             "A point a run, with the 95% interval over held-out items. Hollow: the recall goal was not "
             "reached. Dashed: mixing rates; thin: interpolation back to the base model.",
-            charts.tradeoff(labels),
+            charts.tradeoff(
+                labels,
+                rates=len({run.mixing_rate for run in tuned} - {None}) > 1,
+                frontier=any(run.frontier for run in tuned),
+            ),
             list(_tradeoff_rows(tuned)),
         ),
         *(

@@ -181,7 +181,7 @@ def _asked(pair: ProbePair, text: Any) -> list[Any]:
 
 
 def _answered(pair: ProbePair, text: Any) -> list[Any]:
-    return [text(pair.after.text), pair.after.outcome.value]
+    return [text(pair.after.id), text(pair.after.text), pair.after.outcome.value]
 
 
 def _document(pair: ItemPair, text: Any) -> list[Any]:
@@ -198,14 +198,8 @@ def _document(pair: ItemPair, text: Any) -> list[Any]:
 
 
 def _scored(pair: ItemPair, text: Any, trained: Names) -> list[Any]:
-    tuned, named = pair.tuned, trained.found_in(pair.tuned.text)
-    return [
-        text(tuned.text),
-        tuned.outcome.value,
-        tuned.score,
-        pair.contaminated,
-        [text(name) for name in named],
-    ]
+    tuned, named = pair.tuned, [text(name) for name in trained.found_in(pair.tuned.text)]
+    return [pair.doc_id, text(tuned.text), tuned.outcome.value, tuned.score, pair.contaminated, named]
 
 
 def _targets(run: Run) -> list[Any]:

@@ -14,7 +14,7 @@ from mixsd.results.compare import detectable, differences
 from mixsd.results.figures import Figure, figures_of, write_pictures
 from mixsd.results.page_file import render, write_page
 from mixsd.results.retention_tables import MARGIN, Row, Rows, panel_rows, task_rows
-from mixsd.results.runs import Run, comparable_groups, load_runs, one_a_seed, to_frame, tuned_only
+from mixsd.results.runs import Run, comparable_groups, differing, load_runs, one_a_seed, to_frame, tuned_only
 from mixsd.results.sentences import findings
 from mixsd.results.tables import (
     PRIMARY,
@@ -155,14 +155,9 @@ def apart(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     """Why groups of runs are not compared with the first: what they were measured by differs."""
     (first, head), *others = ((title, group[0].results.measured_by) for title, group in groups.items())
     return [
-        f"{title} is not compared with {first}: they differ in {', '.join(_differing([head, own]))}."
+        f"{title} is not compared with {first}: they differ in {', '.join(differing([head, own]))}."
         for title, own in others
     ]
-
-
-def _differing(measured_by: Sequence[Mapping[str, str]]) -> list[str]:
-    names = dict.fromkeys(name for parts in measured_by for name in parts)
-    return [name for name in names if len({parts.get(name) for parts in measured_by}) > 1]
 
 
 def titles(groups: Sequence[Sequence[Run]]) -> list[str]:
@@ -184,11 +179,11 @@ def _plain_title(runs: Sequence[Run]) -> str:
 
 def _marks(group: Sequence[Run], alike: Sequence[Sequence[Run]]) -> list[str]:
     own, goal = group[0].results.measured_by, group[0].goal
-    differing = _differing([other[0].results.measured_by for other in alike])
+    apart_in = differing([other[0].results.measured_by for other in alike])
     # Of other parts only a hash is known; it still tells one table from the next.
     return [
         f"recall goal {goal}" if name == "recall goal" else f"{name} {own.get(name, 'unknown')}"
-        for name in differing
+        for name in apart_in
     ]
 
 

@@ -196,14 +196,14 @@ def load_runs(folder: Path) -> list[Run]:
         raise StoreError(f"{folder} holds no finished run; give a folder that `python run.py` wrote to")
     found: dict[Any, Run] = {}
     for path in done:
-        run = Run(path, schema.load(path), _config_of(path))
+        run = Run(path, schema.load(path), config_of(path))
         # The same run may stand in several experiments; measured alike, it is still one run.
         found.setdefault((run.results.run_id, _comparable(run)), run)
     named = {run.path: run for group in comparable_groups(found.values()) for run in labelled(group)}
     return [named[run.path] for run in found.values()]
 
 
-def _config_of(path: Path) -> Mapping[str, Any]:
+def config_of(path: Path) -> Mapping[str, Any]:
     """The config that a run wrote down.
 
     Raises:
@@ -224,6 +224,12 @@ def _config_of(path: Path) -> Mapping[str, Any]:
 def _comparable(run: Run) -> tuple[tuple[str, str], ...]:
     """All that the numbers hang on: equal for runs that may be compared."""
     return tuple(sorted(run.results.measured_by.items()))
+
+
+def differing(measured_by: Sequence[Mapping[str, str]]) -> list[str]:
+    """Names of what runs were measured by in which they differ."""
+    names = dict.fromkeys(name for parts in measured_by for name in parts)
+    return [name for name in names if len({parts.get(name) for parts in measured_by}) > 1]
 
 
 def comparable_groups(runs: Iterable[Run]) -> list[list[Run]]:

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from mixsd.core.errors import StoreError
 from mixsd.results import schema
-from mixsd.results.report import answers, write_report
+from mixsd.results.report import write_report
 from mixsd.results.runs import load_runs
-from tests.helpers.made_runs import HELD_OUT, N, held_out, item, make_run, ones
+from tests.helpers.made_runs import HELD_OUT, N, held_out, make_run, ones
 
 
 def told_of(folder, capsys, **options):
@@ -56,32 +56,10 @@ def test_groups_of_one_task_are_told_apart_by_what_differs(tmp_path, capsys):
     ]
 
 
-def test_page_escapes_model_output_and_table_says_what_was_not_reached(tmp_path, capsys):
+def test_the_table_says_what_was_not_reached(tmp_path, capsys):
     make_run(tmp_path, "a", 0, 0.5)
-    told = told_of(tmp_path, capsys)
-    page = (tmp_path / "report.html").read_text()
-    assert "<script>alert" not in page and "&lt;script&gt;alert" in page
-    assert "goal not reached" in told
-
-
-def test_unrelated_questions_are_joined_by_document(tmp_path, capsys):
-    """Each run leaves out other documents; a reply never stands beside another question."""
-
-    def retention(left_out):
-        items = [item(i, 1.0, text=f"reply to {i}") for i in range(N) if i != left_out]
-        scores = replace(held_out(ones(N)), items=tuple(items))
-        return {HELD_OUT: (scores, scores)}
-
-    make_run(tmp_path, "a", 0, retention=retention(0))
-    make_run(tmp_path, "b", 1, retention=retention(2))
-    shown = answers(load_runs(tmp_path))
-    assert [answer.prompt for answer in shown] == [f"Q{i}" for i in range(6)]
-    for answer in shown:
-        for reply in (answer.base, *answer.tuned.values()):
-            assert reply is None or reply.text == f"reply to {answer.prompt[1:]}"
-    assert shown[0].tuned["a"] is None and shown[2].tuned["b"] is None
-    told_of(tmp_path, capsys)
-    assert "not counted: the facts give it away" in (tmp_path / "report.html").read_text()
+    assert "goal not reached" in told_of(tmp_path, capsys)
+    assert "<script>alert" not in (tmp_path / "report.html").read_text()
 
 
 def test_interpolated_models_have_rows_and_points(tmp_path, capsys):
@@ -171,5 +149,6 @@ def test_the_report_can_be_written_elsewhere(tmp_path, capsys):
     (tmp_path / "out").mkdir()
     told_of(tmp_path / "runs", capsys, out=tmp_path / "out")
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert written == {"tradeoff.csv", "tradeoff.png", "report.html", "report.md"}
+    assert written == {"tradeoff.csv", "tradeoff.png", "tradeoff.svg", "figures", "report.html", "report.md"}
+    assert {"forgetting.svg", "errors.png"} <= {path.name for path in (tmp_path / "out/figures").iterdir()}
     assert not list((tmp_path / "runs").glob("report*"))

@@ -251,14 +251,15 @@
   }
   function joined(part, base, own) {
     const [kind, name] = [part.slice(0, part.indexOf("/")), part.slice(part.indexOf("/") + 1)];
-    return base[kind][name].map((row, number) => {
+    // By id: runs may have been asked different documents.
+    const answered = own.map((one) => new Map((one[kind][name] || []).map((side) => [side[0], side])));
+    return base[kind][name].map((row) => {
       const [id, prompt, accepted, text, before, score] = row;
-      const sides = own.map((one) => {
-        const side = one[kind][name] && one[kind][name][number];
+      const sides = answered.map((one) => {
+        const side = one.get(id);
         if (!side) return null;
-        return kind === "probes"
-          ? { text: side[0], outcome: side[1], leaks: [], contaminated: false }
-          : { text: side[0], outcome: side[1], score: side[2], contaminated: side[3], leaks: side[4] };
+        const [, reply, outcome, score, contaminated = false, leaks = []] = side;
+        return { text: reply, outcome, score, contaminated, leaks };
       });
       return { id, prompt, accepted, text, before, score, sides };
     });
