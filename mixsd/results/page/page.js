@@ -4,6 +4,7 @@
   const PAGE = JSON.parse(document.getElementById("page").textContent);
   const ROWS = 50; // answers shown at a time
   const LONGEST = 400; // words of a text that are compared
+  const ALIKE = 0.4; // the least share of common words at which a comparison is shown
   const $ = (id) => document.getElementById(id);
 
   function make(name, text, attributes = {}) {
@@ -170,16 +171,18 @@
     const made = make("div");
     const names = runs.map((run) => `${run.label}, seed ${run.seed}`);
     const keys = [...new Set(runs.flatMap((run) => run.differs))];
-    if (keys.length) {
-      made.append(make("h3", "What tells them from their neighbours"));
-      made.append(table(["setting", ...names], keys.map((key) => [key, ...runs.map((run) => word(run.settings[key]))])));
-    }
     made.append(make("h3", "Held-out tasks, tuned minus base in points"));
     const tasks = [...new Set(runs.flatMap((run) => run.tasks.map((task) => task.task)))];
     made.append(table(["task", ...names], tasks.map((name) => [name, ...runs.map((run) => delta(run.tasks.find((task) => task.task === name)))])));
     made.append(make("h3", "Probes, before and after"));
     const splits = [...new Set(runs.flatMap((run) => run.splits.map((split) => split.split)))];
     made.append(table(["split", ...names], splits.map((name) => [name, ...runs.map((run) => beforeAfter(run.splits.find((split) => split.split === name)))])));
+    if (keys.length) {
+      const own = make("details");
+      own.append(make("summary", `what tells them from their neighbours: ${keys.length} settings`));
+      own.append(table(["setting", ...names], keys.map((key) => [key, ...runs.map((run) => word(run.settings[key]))])));
+      made.append(own);
+    }
     for (const run of runs) {
       const more = make("details");
       more.append(make("summary", `settings, cost and origin of ${run.id}`));
@@ -284,20 +287,30 @@
     return made;
   }
   function difference(before, after) {
-    const [a, b] = [before, after].map((text) => text.split(/(\s+)/));
+    const [a, b] = [before, after].map((text) => text.match(/\S+\s*|\s+/g) || []);
     if (a.length > LONGEST || b.length > LONGEST || before === after) return document.createTextNode(after);
+    const same = (i, j) => a[i].trim() === b[j].trim();
     // Longest common subsequence of words, from the end.
     const best = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
     for (let i = a.length - 1; i >= 0; i--)
       for (let j = b.length - 1; j >= 0; j--)
-        best[i][j] = a[i] === b[j] ? best[i + 1][j + 1] + 1 : Math.max(best[i + 1][j], best[i][j + 1]);
+        best[i][j] = same(i, j) ? best[i + 1][j + 1] + 1 : Math.max(best[i + 1][j], best[i][j + 1]);
+    // Of two texts with little in common, the words that happen to stand in both say nothing.
+    if (best[0][0] < ALIKE * Math.max(a.length, b.length)) return document.createTextNode(after);
     const made = document.createDocumentFragment();
+    let gone = "", come = "";
+    const flush = () => {
+      if (gone) made.append(make("del", gone.trimEnd()), " ");
+      if (come) made.append(make("ins", come));
+      gone = come = "";
+    };
     let i = 0, j = 0;
     while (i < a.length || j < b.length) {
-      if (i < a.length && j < b.length && a[i] === b[j]) { made.append(a[i]); i++; j++; }
-      else if (j < b.length && (i === a.length || best[i][j + 1] >= best[i + 1][j])) made.append(make("ins", b[j++]));
-      else made.append(make("del", a[i++]));
+      if (i < a.length && j < b.length && same(i, j)) { flush(); made.append(b[j]); i++; j++; }
+      else if (j < b.length && (i === a.length || best[i][j + 1] > best[i + 1][j])) come += b[j++];
+      else gone += a[i++];
     }
+    flush();
     return made;
   }
   function targets(runs, own) {
@@ -320,6 +333,8 @@
   // Beginning
 
   document.querySelectorAll("table.sorts").forEach(sortable);
+  for (const link of document.querySelectorAll("[data-to]"))
+    link.addEventListener("click", (event) => { event.preventDefault(); $(link.dataset.to).scrollIntoView(); });
   for (const row of document.querySelectorAll("[data-run]")) {
     row.tabIndex = 0;
     const open = () => go({ run: row.dataset.run });
