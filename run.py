@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from mixsd.core.errors import Terminated
 from mixsd.run.command_line import arranged, mistake
 from mixsd.run.grid import register
 from mixsd.run.messages import config_error
@@ -50,6 +51,6 @@ if __name__ == "__main__":
             f"{error.filename} cannot be written ({error.strerror}); give another runs_dir", file=sys.stderr
         )
         sys.exit(2)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print("interrupted before a run began", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(143 if isinstance(stopped, Terminated) else 130)

@@ -116,6 +116,7 @@ def card(options: argparse.Namespace) -> None:
     )
     text = task_card(
         config.task,
+        config.probes,
         base,
         overrides=options.overrides,
         model=config.model.name,

@@ -34,7 +34,8 @@ def tradeoff(labels: Sequence[str], *, rates: bool = True, frontier: bool = Fals
         rates: Whether to lead a line through the mixing rates, where there may be several.
         frontier: Whether there are rows of interpolations, with `alpha`.
     """
-    x, y = _number("recall", MEMORIZATION, scale={"domain": [0, 1.05]}), _number("retention", RETENTION)
+    x = _number("recall", MEMORIZATION, scale={"domain": [0, 1.05]})
+    y = _number("retention", RETENTION, scale={"zero": True})
     colour = _colour(labels)
     runs = {"filter": "datum.alpha == null || datum.alpha == 1"}
     base = {

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from mixsd.results.schema import Panel, RunResults, Share
 
+WEIGHTS, CARD = "model", "README.md"
+"""In a run's directory, the tuned weights; in theirs, the card that marks those that are kept."""
+
 
 def model_card(base_model: str, fingerprint: str, results: RunResults, unmet: Sequence[str]) -> str:
     """Markdown for the model folder's README.md.

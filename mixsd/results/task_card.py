@@ -15,12 +15,20 @@ SHOWN_KINDS = 8
 
 
 def task_card(
-    task: Task, base: Scores, *, overrides: Sequence[str], model: str, seed: int, log_text: bool
+    task: Task,
+    probes: Sequence[Probe],
+    base: Scores,
+    *,
+    overrides: Sequence[str],
+    model: str,
+    seed: int,
+    log_text: bool,
 ) -> str:
     """Markdown.
 
     Args:
         task: The task.
+        probes: What was asked of it.
         base: What the base model scored on it.
         overrides: What it was composed from, so that the card can be made again.
         model: The base model's name.
@@ -28,16 +36,16 @@ def task_card(
         log_text: Whether samples of the questions are shown.
     """
     splits: dict[str, list[Probe]] = {}
-    for probe in task.probes:
+    for probe in probes:
         splits.setdefault(probe.split, []).append(probe)
     overlap = contaminated(task.facts, {name: scores.items for name, scores in base.retention.items()})
-    digest = content_hash(described([*task.facts, *task.probes]))
+    digest = content_hash(described([*task.facts, *probes]))
     lines = [
         f"# {task.name}",
         "",
         task.about,
         "",
-        f"- {len(task.facts)} facts, {len(task.probes)} probes; seed {seed}; content hash `{digest}`",
+        f"- {len(task.facts)} facts, {len(probes)} probes; seed {seed}; content hash `{digest}`",
         f"- made by `{shlex.join(['python', '-m', 'mixsd', 'card', *overrides])}`",
         f"- base model: {model}, greedy, at most {task.max_new_tokens} tokens",
         f"- kinds of answers: {_answer_kinds(task.facts)}",
@@ -48,9 +56,9 @@ def task_card(
         "| split | axis | probes | by kind | base accuracy |",
         "|---|---|---|---|---|",
     ]
-    for split, probes in splits.items():
+    for split, asked in splits.items():
         axis, right = task.axes[split].value, accuracy(base.probes[split])
-        lines.append(f"| {split} | {axis} | {len(probes)} | {_kinds(probes)} | {right:.3f} |")
+        lines.append(f"| {split} | {axis} | {len(asked)} | {_kinds(asked)} | {right:.3f} |")
     if log_text:
         lines += ["", "## Samples", "", *_samples(splits)]
     return "\n".join(lines) + "\n"

@@ -8,21 +8,24 @@ from typing import Any
 
 from mixsd.core.store import content_hash, discard, read_json, sweep, write_json
 from mixsd.results import schema
+from mixsd.results.model_card import CARD, WEIGHTS
 from mixsd.results.schema import METRICS, TRAJECTORY
 from mixsd.run.identity import LAYERS, Identity, changes, stored
+from mixsd.trackers.wandb import STATE
 
 DONE = "DONE"
 """Written last; without it a run is not finished."""
 PREPARATION, EXAMPLES = "preparation.json", "examples.jsonl"
 TRAINING = "training.json"
-WEIGHTS, CARD, SCRATCH = "model", "README.md", "trainer"
-"""The tuned weights, their card, and the checkpoints of a training that is not finished."""
+SCRATCH = "trainer"
+"""The checkpoints of a training that is not finished."""
 SCORES, DRIFT, COST = "scores", "drift.json", "cost.json"
 EARLIER = "earlier"
 """Results of the same weights that were measured in another way."""
 _PRODUCTS: Mapping[str, tuple[str, ...]] = {
     "prepared": (PREPARATION, EXAMPLES),
-    "trained": (TRAINING, METRICS, TRAJECTORY, WEIGHTS, SCRATCH),
+    # A training that begins anew is another curve, and gets another run in W&B.
+    "trained": (TRAINING, METRICS, TRAJECTORY, WEIGHTS, SCRATCH, STATE),
     "measured": (SCORES, DRIFT, "interpolation"),
 }
 _STAGES = {

@@ -33,7 +33,13 @@ _PATH = re.compile(r"[/\\]|^~|^\.|\.(csv|tsv|jsonl?|parquet|ya?ml|txt|md)$", re.
 
 
 def run_info(
-    run_dir: Path, config: Mapping[str, Any], method: str, model: str, *, live: bool = True
+    run_dir: Path,
+    config: Mapping[str, Any],
+    method: str,
+    model: str,
+    *,
+    live: bool = True,
+    caveats: Sequence[str] = (),
 ) -> RunInfo:
     """Describe a run for a tracker.
 
@@ -43,6 +49,7 @@ def run_info(
         method: The method's name.
         model: The model's label, shown instead of `model.name`, which may be a folder.
         live: Whether the run goes on now.
+        caveats: What a reader of its held-out scores must know.
     """
     # A tracker's server may be public, and a path can name a person or a customer.
     shown = without_paths(config)
@@ -60,7 +67,7 @@ def run_info(
     words = [method, *([f"mixing_rate={rate}"] if rate is not None else []), f"s{config['seed']}"]
     return RunInfo(
         f"{experiment}-{run_dir.name}", f"{' '.join(words)} {run_dir.name[-6:]}", experiment, method, shown,
-        run_dir, live, tags=tuple(filter(None, (task, method, model))),
+        run_dir, live, tags=tuple(filter(None, (task, method, model))), notes=notes_of_caveats(caveats),
     )  # fmt: skip
 
 
@@ -106,24 +113,38 @@ def log_kept(tracker: Tracker, run_dir: Path) -> None:
 
 
 def show_results(
-    tracker: Tracker, run_dir: Path, results: schema.RunResults, config: Mapping[str, Any]
+    tracker: Tracker,
+    run_dir: Path,
+    results: schema.RunResults,
+    config: Mapping[str, Any],
+    *,
+    weights: bool,
 ) -> None:
-    """Show how a run ended: its final numbers and, where text may be shown, answers, targets and files."""
-    if getattr(tracker, "log_text", False):
-        table, keep = optional(tracker, "table"), optional(tracker, "files")
-        for name, frame in item_tables(run_dir):
-            table(name, frame)
-        # An editor trains on nothing.
-        targets = run_dir / "examples.jsonl"
-        if targets.exists() and targets.stat().st_size:
-            keep(f"{run_dir.name}-targets", "dataset", [targets])
-        measured = [run_dir / name for name in (schema.FILE, PROBES, RETENTION) if (run_dir / name).exists()]
-        keep(f"{run_dir.name}-results", "evaluation", measured)
-        if (run_dir / "model").exists():
-            keep(f"{run_dir.name}-model", "model", [run_dir / "model"])
-    tracker.finish(
-        {**headline(results, config), **schema.summary(results), CONTENT: content_of(run_dir, tracker)}
-    )
+    """Show how a run ended: its final numbers and, where text may be shown, answers, targets and files.
+
+    Args:
+        tracker: Where to.
+        run_dir: The run's directory.
+        results: Its results.
+        config: Its config.
+        weights: Whether its tuned weights are kept.
+    """
+    # First of all: what is refused after this does not make the run look failed.
+    found = {**headline(results, config), **schema.summary(results)}
+    tracker.finish({**found, CONTENT: content_of(run_dir, tracker)})
+    if not getattr(tracker, "log_text", False):
+        return
+    table, keep = optional(tracker, "table"), optional(tracker, "files")
+    for name, frame in item_tables(run_dir):
+        table(name, frame)
+    # An editor trains on nothing.
+    targets = run_dir / "examples.jsonl"
+    if targets.exists() and targets.stat().st_size:
+        keep(f"{run_dir.name}-targets", "dataset", [targets])
+    measured = [run_dir / name for name in (schema.FILE, PROBES, RETENTION) if (run_dir / name).exists()]
+    keep(f"{run_dir.name}-results", "evaluation", measured)
+    if weights:
+        keep(f"{run_dir.name}-model", "model", [run_dir / "model"])
 
 
 def headline(results: schema.RunResults, config: Mapping[str, Any]) -> dict[str, float | int | str]:
@@ -155,8 +176,12 @@ def notes_of_caveats(caveats: Sequence[str]) -> str:
 
 def content_of(run_dir: Path, tracker: Tracker) -> str:
     """A hash of all that is shown of a finished run: equal content need not be shown again."""
-    measured = [run_dir / schema.FILE, *(run_dir / file for file in CURVES.values())]
-    shown = {"version": SHOWN, "log_text": bool(getattr(tracker, "log_text", False))}
+    # Answers and targets are what the results are made of, so those stand for them.
+    measured = [run_dir / name for name in (schema.FILE, "config.yaml", *CURVES.values())]
+    shown = {
+        "version": SHOWN,
+        **{key: bool(getattr(tracker, key, False)) for key in ("log_text", "log_model")},
+    }
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in measured if path.exists()]
     return content_hash({**shown, "files": digests}, size=12)
 

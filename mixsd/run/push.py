@@ -1,6 +1,7 @@
 """Show finished runs from their local files: what is missing is made, what differs replaced."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,19 +16,22 @@ from mixsd.core.store import content_hash
 from mixsd.results import schema
 from mixsd.results.charts import FIELDS, for_wandb, tradeoff
 from mixsd.results.compare import primary_family
+from mixsd.results.model_card import CARD, WEIGHTS
 from mixsd.results.runs import Run, comparable_groups, load_runs, one_a_seed, to_frame
 from mixsd.run.mirror import (
     SHOWN,
     content_of,
     log_kept,
     looks_like_a_path,
-    notes_of_caveats,
     run_info,
     show_results,
 )
 from mixsd.trackers.none import NoTracker
 from mixsd.trackers.tracker import Chart, RunInfo, Tracker, optional
 from mixsd.trackers.wandb import CONTENT, WandB
+
+ENVIRONMENT = {"project": "WANDB_PROJECT", "entity": "WANDB_ENTITY"}
+"""What W&B's own variables set; the mode is the run's, or what is given."""
 
 
 def replay(run_dir: Path, tracker: Tracker, name: str | None = None) -> bool:
@@ -47,19 +51,16 @@ def replay(run_dir: Path, tracker: Tracker, name: str | None = None) -> bool:
     """
     results = schema.load(run_dir)
     config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    about = run_info(run_dir, config, results.method, results.model, live=False)
-    about = dataclasses.replace(
-        about,
-        content=content_of(run_dir, tracker),
-        notes=notes_of_caveats(results.caveats),
-        name=name or about.name,
-    )
+    about = run_info(run_dir, config, results.method, results.model, live=False, caveats=results.caveats)
+    about = dataclasses.replace(about, content=content_of(run_dir, tracker), name=name or about.name)
     if optional(tracker, "shows")(about):
         return False
     try:
         tracker.start(about)
         log_kept(tracker, run_dir)
-        show_results(tracker, run_dir, results, config)
+        # The card marks weights that were kept.
+        kept = (run_dir / WEIGHTS / CARD).exists()
+        show_results(tracker, run_dir, results, config, weights=kept)
     finally:
         # Also after an error: W&B merges runs of one process unless each is finished.
         tracker.close()
@@ -88,7 +89,7 @@ def mirror_sweep(folder: Path, tracker: Tracker) -> bool:
     frame = to_frame(runs)
     frame["label"] = [_label_without_paths(str(label)) for label in frame["label"]]
     compared = _primary(runs)
-    name = folder.resolve().name
+    name = str(runs[0].config["experiment_name"])
     content = content_hash(
         {"version": SHOWN, "runs": frame.to_json(), "compared": compared.to_json()}, size=12
     )
@@ -101,7 +102,13 @@ def mirror_sweep(folder: Path, tracker: Tracker) -> bool:
     try:
         tracker.start(about)
         table = optional(tracker, "table")
-        table("runs", frame, Chart("tradeoff", for_wandb(tradeoff(())), {name: name for name in FIELDS}))
+        table(
+            "runs",
+            frame,
+            Chart(
+                "tradeoff", "recall", "retention", for_wandb(tradeoff(())), {name: name for name in FIELDS}
+            ),
+        )
         if len(compared):
             table("primary_comparisons", compared)
         tracker.finish({"n_runs": len(frame), CONTENT: content})
@@ -158,41 +165,56 @@ def push(folder: Path, on_run: Callable[[str], None] = lambda _: None, **changes
         SettingError: A run's tracker cannot be built any more.
         TrackingError: The tracker does not take one of them.
     """
-    experiments: dict[Path, Tracker] = {}
-    names: dict[Path, dict[str, str]] = {}
     done = Pushed()
+    markers = sorted(folder.rglob("DONE"))
+    # By experiment: a run may stand in several, and labels tell what differs within one.
+    experiments = dict.fromkeys(marker.parent.parent for marker in markers)
+    for experiment in experiments or [folder]:
+        _push_experiment(load_runs(experiment), experiment, on_run, changes, done)
+    return done
+
+
+def _push_experiment(
+    runs: Sequence[Run], folder: Path, on_run: Callable[[str], None], changes: Mapping[str, Any], done: Pushed
+) -> None:
     trackers: dict[str, Tracker] = {}
-    for run in load_runs(folder):
+    names: dict[str, str] = {}
+    for run in runs:
         # One for all runs with the same settings: it asks the server once.
-        settings = content_hash(run.config["tracking"], size=12)
+        settings = content_hash([run.config.get("tracking"), run.log_text], size=12)
         if settings not in trackers:
-            trackers[settings] = _tracker_of(run.config["tracking"], changes)
+            trackers[settings] = _tracker_of(run.config["tracking"], changes, run.log_text)
         tracker = trackers[settings]
         if _shows_nothing(tracker):
             continue
         on_run(run.path.name)
         # As the report calls it, which knows what runs differ in.
         name = f"{_label_without_paths(run.label)} s{run.seed}"
-        if replay(run.path, tracker, name):
-            done.shown += 1
-        else:
-            done.equal += 1
-        experiments.setdefault(run.path.parent, tracker)
-        names.setdefault(run.path.parent, {})[f"{run.config['experiment_name']}-{run.path.name}"] = name
-    for experiment, tracker in experiments.items():
-        on_run(f"{experiment.name} (all runs)")
-        mirror_sweep(experiment, tracker)
-        done.renamed += optional(tracker, "rename")(names[experiment], experiment.resolve().name) or 0
-    return done
+        shown = replay(run.path, tracker, name)
+        done.shown += shown
+        done.equal += not shown
+        names[f"{run.config['experiment_name']}-{run.path.name}"] = name
+    showing = [tracker for tracker in trackers.values() if not _shows_nothing(tracker)]
+    if showing:
+        on_run(f"{folder.name} (all runs)")
+        mirror_sweep(folder, showing[0])
+        done.renamed += optional(showing[0], "rename")(names, str(runs[0].config["experiment_name"])) or 0
 
 
-def _tracker_of(tracking: Mapping[str, Any], changes: Mapping[str, Any]) -> Tracker:
-    """The tracker that a run's config names, with changed settings."""
+def _tracker_of(tracking: Mapping[str, Any], changes: Mapping[str, Any], log_text: bool) -> Tracker:
+    """The tracker that a run's config names, with changed settings.
+
+    Args:
+        tracking: The run's.
+        changes: What is given now; what the environment says (`WANDB_PROJECT` ...) comes next.
+        log_text: Whether the run's text may be shown, whatever tracked it.
+    """
     target = tracking["_target_"]
     settings = {key: value for key, value in tracking.items() if key != "_target_"}
     ours = f"{WandB.__module__}.{WandB.__qualname__}"
     if changes or target == ours:
-        return WandB(**{**(settings if target == ours else {}), **changes})
+        said = {key: value for key, name in ENVIRONMENT.items() if (value := os.environ.get(name))}
+        return WandB(**{**(settings if target == ours else {}), "log_text": log_text, **said, **changes})
     module, _, name = target.rpartition(".")
     try:
         return getattr(import_module(module), name)(**settings)

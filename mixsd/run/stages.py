@@ -76,7 +76,7 @@ def run_experiment(config: RunConfig) -> RunOutcome:
         layers = Layers(config.run_dir, config.identity, made_by())
         if layers.is_done and not _model_is_wanted(config):
             if in_agent():
-                replay(config.run_dir, config.tracking)
+                replay(config.run_dir, Harmless(config.tracking))
             return _outcome(config, "skipped")
         _write_status(config, "running", stage="the start")
         run = _Run(config, layers)
@@ -85,7 +85,6 @@ def run_experiment(config: RunConfig) -> RunOutcome:
         # A run that was stopped must not stay `running`.
         except KeyboardInterrupt as error:
             stage = read_json(config.run_dir / STATUS).get("stage", "the start")
-            _write_status(config, "interrupted", stage=stage)
             raise Interrupted(
                 f"interrupted in {stage}{_step(config)}; the same command goes on from there: "
                 f"{config.run_dir}"
@@ -154,12 +153,24 @@ class _Run:
     def run(self) -> RunResults:
         """All stages in order, shown by the tracker while they go on."""
         self._open()
-        shown = run_info(self.dir, self.config.resolved, self.config.method.name, self.config.model.label)
+        caveats = (*self.config.model_notes, *self.config.retention.caveats)
+        shown = run_info(
+            self.dir, self.config.resolved, self.config.method.name, self.config.model.label, caveats=caveats
+        )
         try:
             self.tracker.start(shown)
             results = self._stages()
-            show_results(self.tracker, self.dir, results, self.config.resolved)
+            self._keep_weights(results)
+            # Before it is shown: however long a server takes to answer, the run is done.
+            _write_status(self.config, "done")
+            write_text(self.dir / files.DONE, "")
+            show_results(
+                self.tracker, self.dir, results, self.config.resolved, weights=self._is_kept(results)
+            )
         except KeyboardInterrupt:
+            if not (self.dir / files.DONE).exists():
+                stage = read_json(self.dir / STATUS).get("stage", "the start")
+                _write_status(self.config, "interrupted", stage=stage)
             self.tracker.interrupted()
             raise
         except BaseException as error:
@@ -168,9 +179,6 @@ class _Run:
         finally:
             # Also after a failure: W&B merges runs of one process unless each is finished.
             self.tracker.close()
-        self._keep_weights(results)
-        _write_status(self.config, "done")
-        write_text(self.dir / files.DONE, "")
         return results
 
     def _open(self) -> None:

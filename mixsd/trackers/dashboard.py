@@ -1,15 +1,18 @@
 """A workspace of W&B by code: tradeoff, curves, costs and all answers, grouped by method."""
 
 from mixsd.core.errors import SettingError, TrackingError
+from mixsd.trackers.wandb import named
 
 
 def make_dashboard(project: str, entity: str | None = None) -> str:
     """Make a saved view in a W&B project and give its address; every call makes another one.
 
     Raises:
-        SettingError: The extra `dashboards` is not installed.
+        SettingError: A name is none, or the extra `dashboards` is not installed.
         TrackingError: W&B does not take it.
     """
+    named("project", project)
+    named("entity", entity)
     try:
         import wandb_workspaces.reports.v2 as panels
         import wandb_workspaces.workspaces as workspaces
@@ -21,7 +24,7 @@ def make_dashboard(project: str, entity: str | None = None) -> str:
 
     def curve(title: str, metric: str, x: str) -> panels.LinePlot:
         return panels.LinePlot(
-            title=title, x=x, y=[metric], groupby=panels.Config("method.name"), groupby_rangefunc="minmax"
+            title=title, x=x, y=[metric], groupby=panels.Config("method_name"), groupby_rangefunc="minmax"
         )
 
     memorization, validation = "trajectory/recall", "trajectory/retention_validation"
@@ -59,11 +62,11 @@ def make_dashboard(project: str, entity: str | None = None) -> str:
                 workspaces.Section(name=name, panels=list(found), is_open=True)
                 for name, found in sections.items()
             ],
-            runset_settings=workspaces.RunsetSettings(groupby=[workspaces.Config("method.name")]),
+            runset_settings=workspaces.RunsetSettings(groupby=[workspaces.Config("method_name")]),
         ).save()
     except Exception as error:  # the client's errors have no common base
         said = " ".join(str(error).split())[:200]
         raise TrackingError(
-            f"W&B did not make a dashboard in {project} ({said}); is there such a project?"
+            f"W&B did not make a dashboard in {project} ({said}); see that the server can be reached"
         ) from error
     return made.url

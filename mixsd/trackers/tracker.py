@@ -83,11 +83,15 @@ class Chart:
 
     Attributes:
         name: Its title.
+        x: The column on its x-axis, and
+        y: that on its y-axis, for trackers that draw no specs.
         spec: Vega-Lite; its data is named `wandb`.
         fields: Column by field.
     """
 
     name: str
+    x: str
+    y: str
     spec: Mapping[str, Any]
     fields: Mapping[str, str]
 
@@ -107,7 +111,7 @@ class Extras(Tracker, Protocol):
         ...
 
     def table(self, name: str, frame: "pd.DataFrame", chart: Chart | None = None) -> None:
-        """Show a table, and a chart of it; between `start` and `finish`."""
+        """Show a table, and a chart of it; between `start` and `close`."""
         ...
 
     def files(self, name: str, kind: str, paths: Sequence[Path]) -> None:
@@ -142,6 +146,11 @@ class Harmless:
     def log_text(self) -> bool:
         """As the wrapped tracker's; False where it does not say."""
         return bool(getattr(self._tracker, "log_text", False))
+
+    @property
+    def log_model(self) -> bool:
+        """As the wrapped tracker's; False where it does not say."""
+        return bool(getattr(self._tracker, "log_model", False))
 
     def start(self, run: RunInfo) -> None:
         """Begin to show a run."""

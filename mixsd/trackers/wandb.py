@@ -1,6 +1,8 @@
 """Weights & Biases: a run while it goes on, or again from its files."""
 
 import os
+import re
+import secrets
 import shutil
 import sys
 import tempfile
@@ -25,13 +27,15 @@ LONGEST_NAME, LONGEST_ID = 128, 64
 """Characters of a W&B name, and of an id that leaves room: the names of tables are made of it."""
 STAGE_S = 5.0
 """Seconds between two messages about how far a stage is."""
-VERSIONS = 9
-"""How often a run can be replaced: W&B never gives the id of a deleted run again."""
 CONTENT = "results_hash"
 """The key, in a run's config, of the hash of what is shown."""
-_SHOWN = "shown.json"
-"""Beside the files of an offline run that has ended: the hash of what it shows."""
+STATE = "wandb.json"
+"""In a run's directory: under which id it is shown, and what an ended run shows."""
 _GONE = "previously created and deleted"
+_TRIES = 5
+_LEGACY = {"dryrun": "offline", "run": "online", "": "offline"}
+"""What W&B also takes for a mode."""
+_LONGEST_TAG = 64
 
 
 @dataclass
@@ -41,9 +45,10 @@ class WandB:
     W&B gets settings, numbers and, where `log_text` is on, answers and targets. It gets no path, no command
     line and no console output, because these name files.
 
-    The id of a run is the same at every start, so a run that resumes goes on where it was: points that W&B
-    has are not sent again (each has a W&B step of its own, twice the optimiser's). A finished run that is
-    shown again with other content is replaced: deleted, and made anew under the next version of its id.
+    The id of a run is drawn once and kept in its directory (`wandb.json`), so nobody else's run has it. A
+    run that resumes goes on where it was: points that W&B has are not sent again, since each has a W&B step
+    of its own, twice the optimiser's. A finished run that is shown again with other content is made anew
+    under the next version of its id, and the earlier one is deleted then; W&B gives an id only once.
 
     Attributes:
         mode: `offline` (files in `wandb/` of the experiment's folder, for `wandb sync`), `online` or
@@ -72,18 +77,15 @@ class WandB:
     _info: RunInfo | None = field(default=None, init=False, repr=False, compare=False)
     _exit_code: int = field(default=0, init=False, repr=False, compare=False)
     _known: dict[str, list[Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _replaced: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
     _told: tuple[str, float] = field(default=("", 0.0), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        self.mode = _LEGACY.get(self.mode, self.mode)
+        self.project, self.entity = self.project or "mixsd-bench", self.entity or None  # set, but empty
         one_of("tracking.mode", self.mode, MODES)
-        for key, name in (("project", self.project), ("entity", self.entity)):
-            if name is not None and (not name or len(name) > LONGEST_NAME or set(name) & set(_NO_NAME)):
-                hint = "tracking.entity=<team> tracking.project=<name>" if "/" in name else "another name"
-                raise SettingError(
-                    f"tracking.{key}={name} is no name for W&B (at most {LONGEST_NAME} characters, none of "
-                    f"{_NO_NAME}); "
-                    f"give {hint}"
-                )
+        named("project", self.project)
+        named("entity", self.entity)
         if self.mode == "online" and not _logged_in():
             raise SettingError(
                 "tracking.mode=online needs a W&B login, and there is none on this machine; "
@@ -101,14 +103,18 @@ class WandB:
         # Until `finish` says otherwise the run failed: an error before it reaches `close` alone.
         self._info, self._exit_code, self._told = run, 1, ("", 0.0)
         with self._errors_in_one_line():
-            ids = self._free_ids(run)
-            for number, wandb_id in enumerate(ids):
+            state = self._next_state(run)
+            for _ in range(_TRIES):
                 try:
-                    self._run = self._init(run, wandb_id)
+                    self._run = self._init(run, _versioned(state))
                     break
                 except Exception as error:
-                    if _GONE not in str(error) or number == len(ids) - 1:
+                    if _GONE not in str(error):
                         raise
+                    state["version"] += 1
+            if self._run is None:
+                raise OSError(f"{_TRIES} versions of it were deleted there")
+            write_json(_state_file(run), {**state, "online": state["online"] or self.mode == "online"})
             if self.mode == "online":
                 print(f"shown at {self._run.url}", file=sys.stderr)
             # Steps are those of the optimiser: two kinds of records share them.
@@ -130,16 +136,21 @@ class WandB:
             name=run.name,
             group=os.environ.get("WANDB_RUN_GROUP") or run.group,
             job_type=run.job_type,
-            tags=[*run.tags, *self.tags, *filter(None, os.environ.get("WANDB_TAGS", "").split(","))],
+            tags=_tags([*run.tags, *self.tags, *os.environ.get("WANDB_TAGS", "").split(",")]),
             notes="\n".join(filter(None, (self.notes, os.environ.get("WANDB_NOTES"), run.notes))),
-            config={**run.config, "id": run.id},
+            # `method_name`: in an agent's run W&B keeps the agent's own `method`, which is a word.
+            config={**run.config, "id": run.id, "method_name": run.job_type},
             # A resumed run has a config already, and this one may hold a newer commit.
             allow_val_change=True,
             reinit="finish_previous",
             settings=wandb.Settings(
                 silent=True,
                 console="off",  # the console names files
-                x_disable_meta=True,  # so do the arguments of the command
+                # So do the command, the checkout and its remote; what made the run stands in the config.
+                x_disable_meta=True,
+                disable_git=True,
+                program="run.py",
+                host="-",
                 x_disable_stats=not run.live,  # of this process, not of the one that trained
                 x_stats_coreweave_metadata_base_url="http://127.0.0.1",  # asks no cloud where it runs
                 # A server that does not answer may hold a run up for so long, and no longer.
@@ -201,20 +212,16 @@ class WandB:
             # Not in the history, where it would stand among the curves.
             self._run.summary[name] = shown
             if chart:
-                drawn = wandb.plot_table(
-                    self._spec_name(chart),
-                    wandb.Table(dataframe=frame),
-                    dict(chart.fields),
-                    {"title": chart.name},
-                )
+                spec, fields = self._spec(chart)
+                drawn = wandb.plot_table(spec, wandb.Table(dataframe=frame), fields, {"title": chart.name})
                 self._run.log({chart.name: drawn})
 
-    def _spec_name(self, chart: Chart) -> str:
-        """The name of a chart's spec on the server, which gets it first; offline, of W&B's scatter plot."""
+    def _spec(self, chart: Chart) -> tuple[str, dict[str, str]]:
+        """A chart's spec on the server, which gets it first, and its fields; else W&B's own scatter plot."""
+        plain = "wandb/scatter/v0", {"x": chart.x, "y": chart.y}
         if self.mode != "online":
-            return "wandb/scatter/v0"
+            return plain
         wandb = _wandb()
-
         # By content: the same spec is never put twice, and another one replaces none that is in use.
         name = f"mixsd-{chart.name}-{content_hash(dict(chart.spec), size=4)}"
         entity = self._run.entity
@@ -225,8 +232,11 @@ class WandB:
             )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - the client's errors have no common base
             if "exist" not in str(error).lower():
-                return "wandb/scatter/v0"
-        return f"{entity}/{name}"
+                print(
+                    f"W&B did not take the chart of {chart.name}; a plain one stands for it", file=sys.stderr
+                )
+                return plain
+        return f"{entity}/{name}", dict(chart.fields)
 
     def files(self, name: str, kind: str, paths: Sequence[Path]) -> None:
         """Keep files as an artifact that this run has made.
@@ -239,7 +249,7 @@ class WandB:
         with self._errors_in_one_line():
             wandb = _wandb()
 
-            artifact = wandb.Artifact(name[-LONGEST_NAME:], kind)
+            artifact = wandb.Artifact(re.sub(r"[^\w.-]", "-", name)[-LONGEST_NAME:], kind)
             for path in paths:
                 (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path), name=path.name)
             self._run.log_artifact(artifact)
@@ -260,7 +270,9 @@ class WandB:
                 self._alert("failed", kind)
             else:
                 self._run.config.update({CONTENT: results.get(CONTENT, "")}, allow_val_change=True)
-                self._run.summary.update({**results, "stage": "done", "progress": 1.0})
+                # A run that failed before may stand there.
+                done = {"stage": "done", "progress": 1.0, "failed": 0, "error": ""}
+                self._run.summary.update({**results, **done})
                 if results.get("gate_met") == 0:
                     self._alert("gate not met", "what it was trained on or kept misses the gate")
 
@@ -273,6 +285,8 @@ class WandB:
         if self._run is not None:
             with self._errors_in_one_line():
                 self._run.mark_preempting()
+                # Whoever stopped it waits seconds, not minutes.
+                self._run.settings.finish_timeout = 10
 
     def close(self) -> None:
         """Close the W&B run, so that the next one does not merge with it.
@@ -281,13 +295,17 @@ class WandB:
             TrackingError: W&B does not take what is left.
         """
         run, self._run = self._run, None
-        if run is not None and self._info:
-            offline = Path(run.settings.sync_dir) if self.mode == "offline" else None
-            content = dict(run.config).get(CONTENT, "")
-            with self._errors_in_one_line():
-                run.finish(exit_code=self._exit_code)
-                if offline and content and self._exit_code == 0:
-                    write_json(offline / _SHOWN, {CONTENT: content})
+        if run is None or not self._info:
+            return
+        content, file = dict(run.config).get(CONTENT, ""), _state_file(self._info)
+        with self._errors_in_one_line():
+            run.finish(exit_code=self._exit_code)
+            if content and self._exit_code == 0 and file.exists():
+                write_json(file, {**read_json(file), CONTENT: content, "mode": self.mode})
+                for earlier in self._replaced:
+                    earlier.delete()
+                    self._known[self._info.group].remove(earlier)
+            self._replaced = []
 
     def shows(self, run: RunInfo) -> bool:
         """Whether W&B, or an offline folder, holds exactly this content of a finished run.
@@ -297,15 +315,15 @@ class WandB:
         """
         if self.mode == "disabled" or in_agent():
             return False
+        self._info, file = run, _state_file(run)
+        state = read_json(file) if file.exists() else {}
+        if state.get(CONTENT) != run.content:
+            return False
         if self.mode == "offline":
-            return any(
-                read_json(found / _SHOWN)[CONTENT] == run.content
-                for version in range(1, VERSIONS + 1)
-                for found in _offline_runs(run, _versioned(run.id, version))
-                if (found / _SHOWN).exists()
-            )
-        self._info = run
-        return any(found.config.get(CONTENT) == run.content for found in self._remote(run.group, run.id))
+            return bool(_offline_runs(run, _versioned(state)))
+        # What its history lost on the way, the hash cannot tell: then it did not end there either.
+        there = [found for found in self._remote(run.group) if found.id == _versioned(state)]
+        return any(f.state == "finished" and f.config.get(CONTENT) == run.content for f in there)
 
     def rename(self, names: Mapping[str, str], experiment: str) -> int:
         """Give the runs of an experiment on the server the names that people call them; how many had others.
@@ -316,45 +334,44 @@ class WandB:
         if self.mode != "online":
             return 0
         changed = 0
-        for found in self._remote(experiment):
-            name = names.get(found.config.get("id", ""))
-            if name is not None and found.name != name:
-                found.name = name
-                found.save()
-                changed += 1
+        with self._errors_in_one_line():
+            for found in self._remote(experiment):
+                name = names.get(found.config.get("id", ""))
+                if name is not None and found.name != name and found.state != "running":
+                    found.name = name
+                    found.save()
+                    changed += 1
         return changed
 
-    def _free_ids(self, run: RunInfo) -> list[str]:
-        """Ids to try in order; what another content of a finished run is in the way of is removed first."""
+    def _next_state(self, run: RunInfo) -> dict[str, Any]:
+        """Under which id to show a run now; other content of a finished run goes under the next version."""
+        file = _state_file(run)
+        before = read_json(file) if file.exists() else {"token": secrets.token_hex(4), "version": 1}
+        state = {"id": run.id, "token": before["token"], "version": before["version"]}
+        state["online"] = before.get("online", False)
+        if in_agent():  # W&B gives its run the id that the agent asked for
+            return state
         if self.mode == "offline":
-            return [self._free_offline(run)]
-        versions = [_versioned(run.id, version) for version in range(1, VERSIONS + 1)]
-        if run.live or in_agent():  # W&B gives an agent's run the id that the agent asked for
-            return versions
-        earlier = self._remote(run.group, run.id)
-        for found in earlier:
-            found.delete()
-            self._known[run.group].remove(found)
-        # The ids up to the newest of them are used up.
-        used = [versions.index(found.id) + 1 for found in earlier if found.id in versions]
-        return versions[max(used, default=0) :]
+            earlier = _offline_runs(run, _versioned(state))
+            # What the server has, `wandb sync` would append to; what it has not, is made anew.
+            if state["online"] or any(list(found.glob("*.synced")) for found in earlier):
+                return {**state, "version": state["version"] + 1, "online": False}
+            for found in earlier:
+                shutil.rmtree(found)
+        elif not run.live:
+            ids = {_versioned({**state, "version": n}) for n in range(1, state["version"] + 1)}
+            # Deleted once the new one is there; never what somebody is writing to.
+            there = [found for found in self._remote(run.group) if found.id in ids]
+            self._replaced = [found for found in there if found.state != "running"]
+            if there:
+                return {**state, "version": state["version"] + 1}
+        return state
 
-    def _free_offline(self, run: RunInfo) -> str:
-        """An id under which `wandb sync` has sent nothing; files that it has not sent are made anew."""
-        for version in range(1, VERSIONS + 1):
-            wandb_id = _versioned(run.id, version)
-            earlier = _offline_runs(run, wandb_id)
-            if not any(list(found.glob("*.synced")) for found in earlier):
-                for found in earlier:
-                    shutil.rmtree(found)
-                return wandb_id
-        raise OSError(f"{VERSIONS} versions of it were synced; delete {run.folder.parent / 'wandb'}")
-
-    def _remote(self, experiment: str, run_id: str | None = None) -> list[Any]:
-        """The runs of an experiment on the server, or those that show one run; asked for once."""
+    def _remote(self, experiment: str) -> list[Any]:
+        """The runs of an experiment on the server; asked for once."""
         if experiment not in self._known:
             self._known[experiment] = self._asked(experiment)
-        return [run for run in self._known[experiment] if run_id is None or run.config.get("id") == run_id]
+        return self._known[experiment]
 
     def _asked(self, experiment: str) -> list[Any]:
         with self._errors_in_one_line():
@@ -362,7 +379,9 @@ class WandB:
             api = wandb.Api(timeout=30)
             path = f"{self.entity or api.default_entity}/{self.project}"
             try:
-                return list(api.runs(path, filters={"config.experiment_name": experiment}, per_page=200))
+                # Not lazily: each run's config would be asked for alone.
+                asked = {"config.experiment_name": experiment}
+                return list(api.runs(path, filters=asked, per_page=200, lazy=False))
             except ValueError:  # there is no such project yet
                 return []
 
@@ -373,12 +392,13 @@ class WandB:
 
     @contextmanager
     def _errors_in_one_line(self) -> Iterator[None]:
-        from wandb.errors import Error
-
         try:
             yield
-        # A folder that cannot be written, a setting of the environment, a call that the server refuses.
-        except (Error, OSError, ValueError, RuntimeError) as error:
+        # A folder that cannot be written, a setting of the environment, a call that the server refuses: the
+        # client's errors have no common base.
+        except Exception as error:
+            if isinstance(error, TrackingError):
+                raise
             said = " ".join(str(error).split())[:200]
             name, folder = (self._info.name, self._info.folder) if self._info else ("a run", "RUNS_DIR")
             raise TrackingError(
@@ -387,16 +407,41 @@ class WandB:
             ) from error
 
 
+def named(key: str, name: str | None) -> None:
+    """See that W&B can take a name.
+
+    Raises:
+        SettingError: It cannot.
+    """
+    if name is not None and (not name or len(name) > LONGEST_NAME or set(name) & set(_NO_NAME)):
+        hint = "tracking.entity=<team> tracking.project=<name>" if "/" in name else "another name"
+        raise SettingError(
+            f"tracking.{key}={name} is no name for W&B (at most {LONGEST_NAME} characters, none of "
+            f"{_NO_NAME}); give {hint}"
+        )
+
+
 def in_agent() -> bool:
     """Whether an agent of `wandb sweep` started this process and waits for the numbers of one run."""
     return "WANDB_SWEEP_ID" in os.environ
 
 
-def _versioned(run_id: str, version: int) -> str:
-    """A W&B id of a run; a long one is cut, and told apart by a hash."""
-    if len(run_id) > LONGEST_ID:
-        run_id = f"{run_id[: LONGEST_ID - 17]}-{content_hash(run_id, size=8)}"
-    return run_id if version == 1 else f"{run_id}-v{version}"
+def _state_file(run: RunInfo) -> Path:
+    """Where it stands under which id a run is shown; an experiment as a whole has no directory of its own."""
+    folder = run.folder
+    return folder / STATE if folder.is_dir() else folder.with_name(f"{folder.name}-{STATE}")
+
+
+def _versioned(state: Mapping[str, Any]) -> str:
+    """A W&B id: the run's own, as far as there is room, the token that no other run has, and the version."""
+    version = "" if state["version"] == 1 else f"-v{state['version']}"
+    end = f"-{state['token']}{version}"
+    return f"{state['id'][: LONGEST_ID - len(end)]}{end}"
+
+
+def _tags(words: Sequence[str]) -> list[str]:
+    """Tags as W&B takes them."""
+    return list(dict.fromkeys(word.strip()[:_LONGEST_TAG] for word in words if word.strip()))
 
 
 def _offline_runs(run: RunInfo, wandb_id: str) -> list[Path]:
@@ -417,6 +462,8 @@ def _wandb() -> Any:
 
 def _logged_in() -> bool:
     """Whether W&B finds a key here; nothing is sent."""
+    # W&B looks for no key where the environment says offline, although another mode was asked for.
+    mode = os.environ.pop("WANDB_MODE", None)
     wandb = _wandb()
     from wandb.errors import Error
 
@@ -425,3 +472,6 @@ def _logged_in() -> bool:
     except (Error, ValueError) as error:  # ValueError: a setting of the environment, such as WANDB_BASE_URL
         said = " ".join(str(error).split())[:200]
         raise SettingError(f"tracking.mode=online: W&B cannot be used on this machine ({said})") from error
+    finally:
+        if mode is not None:
+            os.environ["WANDB_MODE"] = mode

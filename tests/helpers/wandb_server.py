@@ -203,8 +203,8 @@ class FakeWandB:
 
     def _on_GetRuns(self, asked: dict[str, Any]) -> dict[str, Any]:
         wanted = json.loads(asked.get("filters") or "{}")
-        group = wanted.get("group") or next(iter(re.findall(r'"group": "([^"]+)"', json.dumps(wanted))), None)
-        found = [run for run in self.runs.values() if group in (None, run.fields.get("groupName"))]
+        of = next(iter(re.findall(r'experiment_name(?:\.value)?": "([^"]+)"', json.dumps(wanted))), None)
+        found = [run for run in self.runs.values() if of in (None, run.config.get("experiment_name"))]
         edges = [{"node": self._bucket(run), "cursor": run.name} for run in found]
         page = {"endCursor": None, "hasNextPage": False}
         return {

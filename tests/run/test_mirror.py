@@ -227,12 +227,12 @@ def test_a_label_keeps_no_path():
 def test_a_runs_own_tracker_is_built_or_another_where_one_is_asked_for():
     wandb = {"_target_": "mixsd.trackers.wandb.WandB", "mode": "disabled", "project": "p"}
     none = {"_target_": "mixsd.trackers.none.NoTracker"}
-    assert _tracker_of(wandb, {}) == WandB(mode="disabled", project="p")
-    assert _tracker_of(wandb, {"mode": "offline"}) == WandB(mode="offline", project="p")
-    assert isinstance(_tracker_of(none, {}), NoTracker)
-    assert _tracker_of(none, {"mode": "offline"}) == WandB(mode="offline")
+    assert _tracker_of(wandb, {}, True) == WandB(mode="disabled", project="p")
+    assert _tracker_of(wandb, {"mode": "offline"}, True) == WandB(mode="offline", project="p")
+    assert isinstance(_tracker_of(none, {}, True), NoTracker)
+    assert _tracker_of(none, {"mode": "offline"}, False) == WandB(mode="offline", log_text=False)
     with pytest.raises(SettingError, match=r"_target_=gone.Tracker cannot be built .*; add --mode offline"):
-        _tracker_of({"_target_": "gone.Tracker"}, {})
+        _tracker_of({"_target_": "gone.Tracker"}, {}, True)
 
 
 def test_torch_is_not_needed():

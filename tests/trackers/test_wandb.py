@@ -1,5 +1,6 @@
 """Runs in W&B, read back from its offline files."""
 
+import json
 import sys
 
 import pandas as pd
@@ -42,7 +43,8 @@ def test_a_resumed_run_is_shown_once(tmp_path):
     tracker = WandB()
     show(tracker, tmp_path, finished=False)
     assert wandb_summary(offline_runs(tmp_path)[0])["exit_code"] == 1, "killed: it failed"
-    other = tmp_path / "wandb/offline-run-20200101_000000-of-another-e-run-s0"
+    (token,) = [json.loads(file.read_text())["token"] for file in tmp_path.glob("*wandb.json")]
+    other = tmp_path / f"wandb/offline-run-20200101_000000-of-another-e-run-s0-{token}"
     other.mkdir()
     show(tracker, tmp_path)
     old, new = offline_runs(tmp_path)
@@ -55,9 +57,10 @@ def test_what_was_synced_is_not_sent_again_under_its_id(tmp_path):
     tracker = WandB()
     show(tracker, tmp_path, finished=False)
     (first,) = offline_runs(tmp_path)
-    (first / "run-e-run-s0.wandb.synced").touch()
+    next(first.glob("*.wandb")).with_suffix(".wandb.synced").touch()
     show(tracker, tmp_path)
-    assert [path.name.partition("-e-")[2] for path in offline_runs(tmp_path)] == ["run-s0", "run-s0-v2"]
+    _, second = offline_runs(tmp_path)
+    assert second.name.endswith("-v2")
 
 
 def test_an_offline_folder_shows_what_it_has(tmp_path):
@@ -69,33 +72,71 @@ def test_an_offline_folder_shows_what_it_has(tmp_path):
     assert tracker.shows(about) and not tracker.shows(info(tmp_path, content="abd"))
 
 
-def test_an_id_is_the_same_at_every_start_and_none_is_too_long(tmp_path, monkeypatch):
+class Fake:
+    """What `wandb.init` gives, doing nothing."""
+
+    starting_step, url, config = 0, "", {}
+
+    def __getattr__(self, name):
+        return lambda *_, **__: None
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The settings of every `wandb.init`; a call is refused where the list says so."""
     import wandb
 
-    asked = []
-
-    class Fake:
-        starting_step = 0
-
-        def __getattr__(self, name):
-            return lambda *_, **__: None
+    calls, refused = [], []
 
     def init(**settings):
-        asked.append(settings)
-        if len(asked) == 3:
+        calls.append(settings)
+        if len(calls) in refused:
             raise wandb.errors.CommError("run x was previously created and deleted; try a new run name")  # type: ignore[attr-defined]
         return Fake()
 
     monkeypatch.setattr(wandb, "init", init)
     monkeypatch.setattr("mixsd.trackers.wandb._logged_in", lambda: True)
+    return calls, refused
+
+
+def test_an_id_is_the_same_at_every_start_and_no_other_runs(tmp_path, asked):
+    calls, refused = asked
+    refused.append(3)
     tracker = WandB(mode="online")
     for _ in range(3):
         tracker.start(info(tmp_path, id="e" * 200))
         tracker._run = None
-    first, second, third, fourth = (settings["id"] for settings in asked)
-    assert first == second == third and len(first) == 64
-    assert fourth == f"{first}-v2", "W&B never gives the id of a deleted run again"
-    assert {settings["resume"] for settings in asked} == {"allow"}
+    (tmp_path / "other").mkdir()
+    tracker.start(info(tmp_path / "other", id="e" * 200))
+    first, second, third, fourth, other = (settings["id"] for settings in calls)
+    assert first == second == third != other and len(first) == 64
+    assert fourth.endswith("-v2") and fourth[:-3].endswith(first[-8:]), "W&B gives an id only once"
+    assert {settings["resume"] for settings in calls} == {"allow"}
+
+
+def test_what_was_sent_online_is_not_synced_again(tmp_path, asked):
+    calls, _ = asked
+    online, offline = WandB(mode="online"), WandB(mode="offline")
+    for tracker in (online, offline):
+        tracker.start(info(tmp_path))
+        tracker._run = None
+    first, second = (settings["id"] for settings in calls)
+    assert second == f"{first}-v2"
+
+
+def test_tags_are_as_wandb_takes_them(tmp_path, asked, monkeypatch):
+    calls, _ = asked
+    monkeypatch.setenv("WANDB_TAGS", "mine,,mine")
+    WandB(tags=("", "t" * 100)).start(info(tmp_path, tags=("kgfact",)))
+    assert calls[0]["tags"] == ["kgfact", "t" * 64, "mine"]
+
+
+@pytest.mark.parametrize(("given", "meant"), [("dryrun", "offline"), ("run", "online"), ("", "offline")])
+def test_what_wandb_also_takes_for_a_mode(monkeypatch, given, meant):
+    monkeypatch.setattr("mixsd.trackers.wandb._logged_in", lambda: True)
+    assert (
+        WandB(mode=given, project="").mode == meant and WandB(mode=given, project="").project == "mixsd-bench"
+    )
 
 
 def test_long_names_are_cut_and_told_apart(tmp_path):
@@ -133,7 +174,9 @@ def test_the_command_line_stays_here(tmp_path, monkeypatch):
 def test_a_table_and_its_chart(tmp_path):
     tracker = WandB()
     tracker.start(info(tmp_path))
-    tracker.table("runs", FRAME, Chart("tradeoff", {"mark": "point"}, {"x": "recall", "y": "retention"}))
+    tracker.table(
+        "runs", FRAME, Chart("tradeoff", "recall", "retention", {"mark": "point"}, {"recall": "recall"})
+    )
     tracker.close()
     (offline,) = offline_runs(tmp_path)
     summary = wandb_summary(offline)["summary"]
