@@ -283,7 +283,10 @@ def test_no_text_leaves_where_it_is_private(server, online, tmp_path, warm_cli):
     assert pushed.returncode == 0, pushed.stderr
     sent = server.sent()
     assert len(server.runs) == 3 and b"probes/recall" in sent
-    untracked = warm_cli("run.py", *common, "task=own_facts", f"task.path={file}", "tracking=none", "seed=1")
+    untracked = [word for word in common if not word.startswith("tracking.")]
+    untracked = warm_cli(
+        "run.py", *untracked, "task=own_facts", f"task.path={file}", "tracking=none", "seed=1"
+    )
     assert untracked.returncode == 0, untracked.stderr
     pushed = warm_cli("-m", "mixsd", "push", f"{tmp_path}/runs", "--mode", "online", **online)
     assert pushed.returncode == 0 and "3 runs" in pushed.stdout, pushed.stderr
