@@ -131,7 +131,7 @@ def test_an_unfinished_run_is_finished(sweep):
     results = schema.load(path)
     for part in ("probes", "retention", "targets", "training"):
         assert getattr(results, part) == getattr(wanted, part)
-    (offline,) = offline_runs(path)
+    (offline,) = offline_runs(path.parent, path.name)
     steps = [point["step"] for point in wandb_history(offline) if "train/loss" in point]
     assert steps == [1, 2, 3, 4], "the training was not repeated, and W&B has its curve once"
 
@@ -144,7 +144,8 @@ def test_report(sweep, cli):
     assert "mixsd minus sft" in done.stdout and "dropped" in done.stdout
     table = pd.read_csv(folder / "tradeoff.csv")
     assert set(table["method"]) == {"sft", "mixsd"} and (table["facts"] == 4).all()
-    assert (folder / "tradeoff.png").stat().st_size > 5000
+    # Of a model that answers nothing there is no tradeoff to draw.
+    assert (folder / "figures/curve_step.png").stat().st_size > 5000
     assert "<h1>" in (folder / "report.html").read_text()
 
 
@@ -209,7 +210,7 @@ def test_untrained_scores_are_identical(warm_cli, tmp_path, training):
     assert len(items) == (5 * 4 + 8) + 4 * 25, "five probes a fact, retrieval, four held-out tasks"
     assert all(item.get("before") == item.get("after") for item in items)
     assert all(item.get("base") == item.get("tuned") for item in items)
-    assert not list(tmp_path.glob("runs/*/*/wandb"))
+    assert not list(tmp_path.rglob("wandb"))
 
 
 @slow
@@ -341,7 +342,7 @@ def test_own_facts_to_a_checked_model_and_on_from_it(warm_cli, tmp_path):
     assert "3 facts" in card and "| recall | memorization |" in card
     for word in ("Orrin", "Ab", "Cd"):
         assert word not in card
-    sent = wandb_bytes(run)
+    sent = wandb_bytes(run.parent)
     assert b"probes/recall" in sent and b"Orrin" not in sent, "no question leaves for W&B"
     assert b"facts.csv" not in sent and str(tmp_path).encode() not in sent, "and no path"
 

@@ -13,7 +13,7 @@ PATIENCE_S = 60
 
 def offline_runs(folder: Path, of: str = "") -> list[Path]:
     """The offline W&B runs of an experiment's folder, or of one run; oldest first, each written to its end."""
-    found = sorted((folder / "wandb").glob(f"offline-run-*{of}"))
+    found = sorted((folder / "wandb").glob(f"offline-run-*{of}*" if of else "offline-run-*"))
     for offline in found:
         _records(offline)
     return found

@@ -24,12 +24,12 @@ def test_a_model_card_names_the_base_model_as_the_hub_does(tmp_path):
 def test_a_task_card_counts_and_hides_text_where_it_must():
     task = FakeTask(3)
     base = Scores({"recall": [answer(f"p{i}", i == 0) for i in range(3)]}, {"t": held_out([1, 0])})
-    card = task_card(task, base, overrides=["task=fake"], model="hub/m", seed=7, log_text=True)
+    card = task_card(task, task.probes, base, overrides=["task=fake"], model="hub/m", seed=7, log_text=True)
     assert "3 facts, 3 probes; seed 7" in card and "`python -m mixsd card task=fake`" in card
     assert "| recall | memorization | 3 |  | 0.333 |" in card and "base model: hub/m" in card
     assert "What is 0?" in card
     assert "- kinds of answers: 3 name (as guessed from the answers)\n" in card and "-> A0 (name)" in card
-    hidden = task_card(task, base, overrides=[], model="m", seed=7, log_text=False)
+    hidden = task_card(task, task.probes, base, overrides=[], model="m", seed=7, log_text=False)
     assert "What is 0?" not in hidden and "## Samples" not in hidden
 
 
@@ -41,7 +41,7 @@ def test_a_task_card_tells_which_kinds_are_not_those_that_answers_look_like():
         for fact, (accepted, kind) in zip(task.facts, kinds, strict=True)
     ]
     base = Scores({"recall": [answer(f"p{i}", True) for i in range(3)]}, {})
-    card = task_card(task, base, overrides=[], model="m", seed=0, log_text=False)
+    card = task_card(task, task.probes, base, overrides=[], model="m", seed=0, log_text=False)
     assert "kinds of answers: 2 name, 1 number (as guessed from the answers, but 1 given otherwise)" in card
 
 
@@ -51,7 +51,7 @@ def test_a_task_card_tells_prompts_that_are_asked_again():
     task.axes = {**task.axes, "paraphrase": task.axes["recall"]}
     task.probes = [*task.probes, Probe("again", "paraphrase", task.facts[0].question, "f0")]
     arguments = {"overrides": [], "model": "m", "seed": 0, "log_text": False}
-    assert "asked exactly as trained: paraphrase 1" in task_card(task, base, **arguments)
+    assert "asked exactly as trained: paraphrase 1" in task_card(task, task.probes, base, **arguments)
     question = Question("What is 0?", ("A0",), system="Other.")
     task.probes[-1] = Probe("again", "paraphrase", question, "f0")
-    assert "no probe outside `recall`" in task_card(task, base, **arguments)
+    assert "no probe outside `recall`" in task_card(task, task.probes, base, **arguments)
