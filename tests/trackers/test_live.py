@@ -291,7 +291,7 @@ def test_no_text_leaves_where_it_is_private(server, online, tmp_path, warm_cli):
     pushed = warm_cli("-m", "mixsd", "push", f"{tmp_path}/runs", "--mode", "online", **online)
     assert pushed.returncode == 0 and "3 runs" in pushed.stdout, pushed.stderr
     sent = server.sent()
-    here = (str(tmp_path), str(ROOT), socket.gethostname(), str(Path.home()))
+    here = (str(tmp_path), str(ROOT), f'"host":"{socket.gethostname()}"', f"{Path.home()}/")
     for word in (b"Orrin", b"Abyssinthe", b"Vantry", b"Mollusca", b"quiet", *(w.encode() for w in here)):
         at = sent.find(word)
         assert at < 0, sent[max(at - 200, 0) : at + 200]
