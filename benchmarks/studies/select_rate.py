@@ -67,7 +67,7 @@ def selected(grid: Grid, methods: Sequence[str]) -> float | None:
 def _cells(run: Run | None) -> tuple[str, str, str]:
     if run is None:
         return "", "", "not run"
-    recall = f"{run.recall:.2f}" + ("" if run.reached else " (short of the goal)")
+    recall = f"{run.recall:.2f}" + ("" if run.reached else " short")
     validation = "" if run.validation is None else f"{run.validation:.3f}"
     return recall, str(run.results.training.steps), validation
 

@@ -25,6 +25,9 @@ MODES = ("offline", "online", "disabled")
 _NO_NAME = "/\\#?%:"
 LONGEST_NAME, LONGEST_ID = 128, 64
 """Characters of a W&B name, and of an id that leaves room: the names of tables are made of it."""
+END_S, UPLOAD_S = 30.0, 600.0
+"""Seconds that W&B is given at the end of a run, also of one that is stopped; more where weights go with it.
+What has not arrived by then, `push` sends later."""
 STAGE_S = 5.0
 """Seconds between two messages about how far a stage is."""
 CONTENT = "results_hash"
@@ -155,7 +158,7 @@ class WandB:
                 x_stats_coreweave_metadata_base_url="http://127.0.0.1",  # asks no cloud where it runs
                 # A server that does not answer may hold a run up for so long, and no longer.
                 init_timeout=30,
-                finish_timeout=120,
+                finish_timeout=UPLOAD_S if self.log_model else END_S,
                 x_graphql_retry_max=3,
                 x_graphql_retry_wait_max_seconds=5,
                 x_file_stream_retry_max=5,
@@ -285,8 +288,6 @@ class WandB:
         if self._run is not None:
             with self._errors_in_one_line():
                 self._run.mark_preempting()
-                # Whoever stopped it waits seconds, not minutes.
-                self._run.settings.finish_timeout = 10
 
     def close(self) -> None:
         """Close the W&B run, so that the next one does not merge with it.

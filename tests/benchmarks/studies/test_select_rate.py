@@ -33,7 +33,7 @@ def test_the_best_mean_of_the_rates_that_all_reach(tmp_path, capsys):
     assert selected(found, ["mixsd", "sft"]) == 1e-5, "at 5e-6 SFT falls short"
     assert main([str(tmp_path)]) == 0
     told = capsys.readouterr().out
-    assert "selected: 1e-05" in told and "short of the goal" in told
+    assert "selected: 1e-05" in told and "0.50 short" in told
 
 
 def test_no_rate_where_one_method_never_reaches(tmp_path, capsys):
