@@ -11,7 +11,7 @@ from mixsd.core.errors import StoreError
 from mixsd.core.questions import RECALL, Outcome
 from mixsd.results import schema
 from mixsd.results.aggregate import Gap, gap, paired
-from mixsd.results.items import read_probe_pairs
+from mixsd.results.items import PROBES, read_probe_pairs
 from mixsd.results.page_data import flat, hidden
 from mixsd.results.runs import Run, config_of, differing, labelled
 
@@ -72,10 +72,7 @@ def _axes(a: Run, b: Run) -> Table:
     table = Table(
         "", "first", "second", "second minus first", "p", title="paired differences", title_justify="left"
     )
-    recall = [
-        {pair.after.id: pair.after.outcome is Outcome.CORRECT for pair in read_probe_pairs(run.path, RECALL)}
-        for run in (a, b)
-    ]
+    recall = [_recalled(run) for run in (a, b)]
     shared = sorted(set(recall[0]) & set(recall[1]))
     found = gap([paired([{n: (float(recall[0][i]), float(recall[1][i])) for n, i in enumerate(shared)}])])
     table.add_row("recall", f"{a.recall:.2f}", f"{b.recall:.2f}", *_cells(found))
@@ -91,6 +88,14 @@ def _axes(a: Run, b: Run) -> Table:
             shown, *("n/a" if s is None else f"{100 * s:.1f}" for s in scores), *_cells(gap([task]))
         )
     return table
+
+
+def _recalled(run: Run) -> dict[str, bool]:
+    """Whether each trained question is answered right; nothing of a published run, which has no answers."""
+    if not (run.path / PROBES / f"{RECALL}.jsonl").exists():
+        return {}
+    after = [pair.after for pair in read_probe_pairs(run.path, RECALL)]
+    return {answer.id: answer.outcome is Outcome.CORRECT for answer in after}
 
 
 def _both(a: Run, b: Run, task: str) -> dict[int, tuple[float, float]]:

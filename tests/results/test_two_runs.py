@@ -1,5 +1,7 @@
 """Two runs beside each other."""
 
+import shutil
+
 import pytest
 from rich.console import Console
 
@@ -36,3 +38,10 @@ def test_runs_that_are_not_measured_alike_are_one_line(tmp_path):
         compare_runs(first, second, Console())
     with pytest.raises(StoreError, match="is no finished run"):
         compare_runs(first, tmp_path / "nothing", Console())
+
+
+def test_published_runs_have_no_answers_and_are_compared_all_the_same(tmp_path, capsys):
+    first, second = make_run(tmp_path, "sft", 0, right=20), make_run(tmp_path, "mixsd", 0, right=32)
+    shutil.rmtree(first / "probes")
+    told = told_of(first, second, capsys)
+    assert "│ recall │ 0.95 │ 0.95 │ n/a │" in told and "12 right that the first has wrong" in told
