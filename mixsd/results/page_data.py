@@ -60,6 +60,7 @@ def run_data(run: Run, group: Sequence[Run], with_text: bool) -> dict[str, Any]:
             }
             for split, found in run.results.probes.items()
         ],
+        "losses": losses(run),
         "private": not (run.log_text or with_text),
         "made_by": run.made_by,
     }

@@ -116,6 +116,8 @@ def runs(tmp_path_factory):
             for s in (0, 5, 9)
         ]
         path.write_text("".join(json.dumps(point) + "\n" for point in points))
+    curve = "".join(json.dumps({"step": s, "loss": 1 / s}) + "\n" for s in (1, 2, 3))
+    (folder / "kgfact-mixsd-s0/metrics.jsonl").write_text(curve)
     target = {"fact_id": "f0", "attempt": 0, "provenance": "neb", "pieces": ["Hello", " <b>", "!"]}
     (folder / "kgfact-mixsd-s0/examples.jsonl").write_text(json.dumps(target) + "\n")
     return folder
@@ -182,6 +184,17 @@ def test_targets_are_coloured_by_who_supplied_them(page):
         "token from-n", "token from-e", "token from-b",
     ]  # fmt: skip
     assert "Hello <b>!" in page.text("#run table.answers")[0]
+
+
+@pytest.mark.slow
+def test_a_run_shows_its_loss(page):
+    page.open("run=kgfact-mixsd-s0")
+    page.wait("return document.body.dataset.shown === location.hash")
+    page.js(
+        "[...document.querySelectorAll('#run summary')].find((e) => e.innerText === 'loss by step').click()"
+    )
+    page.wait("return document.querySelector('#run details svg .mark-line path')")
+    assert page.complaints() == []
 
 
 @pytest.mark.slow

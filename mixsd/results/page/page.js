@@ -177,6 +177,8 @@
     made.append(make("h3", "Probes, before and after"));
     const splits = [...new Set(runs.flatMap((run) => run.splits.map((split) => split.split)))];
     made.append(table(["split", ...names], splits.map((name) => [name, ...runs.map((run) => beforeAfter(run.splits.find((split) => split.split === name)))])));
+    const rows = runs.flatMap((run) => run.losses.map(([step, loss]) => ({ step, loss, run: `${run.label}, seed ${run.seed}` })));
+    if (rows.length) made.append(lossCurve(rows));
     if (keys.length) {
       const own = make("details");
       own.append(make("summary", `what tells them from their neighbours: ${keys.length} settings`));
@@ -192,6 +194,17 @@
       more.append(table(["made by", ""], Object.entries(run.made_by).map(([key, made_by]) => [key, word(made_by)])));
       made.append(more);
     }
+    return made;
+  }
+  function lossCurve(rows) {
+    const made = make("details"), place = make("div");
+    made.append(make("summary", "loss by step"), place);
+    const field = (name, type, title) => ({ field: name, type, title });
+    const spec = {
+      width: 480, height: 200, data: { values: rows }, mark: "line",
+      encoding: { x: field("step", "quantitative", "optimiser step"), y: field("loss", "quantitative", "loss"), color: field("run", "nominal", null) },
+    };
+    made.addEventListener("toggle", () => { if (made.open) vegaEmbed(place, spec, { actions: false, config: theme(), renderer: "svg" }); });
     return made;
   }
   const word = (setting) => setting === undefined ? "" : typeof setting === "object" && setting !== null ? JSON.stringify(setting) : String(setting);
