@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 
 from mixsd.core.errors import MixSDError, SettingError
+from mixsd.core.path_settings import without_paths
 from mixsd.core.store import atomic_folder, discard, read_jsonl, write_jsonl, write_text
 from mixsd.results.items import RETENTION
 from mixsd.results.runs import load_runs
 from mixsd.results.schema import FILE, TRAJECTORY
-from mixsd.run.mirror import without_paths
 
 DONE, CONFIG = "DONE", "config.yaml"
 WHOLE = (FILE, TRAJECTORY, DONE)

@@ -13,14 +13,12 @@ from dataclasses import asdict
 from typing import Any
 
 from mixsd.core.names import Names
+from mixsd.core.path_settings import without_paths
 from mixsd.core.questions import RECALL
 from mixsd.core.store import content_hash, read_jsonl
 from mixsd.results.items import PROBES, RETENTION, ItemPair, ProbePair, read_item_pairs, read_probe_pairs
 from mixsd.results.runs import Run
 from mixsd.results.schema import METRICS, TRAJECTORY
-
-PATHS = ("path", "folder", "file", "targets", "prompts", "include", "runs_dir", "cache_dir", "data_root")
-"""Settings that name files of this machine: people send pages to others."""
 
 
 def run_data(run: Run, group: Sequence[Run], with_text: bool) -> dict[str, Any]:
@@ -83,14 +81,12 @@ def _task(name: str, found: Any) -> dict[str, Any]:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as `group.key`, without those that name files."""
+    """Nested settings as `group.key`, without those that name files or classes: pages are sent to others."""
     found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if key in PATHS or key.startswith("_"):
-            continue
+    for key, value in without_paths(settings).items():
         if isinstance(value, Mapping):
             found |= flat(value, f"{prefix}{key}.")
-        elif not (isinstance(value, str) and ("/" in value or "\\" in value)):
+        elif not key.startswith("_"):
             found[f"{prefix}{key}"] = value
     return found
 

@@ -4,17 +4,18 @@ Both go through the functions here, so a tracker gets the same from both.
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from pathlib import Path
 from typing import Any
 
+from mixsd.core.path_settings import looks_like_a_path, without_paths
 from mixsd.core.store import content_hash, read_json, read_jsonl
 from mixsd.results import schema
 from mixsd.results.gate import GateSettings, unmet
 from mixsd.results.item_tables import item_tables
 from mixsd.results.items import PROBES, RETENTION
+from mixsd.results.model_card import WEIGHTS
 from mixsd.results.runs import MADE_BY
 from mixsd.results.schema import METRICS, TRAJECTORY
 from mixsd.trackers.tracker import RunInfo, Tracker, optional
@@ -24,12 +25,6 @@ CURVES = {"trajectory": TRAJECTORY, "train": METRICS}
 """What a tracker is shown by step: the prefix of the keys, and the file of the records."""
 SHOWN = 1
 """Raised when other things are shown of the same files: what was shown before is then replaced."""
-PATH_KEYS = frozenset(
-    {"path", "folder", "file", "targets", "prompts", "include"}
-    | {"runs_dir", "cache_dir", "data_root", "only_facts_of"}
-)
-"""Settings that name files or folders, in any group."""
-_PATH = re.compile(r"[/\\]|^~|^\.|\.(csv|tsv|jsonl?|parquet|ya?ml|txt|md)$", re.IGNORECASE)
 
 
 def run_info(
@@ -69,26 +64,6 @@ def run_info(
         f"{experiment}-{run_dir.name}", f"{' '.join(words)} {run_dir.name[-6:]}", experiment, method, shown,
         run_dir, live, tags=tuple(filter(None, (task, method, model))), notes=notes_of_caveats(caveats),
     )  # fmt: skip
-
-
-def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings, nested, without those that name a file or folder by their key or by how the value looks."""
-    kept: dict[str, Any] = {}
-    for key, value in settings.items():
-        if key in PATH_KEYS:
-            continue
-        if isinstance(value, Mapping):
-            kept[key] = without_paths(value)
-        elif isinstance(value, list | tuple):
-            kept[key] = [item for item in value if not looks_like_a_path(item)]
-        elif not looks_like_a_path(value):
-            kept[key] = value
-    return kept
-
-
-def looks_like_a_path(value: Any) -> bool:
-    """Whether a value looks like the name of a file or folder."""
-    return isinstance(value, str) and bool(_PATH.search(value))
 
 
 def log_record(tracker: Tracker, group: str, record: Mapping[str, Any]) -> None:
@@ -144,7 +119,7 @@ def show_results(
     measured = [run_dir / name for name in (schema.FILE, PROBES, RETENTION) if (run_dir / name).exists()]
     keep(f"{run_dir.name}-results", "evaluation", measured)
     if weights:
-        keep(f"{run_dir.name}-model", "model", [run_dir / "model"])
+        keep(f"{run_dir.name}-model", "model", [run_dir / WEIGHTS])
 
 
 def headline(results: schema.RunResults, config: Mapping[str, Any]) -> dict[str, float | int | str]:
@@ -152,15 +127,14 @@ def headline(results: schema.RunResults, config: Mapping[str, Any]) -> dict[str,
     panel, goal = results.retention.generated, config["training"]["until_recall"]
     low, high = panel.ratio_interval or (None, None)
     costs = [results.cost[stage] for stage in ("examples", "training") if stage in results.cost]
-    gate = config.get("gate") or {}
-    asked = {key: gate[key] for key in ("learned", "retention", "intrusion") if gate.get(key) is not None}
+    gate = GateSettings(**(config.get("gate") or {}))
     found = {
         "recall": results.recall,
         "retention": panel.ratio,
         "retention_low": low,
         "retention_high": high,
         "reached": None if goal is None else int(results.recall >= goal),
-        "gate_met": int(not unmet(results, GateSettings(**asked))) if asked else None,
+        "gate_met": None if gate == GateSettings() else int(not unmet(results, gate)),
         "cost_tokens": sum(cost.trained_tokens + cost.generated_tokens for cost in costs),
         # Runs with the same word are measured alike, and may be compared.
         "comparable": content_hash(dict(results.measured_by), size=4),

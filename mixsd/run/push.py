@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from mixsd.core.errors import SettingError
+from mixsd.core.path_settings import looks_like_a_path
 from mixsd.core.store import content_hash
 from mixsd.results import schema
 from mixsd.results.charts import FIELDS, for_wandb, tradeoff
@@ -22,7 +23,6 @@ from mixsd.run.mirror import (
     SHOWN,
     content_of,
     log_kept,
-    looks_like_a_path,
     run_info,
     show_results,
 )
