@@ -10,38 +10,33 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from mixsd.core.store import write_text
+from mixsd.results.cells import shown as as_text
+from mixsd.results.cells import sorted_by
 from mixsd.results.figures import VEGA_LITE
 from mixsd.results.page_data import Answers, run_data
-from mixsd.results.runs import Run, tuned_only
+from mixsd.results.runs import tuned_only
+from mixsd.results.sections import Report
+from mixsd.results.tables import PRIMARY
 from mixsd.results.target_view import LEGEND
 
 MOST_INSIDE = 40
 """With more runs, answers lie in `items/` beside the page, and are read when they are asked for."""
 
 
-def write_page(
-    path: Path,
-    groups: Mapping[str, Sequence[Run]],
-    name: str,
-    with_text: bool,
-    *,
-    sections: Sequence[Any],
-    **shown: Any,
-) -> None:
-    """Write the page of some groups of runs.
+def write_page(path: Path, report: Report, name: str, with_text: bool) -> None:
+    """Write the page of a report.
 
     Args:
         path: The file.
-        groups: By title, as in `sections`.
+        report: What it says.
         name: Of the folder that was read.
         with_text: Whether answers are shown also of runs that keep their text to themselves.
-        sections: What the report says of each group.
-        shown: What else the template takes.
     """
     answers = Answers(with_text)
     runs: dict[str, dict[str, Any]] = {}
     figures, shown_sections = {}, []
-    for number, (section, group) in enumerate(zip(sections, groups.values(), strict=True)):
+    groups = report.groups.values()
+    for number, (section, group) in enumerate(zip(report.sections, groups, strict=True)):
         tuned = tuned_only(group)
         keys = []
         for run in tuned:
@@ -78,7 +73,10 @@ def write_page(
         data=_inert(data),
         items={} if beside else answers.packed,
         beside=beside,
-        **shown,
+        overview=report.overview,
+        family=report.family,
+        notes=report.notes,
+        primary=PRIMARY,
     )
     write_text(path, page)
 
@@ -88,7 +86,9 @@ def render(name: str, **shown: Any) -> str:
     environment = Environment(
         loader=PackageLoader("mixsd.results", "page"), autoescape=name.endswith(".html")
     )
-    environment.filters["cell"] = lambda value: " ".join(str(value).replace("|", "\\|").split())
+    environment.filters["cell"] = as_text
+    environment.filters["by"] = sorted_by
+    environment.filters["markdown"] = lambda value: " ".join(as_text(value).replace("|", "\\|").split())
     return environment.get_template(f"{name}.j2").render(shown)
 
 

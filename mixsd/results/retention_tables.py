@@ -1,12 +1,14 @@
 """Tables of the retention axis: verdicts, each held-out task, and the panels."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mixsd.core.questions import Outcome
 from mixsd.core.scores import GENERATED, LIKELIHOOD
 from mixsd.results.aggregate import Gap, Paired, gap, paired, ratio
+from mixsd.results.cells import Measure, Row, Rows
 from mixsd.results.runs import Run, by_label, tuned_only
 from mixsd.results.schema import Breakdown, HeldOutTask, Interval, Panel
 from mixsd.results.stats import CLAIM_SEEDS
@@ -14,24 +16,25 @@ from mixsd.results.stats import CLAIM_SEEDS
 MARGIN = 0.02
 """`no drop` needs the lower bound of tuned minus base above minus this (decision 7)."""
 NOT_REACHED = "goal not reached"
-Row = dict[str, str]
-Rows = list[Row]
+TOO_FEW = "(too few items for an interval)"
 
 
-def retention_cell(runs: Sequence[Run]) -> str:
+def retention_cell(runs: Sequence[Run]) -> Measure:
     """The headline ratio with its interval."""
     if not any(run.results.retention.generated.n for run in runs):
-        return "n/a"
-    shown = _ratio_cell(runs, GENERATED)
-    return shown if "[" in shown else f"{shown} (too few items for an interval)"
+        return Measure(None)
+    found = _ratio_cell(runs, GENERATED)
+    return found if found.interval else replace(found, note=TOO_FEW)
 
 
-def held_out_cell(runs: Sequence[Run]) -> str:
+def held_out_cell(runs: Sequence[Run]) -> Measure:
     """Mean scores of base and tuned model, in percent."""
     panels = [run.results.retention.generated for run in runs]
-    base = [panel.base for panel in panels if panel.base is not None]
-    tuned = [panel.tuned for panel in panels if panel.tuned is not None]
-    return f"{100 * np.mean(base):.1f} -> {100 * np.mean(tuned):.1f}" if base else "n/a"
+    base = [100 * panel.base for panel in panels if panel.base is not None]
+    tuned = [100 * panel.tuned for panel in panels if panel.tuned is not None]
+    if not base:
+        return Measure(None)
+    return Measure(float(np.mean(tuned)), ".1f", before=float(np.mean(base)))
 
 
 def verdict(runs: Sequence[Run], margin: float) -> str:
@@ -96,52 +99,62 @@ def _task_row(name: str, runs: Sequence[Run], margin: float) -> Row:
     word = "n/a" if found is None else _word(found, margin, len(runs))
     return {
         "held-out task": name + ("" if tasks[0].included else " (not counted)"),
-        "tuned minus base": _gap_cell(found),
+        "tuned minus base": gap_cell(found),
         "verdict": NOT_REACHED if short else word,
-        "detectable": f"{100 * found.detectable:.1f}" if found else "n/a",
-        "p (Holm)": "" if adjusted is None else f"{adjusted:.2g}",
+        "detectable": Measure(100 * found.detectable if found else None, ".1f"),
+        "p (Holm)": None if adjusted is None else Measure(adjusted, ".2g"),
         "cut off": _cut_off(tasks),
         "wrong answers": _errors(tasks),
         "names a trained answer": _named(tasks),
     }
 
 
-def _gap_cell(found: Gap | None) -> str:
-    """`delta [low, high] (n)` in points; without an interval below 20 shared items."""
+def gap_cell(found: Gap | None) -> Measure:
+    """In points; without an interval below 20 shared items."""
     if found is None:
-        return "n/a"
-    low_high = found.interval and f"{100 * found.interval[0]:+.1f}, {100 * found.interval[1]:+.1f}"
-    return f"{100 * found.mean:+.1f} [{low_high or 'n/a'}] ({found.items})"
+        return Measure(None)
+    return Measure(
+        100 * found.mean, "+.1f", interval=_in_points(found.interval), n=found.items,
+        note="" if found.interval else TOO_FEW,
+    )  # fmt: skip
 
 
-def _cut_off(tasks: Sequence[HeldOutTask]) -> str:
+def _in_points(interval: Interval | None) -> Interval | None:
+    """An interval of shares, in points."""
+    return interval and (100 * interval[0], 100 * interval[1])
+
+
+def _cut_off(tasks: Sequence[HeldOutTask]) -> Measure | None:
     """The share of replies that the token budget cut off, before and after (decision 16)."""
     if tasks[0].kind != GENERATED:
-        return ""
+        return None
     sides = ([t.outcomes_base for t in tasks], [t.outcomes_tuned for t in tasks])
-    shares = [np.mean([_truncated(outcomes) for outcomes in side]) for side in sides]
-    return f"{shares[0]:.0%} -> {shares[1]:.0%}"
+    before, after = (float(np.mean([_truncated(outcomes) for outcomes in side])) for side in sides)
+    return Measure(after, ".0%", before=before)
 
 
 def _truncated(outcomes: Mapping[str, int]) -> float:
     return outcomes.get(Outcome.TRUNCATED, 0) / max(sum(outcomes.values()), 1)
 
 
-def _errors(tasks: Sequence[HeldOutTask]) -> str:
+def _errors(tasks: Sequence[HeldOutTask]) -> Mapping[str, Measure]:
     before, after = _wrong(tasks)
-    return ", ".join(
-        f"{kind} {np.mean([b.errors[kind] for b in before]):.3g} -> "
-        f"{np.mean([b.errors[kind] for b in after]):.3g}"
+    return {
+        kind: Measure(
+            float(np.mean([b.errors[kind] for b in after])),
+            ".3g",
+            before=float(np.mean([b.errors[kind] for b in before])),
+        )
         for kind in (after[0].errors if after else ())
-    )
+    }
 
 
-def _named(tasks: Sequence[HeldOutTask]) -> str:
+def _named(tasks: Sequence[HeldOutTask]) -> Measure | None:
     """The share of answers that name a trained answer, before and after."""
     before, after = (
         [b.intrusion_rate for b in side if b.intrusion_rate is not None] for side in _wrong(tasks)
     )
-    return f"{np.mean(before):.2f} -> {np.mean(after):.2f}" if before and after else ""
+    return Measure(float(np.mean(after)), before=float(np.mean(before))) if before and after else None
 
 
 def _wrong(tasks: Sequence[HeldOutTask]) -> tuple[list[Breakdown], list[Breakdown]]:
@@ -164,12 +177,9 @@ def _panel(run: Run, kind: str) -> Panel:
     return run.results.retention.generated if kind == GENERATED else run.results.retention.likelihood
 
 
-def _ratio_cell(runs: Sequence[Run], kind: str, *, above: bool = False) -> str:
-    """`ratio [low, high]`, or n/a."""
+def _ratio_cell(runs: Sequence[Run], kind: str, *, above: bool = False) -> Measure:
     value, interval = _ratio(runs, kind, above=above)
-    if value is None:
-        return "n/a"
-    return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+    return Measure(value, interval=interval)
 
 
 def headline(runs: Sequence[Run]) -> tuple[float | None, Interval | None]:

@@ -1,12 +1,13 @@
-"""The tables of a report: a row per label, ready to print; everything is read from finished runs."""
+"""The tables of a report: a row per label; everything is read from finished runs."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mixsd.core.questions import PARAPHRASE
+from mixsd.results.cells import Cell, Measure, Row, Rows, filled, mean
 from mixsd.results.compare import RIVALS, Difference, primary_family
-from mixsd.results.retention_tables import MARGIN, Row, Rows, held_out_cell, retention_cell, verdict
+from mixsd.results.retention_tables import MARGIN, gap_cell, held_out_cell, retention_cell, verdict
 from mixsd.results.runs import Run, by_label, to_frame, tuned_only
 from mixsd.results.schema import Likelihood, Share, SplitResult, TargetReport
 from mixsd.results.stats import correlation, shares_interval
@@ -19,51 +20,51 @@ CORRELATED_RUNS = 5
 def summary_rows(runs: Sequence[Run], margin: float = MARGIN) -> Rows:
     """One row per label, averaged over seeds."""
     some_between = any(run.alpha < 1 for run in runs)
-    rows = []
+    rows: Rows = []
     for label, same in by_label(runs).items():
-        reached, alpha = sum(run.reached for run in same), np.mean([run.alpha for run in same])
-        steps = np.mean([run.results.training.steps for run in same])
+        reached = sum(run.reached for run in same)
+        short = "" if reached == len(same) else f"(goal reached by {reached} of {len(same)})"
         rows.append(
             {
                 "method": label,
-                **({"alpha": f"{alpha:.3g}"} if some_between else {}),
-                "seeds": str(len(same)),
-                "recall": f"{np.mean([run.recall for run in same]):.2f}"
-                + ("" if reached == len(same) else f" (goal reached by {reached} of {len(same)})"),
+                **({"alpha": mean([run.alpha for run in same], ".3g")} if some_between else {}),
+                "seeds": Measure(len(same), "d"),
+                "recall": mean([run.recall for run in same], note=short),
                 "dropped": _dropped(same),
                 "paraphrase": _paraphrase(same),
                 "retention": retention_cell(same),
                 "held-out base -> tuned": held_out_cell(same),
                 "verdict": verdict(same, margin),
-                "steps": f"{steps:.0f}",
+                "steps": mean([run.results.training.steps for run in same], ".0f"),
                 "cost": _cost(same),
             }
         )
     return rows
 
 
-def _dropped(runs: Sequence[Run]) -> str:
+def _dropped(runs: Sequence[Run]) -> Measure | None:
     """What the method dropped, of the facts that it was given; what settings left out is not its doing."""
     targets = [run.results.targets for run in runs]
-    dropped = np.mean([report.dropped for report in targets])
     # Facts that the method never saw are not in the number that it dropped from.
     given = np.mean([report.n - report.left_out for report in targets])
-    return f"{dropped:.3g} of {given:.3g}"
+    return mean([report.dropped for report in targets], ".3g", note=f"of {given:.3g}")
 
 
-def _paraphrase(runs: Sequence[Run]) -> str:
-    values = [r.results.probes[PARAPHRASE].right.value for r in runs if PARAPHRASE in r.results.probes]
-    return f"{np.mean(values):.2f}" if values else ""
+def _paraphrase(runs: Sequence[Run]) -> Measure | None:
+    return mean([r.results.probes[PARAPHRASE].right.value for r in runs if PARAPHRASE in r.results.probes])
 
 
-def _cost(runs: Sequence[Run]) -> str:
+def _cost(runs: Sequence[Run]) -> dict[str, Measure]:
     """What a run's examples and training took, averaged over seeds."""
-    mean = to_frame(runs).mean(numeric_only=True)
-    return (
-        f"{mean['trained_tokens']:,.0f} trained, {mean['generated_tokens']:,.0f} written, "
-        f"{mean['forward_passes']:,.0f} passes, {mean['seconds']:.0f} s, "
-        f"{mean['peak_memory_bytes'] / 2**30:.1f} GiB; {mean['prompt_tokens']:.0f} a prompt"
-    )
+    found = to_frame(runs).mean(numeric_only=True)
+    return {
+        "tokens trained": Measure(found["trained_tokens"], ",.0f"),
+        "written": Measure(found["generated_tokens"], ",.0f"),
+        "passes": Measure(found["forward_passes"], ",.0f"),
+        "seconds": Measure(found["seconds"], ",.0f"),
+        "GiB": Measure(found["peak_memory_bytes"] / 2**30, ".1f"),
+        "tokens a prompt": Measure(found["prompt_tokens"], ".0f"),
+    }
 
 
 def target_rows(runs: Sequence[Run]) -> Rows:
@@ -73,7 +74,7 @@ def target_rows(runs: Sequence[Run]) -> Rows:
     the same facts, those that were kept. Shares of context references and of unsupported names are over
     attempts with the right answer.
     """
-    rows = []
+    rows: Rows = []
     for label, same in by_label(tuned_only(runs)).items():
         reports = [run.results.targets for run in same if run.results.targets.trained is not None]
         if reports:
@@ -90,11 +91,11 @@ def target_rows(runs: Sequence[Run]) -> Rows:
                             f" of {name}", [report.contrasts.get(name) for report in reports]
                         ).items()
                     },
-                    "NLL of gold, all facts": _mean([r.gold_of_all.nll for r in reports if r.gold_of_all]),
-                    **{column: _mean(_numbers(reports, key)) for column, key in TARGET_NUMBERS.items()},
+                    "NLL of gold, all facts": mean([r.gold_of_all.nll for r in reports if r.gold_of_all]),
+                    **{column: mean(_numbers(reports, key)) for column, key in TARGET_NUMBERS.items()},
                 }
             )
-    return _filled(rows)
+    return filled(rows)
 
 
 TARGET_NUMBERS = {
@@ -110,17 +111,13 @@ TARGET_NUMBERS = {
 def _likelihood(what: str, found: Sequence[Likelihood | None]) -> Row:
     there = [likelihood for likelihood in found if likelihood is not None]
     return {
-        f"NLL{what}": _mean([likelihood.nll for likelihood in there]),
-        f"over 5 nats{what}": _mean([likelihood.unlikely_share for likelihood in there]),
+        f"NLL{what}": mean([likelihood.nll for likelihood in there]),
+        f"over 5 nats{what}": mean([likelihood.unlikely_share for likelihood in there]),
     }
 
 
 def _numbers(reports: Sequence[TargetReport], key: str) -> list[float]:
     return [report.numbers[key] for report in reports if report.numbers.get(key) is not None]
-
-
-def _mean(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.2f}" if values else ""
 
 
 def split_rows(runs: Sequence[Run]) -> Rows:
@@ -131,7 +128,7 @@ def split_rows(runs: Sequence[Run]) -> Rows:
     """
     tuned = tuned_only(runs)
     axes = {split: found.axis.value for run in tuned for split, found in run.results.probes.items()}
-    rows = []
+    rows: Rows = []
     for label, same in by_label(tuned).items():
         derived = [run.results.derived for run in same]
         taught = {
@@ -142,35 +139,28 @@ def split_rows(runs: Sequence[Run]) -> Rows:
         splits = {f"{split} ({axis})": _split_cell(same, split) for split, axis in axes.items()}
         cells = {column: _share_cell([s for s in shares if s]) for column, shares in taught.items()}
         rows.append({"method": label, **cells, **splits})
-    return _filled(rows)
+    return filled(rows)
 
 
-def _split_cell(runs: Sequence[Run], split: str) -> str:
+def _split_cell(runs: Sequence[Run], split: str) -> Cell:
     having = [run.results for run in runs if split in run.results.probes]
     if not having:
-        return ""
-    before = np.mean([results.probes_before[split].right.value for results in having])
+        return None
+    before = float(np.mean([results.probes_before[split].right.value for results in having]))
     after: list[SplitResult] = [results.probes[split] for results in having]
-    kept = _mean([found.kept for found in after if found.kept is not None])
-    shown = f"{before:.2f} -> {_share_cell([found.right for found in after])}"
-    return shown + (f", kept {kept}" if kept else "")
+    found = _share_cell([result.right for result in after], before)
+    kept = mean([result.kept for result in after if result.kept is not None])
+    return {"": found, "kept": kept} if found and kept else found
 
 
-def _share_cell(shares: Sequence[Share]) -> str:
-    """`share [low, high] (n)`, averaged over seeds."""
+def _share_cell(shares: Sequence[Share], before: float | None = None) -> Measure | None:
+    """A share, averaged over seeds."""
     if not shares:
-        return ""
+        return None
     values = [share.value for share in shares]
     # Seeds may have drawn facts of other numbers of units; the fewest promise the least.
-    low, high = shares_interval(values, min(share.units for share in shares))
-    return f"{np.mean(values):.2f} [{low:.2f}, {high:.2f}] ({shares[0].n})"
-
-
-def _filled(rows: Rows) -> Rows:
-    """The rows with the same columns, without those in which none of them has anything."""
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    filled = [column for column in columns if any(row.get(column) for row in rows)]
-    return [{column: row.get(column, "") for column in filled} for row in rows]
+    interval = shares_interval(values, min(share.units for share in shares))
+    return Measure(float(np.mean(values)), before=before, interval=interval, n=shares[0].n)
 
 
 DRIFT_COLUMNS = {
@@ -183,12 +173,12 @@ DRIFT_COLUMNS = {
 
 def drift_rows(runs: Sequence[Run]) -> Rows:
     """How far each method moved the model, and how far its answers to unrelated prompts moved."""
-    rows = []
+    rows: Rows = []
     for label, same in by_label(run for run in tuned_only(runs) if run.results.drift).items():
-        row = {"method": label}
+        row: Row = {"method": label}
         for column, key in DRIFT_COLUMNS.items():
-            values = [v for run in same if (v := getattr(run.results.drift, key)) is not None]
-            row[column] = f"{np.mean(values):.3g}" if values else ""
+            found = [getattr(run.results.drift, key) for run in same]
+            row[column] = mean([value for value in found if value is not None], ".3g")
         rows.append(row)
     return rows
 
@@ -229,10 +219,8 @@ def primary_rows(groups: Mapping[str, Sequence[Run]]) -> Rows:
         {
             "runs": title,
             **difference_row(difference),
-            "p": "n/a" if difference.p is None else f"{difference.p:.2g}",
-            f"p (Holm of {len(family)})": "n/a"
-            if difference.p_adjusted is None
-            else f"{difference.p_adjusted:.2g}",
+            "p": Measure(difference.p, ".2g"),
+            f"p (Holm of {len(family)})": Measure(difference.p_adjusted, ".2g"),
         }
         for title, difference in zip(titles, family, strict=True)
     ]
@@ -240,12 +228,9 @@ def primary_rows(groups: Mapping[str, Sequence[Run]]) -> Rows:
 
 def difference_row(difference: Difference) -> Row:
     """A difference between two labels, in points, with its interval and what it allows to say."""
-    shown = "n/a"
-    if difference.delta is not None and difference.interval is not None and difference.gap is not None:
-        low, high = (100 * bound for bound in difference.interval)
-        shown = f"{100 * difference.delta:+.1f} points [{low:+.1f}, {high:+.1f}] (n={difference.gap.items})"
+    tested = difference.gap if difference.delta is not None else None
     return {
         "comparison": f"{difference.first} minus {difference.second}",
-        "held-out score": shown,
+        "held-out score, points": gap_cell(tested),
         "reading": difference.note,
     }

@@ -1,19 +1,21 @@
 """Two runs beside each other: what was set otherwise, both axes paired, and the items that flipped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from mixsd.core.errors import StoreError
 from mixsd.core.questions import RECALL, Outcome
 from mixsd.results import schema
 from mixsd.results.aggregate import Gap, gap, paired
+from mixsd.results.cells import Measure, Row, Rows
 from mixsd.results.items import PROBES, read_probe_pairs
 from mixsd.results.page_data import flat, hidden
+from mixsd.results.retention_tables import gap_cell
 from mixsd.results.runs import Run, config_of, differing, labelled
+from mixsd.results.terminal import printed
 
 SHOWN = 5
 """Flipped answers a task that are printed."""
@@ -39,8 +41,10 @@ def compare_runs(first: Path, second: Path, console: Console) -> None:
             f"{first} and {second} are not measured alike ({', '.join(apart)} differ); "
             "give two runs of one task, model and suite"
         )
-    console.print(_settings(a, b))
-    console.print(_axes(a, b))
+    console.print(f"first: {a.path.name}, second: {b.path.name}", markup=False, highlight=False)
+    settings = _settings(a, b)
+    console.print(printed("set otherwise", settings) if settings else "set alike")
+    console.print(printed("paired differences", _axes(a, b)))
     if a.seed != b.seed:
         console.print(
             "They have different seeds, so different facts: recall is over other questions.", style="dim"
@@ -58,36 +62,43 @@ def _run(folder: Path) -> Run:
     return Run(folder, schema.load(folder), config_of(folder))
 
 
-def _settings(a: Run, b: Run) -> Table:
+def _settings(a: Run, b: Run) -> Rows:
     ones, others = flat(a.config), flat(b.config)
-    table = Table("setting", a.path.name, b.path.name, title="set otherwise", title_justify="left")
-    for key in sorted({*ones, *others}):
-        if ones.get(key) != others.get(key):
-            table.add_row(key, *(str(settings.get(key, "")) for settings in (ones, others)))
-    return table
+    return [
+        {"setting": key, "first": str(ones.get(key, "")), "second": str(others.get(key, ""))}
+        for key in sorted({*ones, *others})
+        if ones.get(key) != others.get(key)
+    ]
 
 
-def _axes(a: Run, b: Run) -> Table:
+def _axes(a: Run, b: Run) -> Rows:
     """Both axes and each held-out task: first, second, second minus first with its interval and p."""
-    table = Table(
-        "", "first", "second", "second minus first", "p", title="paired differences", title_justify="left"
-    )
     recall = [_recalled(run) for run in (a, b)]
     shared = sorted(set(recall[0]) & set(recall[1]))
     found = gap([paired([{n: (float(recall[0][i]), float(recall[1][i])) for n, i in enumerate(shared)}])])
-    table.add_row("recall", f"{a.recall:.2f}", f"{b.recall:.2f}", *_cells(found))
     counted = [name for name in a.counted if name in b.counted]
     tasks = {name: paired([_both(a, b, name)]) for name in a.documents if name in b.documents}
     whole = gap([tasks[name] for name in counted])
-    ratios = [run.results.retention.generated.ratio for run in (a, b)]
-    table.add_row("retention", *("n/a" if r is None else f"{r:.2f}" for r in ratios), *_cells(whole))
+    ratios = [Measure(run.results.retention.generated.ratio) for run in (a, b)]
+    rows = [
+        _axis("recall", [Measure(a.recall), Measure(b.recall)], found),
+        _axis("retention", ratios, whole),
+    ]
     for name, task in tasks.items():
         scores = [run.task(name).tuned for run in (a, b)]
-        shown = name if name in counted else f"{name} (not counted)"
-        table.add_row(
-            shown, *("n/a" if s is None else f"{100 * s:.1f}" for s in scores), *_cells(gap([task]))
-        )
-    return table
+        points = [Measure(None if score is None else 100 * score, ".1f") for score in scores]
+        rows.append(_axis(name if name in counted else f"{name} (not counted)", points, gap([task])))
+    return rows
+
+
+def _axis(name: str, sides: Sequence[Measure], found: Gap | None) -> Row:
+    return {
+        "": name,
+        "first": sides[0],
+        "second": sides[1],
+        "second minus first, points": gap_cell(found),
+        "p": None if found is None or found.p is None else Measure(found.p, ".2g"),
+    }
 
 
 def _recalled(run: Run) -> dict[str, bool]:
@@ -101,14 +112,6 @@ def _recalled(run: Run) -> dict[str, bool]:
 def _both(a: Run, b: Run, task: str) -> dict[int, tuple[float, float]]:
     ones, others = a.scores(task), b.scores(task)
     return {doc_id: (ones[doc_id][1], others[doc_id][1]) for doc_id in ones if doc_id in others}
-
-
-def _cells(found: Gap | None) -> tuple[str, str]:
-    if found is None:
-        return "n/a", ""
-    ends = found.interval and f" [{100 * found.interval[0]:+.1f}, {100 * found.interval[1]:+.1f}]"
-    shown = f"{100 * found.mean:+.1f} points{ends or ' (too few items for an interval)'} (n={found.items})"
-    return shown, "" if found.p is None else f"{found.p:.2g}"
 
 
 def _flipped(a: Run, b: Run) -> Iterator[Text]:

@@ -28,7 +28,7 @@ from mixsd.mixing.targets import CHECKS
 from mixsd.results.gate import GateSettings, unmeasurable
 from mixsd.run import identity
 from mixsd.run.construct import Builder, typed, unknown
-from mixsd.run.environment import arithmetic
+from mixsd.run.environment import arithmetic, native_dtype
 from mixsd.run.messages import CONF
 from mixsd.run.preparation import read_examples
 from mixsd.run.probes_file import previously_taught
@@ -60,6 +60,8 @@ SHARED_KEYS: Mapping[str, Mapping[str, Any]] = {
 # A letter, digit or `_` at least: names become parts of paths, and `..` must not be one.
 _NAME = re.compile(r"[\w.+-]*\w[\w.+-]*")
 LONGEST_NAME = 120
+AUTO = "auto"
+"""The dtype that the machine computes fastest in."""
 SEEDS = 2**32 - 1
 """The highest that every generator takes."""
 
@@ -145,6 +147,7 @@ def read_config(config: DictConfig) -> RunConfig:
         attempt(lambda: _check_shared_keys(config))
     if problems:  # other keys are made of these
         raise SettingError(" | ".join(problems))
+    attempt(lambda: _choose_dtypes(config))
     attempt(lambda: _check_data_root(config))
     attempt(lambda: _keep_text_private(config))
     root = config.data_root if isinstance(config.data_root, str) else None
@@ -331,6 +334,20 @@ def _check_shared_keys(config: DictConfig) -> None:
         one_of("task.answer_format", config.task.answer_format, budget)
     if "expert_wording" in config.model:
         one_of("model.expert_wording", config.model.expert_wording, WORDINGS)
+
+
+def _choose_dtypes(config: DictConfig) -> None:
+    """Write down what `auto` is on this machine, so that it is part of what the run is.
+
+    A setting that is taken from another, as `${training.dtype}`, is chosen with it.
+    """
+    for group in GROUPS:
+        for key in config[group]:
+            plain = not OmegaConf.is_missing(config[group], key) and not OmegaConf.is_interpolation(
+                config[group], key
+            )
+            if plain and str(key).endswith("dtype") and config[group][key] == AUTO:
+                config[group][key] = native_dtype()
 
 
 def _check_data_root(config: DictConfig) -> None:

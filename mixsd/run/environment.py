@@ -17,6 +17,7 @@ MOVES_NUMBERS = ("torch", "transformers", "lm_eval", "tokenizers", "accelerate",
 """Packages whose version can change a number."""
 RECORDED = (*MOVES_NUMBERS, "datasets", "numpy", "scipy", "hydra-core", "safetensors", "gguf", "wandb")
 ROOT = Path(__file__).parents[2]
+X86 = ("x86_64", "AMD64")
 LONGEST_DIFF = 200_000
 
 
@@ -34,6 +35,21 @@ def device_name() -> str:
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def native_dtype() -> str:
+    """`bfloat16` where the processor multiplies it in hardware, else `float32`.
+
+    A processor without such instructions takes several times as long in bfloat16 as in float32.
+    """
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif platform.machine() in X86:
+        # oneDNN calls bfloat16 supported wherever AVX-512 can imitate it.
+        native = torch.cpu._is_avx512_bf16_supported()
+    else:
+        native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bfloat16" if native else "float32"
 
 
 def arithmetic(dtypes: set[str]) -> dict[str, Any]:

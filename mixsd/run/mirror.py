@@ -23,7 +23,7 @@ from mixsd.trackers.wandb import CONTENT
 
 CURVES = {"trajectory": TRAJECTORY, "train": METRICS}
 """What a tracker is shown by step: the prefix of the keys, and the file of the records."""
-SHOWN = 1
+SHOWN = 2
 """Raised when other things are shown of the same files: what was shown before is then replaced."""
 
 

@@ -8,17 +8,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from mixsd.core.errors import SettingError
-from mixsd.core.path_settings import looks_like_a_path
 from mixsd.core.store import content_hash
 from mixsd.results import schema
 from mixsd.results.charts import FIELDS, for_wandb, tradeoff
-from mixsd.results.compare import primary_family
 from mixsd.results.model_card import CARD, WEIGHTS
-from mixsd.results.runs import Run, comparable_groups, load_runs, one_a_seed, to_frame
+from mixsd.results.retention_tables import MARGIN
+from mixsd.results.runs import Run, load_runs, to_frame
+from mixsd.results.sections import read_report
+from mixsd.results.tables import PRIMARY
 from mixsd.run.mirror import (
     SHOWN,
     content_of,
@@ -87,11 +87,11 @@ def mirror_sweep(folder: Path, tracker: Tracker) -> bool:
         return False
     runs = load_runs(folder)
     frame = to_frame(runs)
-    frame["label"] = [_label_without_paths(str(label)) for label in frame["label"]]
-    compared = _primary(runs)
+    measures = read_report(runs, MARGIN).measures()
+    compared = measures[measures["table"] == PRIMARY]
     name = str(runs[0].config["experiment_name"])
     content = content_hash(
-        {"version": SHOWN, "runs": frame.to_json(), "compared": compared.to_json()}, size=12
+        {"version": SHOWN, "runs": frame.to_json(), "measures": measures.to_json()}, size=12
     )
     about = RunInfo(
         f"{name}-all", f"{name} (all runs)", name, "sweep", {"experiment_name": name}, folder / "all", False,
@@ -111,29 +111,11 @@ def mirror_sweep(folder: Path, tracker: Tracker) -> bool:
         )
         if len(compared):
             table("primary_comparisons", compared)
+        table("measures", measures)
         tracker.finish({"n_runs": len(frame), CONTENT: content})
     finally:
         tracker.close()
     return True
-
-
-def _primary(runs: Sequence[Run]) -> pd.DataFrame:
-    """The primary comparisons, a row each (decision 7)."""
-    groups = [one_a_seed(group)[0] for group in comparable_groups(runs)]
-    return pd.DataFrame(
-        {
-            "task": found.task,
-            "first": _label_without_paths(found.first),
-            "second": _label_without_paths(found.second),
-            "difference": found.delta,
-            "ci_low": found.interval[0] if found.interval else None,
-            "ci_high": found.interval[1] if found.interval else None,
-            "p_adjusted": found.p_adjusted,
-            "seeds": found.seeds,
-            "note": found.note,
-        }
-        for found in primary_family(groups)
-    )
 
 
 @dataclass
@@ -189,7 +171,7 @@ def _push_experiment(
             continue
         on_run(run.path.name)
         # As the report calls it, which knows what runs differ in.
-        name = f"{_label_without_paths(run.label)} s{run.seed}"
+        name = f"{run.label} s{run.seed}"
         shown = replay(run.path, tracker, name)
         done.shown += shown
         done.equal += not shown
@@ -226,9 +208,3 @@ def _tracker_of(tracking: Mapping[str, Any], changes: Mapping[str, Any], log_tex
 
 def _shows_nothing(tracker: Tracker) -> bool:
     return isinstance(tracker, NoTracker) or (isinstance(tracker, WandB) and tracker.mode == "disabled")
-
-
-def _label_without_paths(label: str) -> str:
-    """A label `method key=value ...`; of a value that is a path only the key stays."""
-    words = (word.partition("=") for word in label.split(" "))
-    return " ".join(key if looks_like_a_path(value) else f"{key}{sign}{value}" for key, sign, value in words)

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from mixsd.results.aggregate import gap, paired
+from mixsd.results.cells import shown
 from mixsd.results.compare import differences, primary_family
 from mixsd.results.report import write_report
 from mixsd.results.runs import comparable_groups, load_runs
@@ -22,7 +23,8 @@ def family_of(folder):
 
 def rows_of(folder):
     groups = comparable_groups(load_runs(folder))
-    return primary_rows({str(number): group for number, group in enumerate(groups)})
+    rows = primary_rows({str(number): group for number, group in enumerate(groups)})
+    return [{column: shown(cell) for column, cell in row.items()} for row in rows]
 
 
 def exclude(run_dir, *doc_ids):

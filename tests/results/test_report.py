@@ -68,7 +68,7 @@ def test_interpolated_models_have_rows_and_points(tmp_path, capsys):
     make_run(tmp_path, "b", 0, right=40)
     told = told_of(tmp_path, capsys)
     assert "a + interpolation" in told and "0.6" in told
-    assert "a minus a + interpolation" in told and f"{100 * 5 / N:+.1f} points" in told
+    assert "a minus a + interpolation" in told and f"{100 * 5 / N:+.1f} [" in told
     assert "a + interpolation minus b" not in told, "an interpolated model is compared with its like"
     rows = pd.read_csv(tmp_path / "tradeoff.csv")
     assert sorted(rows[rows["method"] == "a"]["alpha"]) == [0.3, 0.6, 0.8, 1.0]
@@ -120,7 +120,7 @@ def test_the_markdown_page_has_the_tables_and_no_model_output(tmp_path, capsys):
     make_run(tmp_path, "b", 0)
     told_of(tmp_path, capsys)
     page = (tmp_path / "report.md").read_text()
-    assert "## kgfact (20 facts) on m" in page and "| a minus b | +0.0 points" in page
+    assert "## kgfact (20 facts) on m" in page and "| a minus b | +0.0 [" in page
     assert "KL(base \\|\\| tuned)" in page and "alert(1)" not in page
     rows = [line for line in page.splitlines() if line.startswith("|")]
     tables = [
@@ -149,6 +149,14 @@ def test_the_report_can_be_written_elsewhere(tmp_path, capsys):
     (tmp_path / "out").mkdir()
     told_of(tmp_path / "runs", capsys, out=tmp_path / "out")
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert written == {"tradeoff.csv", "tradeoff.png", "tradeoff.svg", "figures", "report.html", "report.md"}
+    assert written == {
+        "tradeoff.csv",
+        "measures.csv",
+        "tradeoff.png",
+        "tradeoff.svg",
+        "figures",
+        "report.html",
+        "report.md",
+    }
     assert {"forgetting.svg", "errors.png"} <= {path.name for path in (tmp_path / "out/figures").iterdir()}
     assert not list((tmp_path / "runs").glob("report*"))

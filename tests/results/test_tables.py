@@ -4,6 +4,7 @@ import pytest
 
 from mixsd.core.scores import GENERATED, LIKELIHOOD
 from mixsd.results.aggregate import gap, paired, ratio
+from mixsd.results.cells import shown
 from mixsd.results.retention_tables import panel_rows, retention_cell, task_rows
 from mixsd.results.runs import load_runs
 from mixsd.results.schema import Drift, Likelihood, TargetReport
@@ -22,21 +23,25 @@ from tests.helpers.made_runs import (
 )
 
 
+def words(rows):
+    return [{column: shown(cell) for column, cell in row.items()} for row in rows]
+
+
 def by_method(rows):
-    return {row["method"]: row for row in rows}
+    return {row["method"]: row for row in words(rows)}
 
 
 def test_a_summary_holds_cost_and_retention(tmp_path):
     make_run(tmp_path, "a", 0, right=30)
-    (row,) = summary_rows(load_runs(tmp_path))
-    assert row["cost"] == "100 trained, 100 written, 20 passes, 2 s, 1.0 GiB; 40 a prompt"
+    (row,) = words(summary_rows(load_runs(tmp_path)))
+    assert row["cost"] == "tokens trained 100, written 100, passes 20, seconds 2, GiB 1.0, tokens a prompt 40"
     assert row["held-out base -> tuned"] == "80.0 -> 50.0" and row["retention"].startswith("0.62 [")
     assert (row["recall"], row["paraphrase"], row["verdict"]) == ("0.95", "0.50", "drop (descriptive)")
 
 
 def test_facts_that_settings_left_out_are_not_dropped_by_the_method(tmp_path):
     make_run(tmp_path, "a", 0, targets=TargetReport(n=48, left_out=24, dropped=3))
-    (row,) = summary_rows(load_runs(tmp_path))
+    (row,) = words(summary_rows(load_runs(tmp_path)))
     assert row["dropped"] == "3 of 24"
 
 
@@ -46,7 +51,7 @@ def test_facts_that_settings_left_out_are_not_dropped_by_the_method(tmp_path):
 )
 def test_the_margin_decides_between_no_drop_and_inconclusive(tmp_path, right, margin, word):
     make_run(tmp_path, "a", 0, right=right)
-    (row,) = summary_rows(load_runs(tmp_path), margin)
+    (row,) = words(summary_rows(load_runs(tmp_path), margin))
     assert row["verdict"] == f"{word} (descriptive)"
 
 
@@ -78,8 +83,8 @@ def test_each_held_out_task_has_its_interval_and_why_answers_are_wrong(tmp_path)
     scores = held_out(ones(BASE_RIGHT)), held_out(ones(0))
     tuned = scores[1].__class__("acc", GENERATED, 0.0, tuple(after))
     make_run(tmp_path, "a", 0, retention={HELD_OUT: (scores[0], tuned)})
-    (row,) = task_rows(load_runs(tmp_path))
-    assert row["tuned minus base"].startswith("-80.0 [-") and row["tuned minus base"].endswith(f"({N})")
+    (row,) = words(task_rows(load_runs(tmp_path)))
+    assert row["tuned minus base"].startswith("-80.0 [-") and row["tuned minus base"].endswith(f"(n={N})")
     assert row["wrong answers"] == "format 0 -> 0, leakage 0 -> 7, collapse 0 -> 0, genuine 12 -> 53"
     assert row["names a trained answer"] == "0.00 -> 0.12" and row["cut off"] == "0% -> 0%"
 
@@ -91,10 +96,10 @@ def test_the_table_of_a_task_speaks_of_seeds_and_items(tmp_path):
     rows = [dict(enumerate(zip(ones(BASE_RIGHT), ones(right), strict=True))) for right in rights]
     low, high = gap([paired(rows)]).interval
     runs = load_runs(tmp_path)
-    (row,) = task_rows(runs)
-    assert row["tuned minus base"] == f"-40.0 [{100 * low:+.1f}, {100 * high:+.1f}] ({N})"
+    (row,) = words(task_rows(runs))
+    assert row["tuned minus base"] == f"-40.0 [{100 * low:+.1f}, {100 * high:+.1f}] (n={N})"
     value, (low, high) = ratio([paired(rows)])
-    assert retention_cell(runs) == f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    assert str(retention_cell(runs)) == f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def test_both_ratios_have_their_intervals(tmp_path):
@@ -103,7 +108,7 @@ def test_both_ratios_have_their_intervals(tmp_path):
         "l": (held_out(ones(90, 100), LIKELIHOOD, 0.5), held_out(ones(70, 100), LIKELIHOOD, 0.5)),
     }
     make_run(tmp_path, "a", 0, retention=pairs)
-    generated, likelihood = panel_rows(load_runs(tmp_path))
+    generated, likelihood = words(panel_rows(load_runs(tmp_path)))
     assert generated["ratio"] == generated["above chance"] and generated["ratio"].startswith("0.62 [")
     assert likelihood["ratio"].startswith("0.78 [") and likelihood["above chance"].startswith("0.50 [")
 
@@ -111,7 +116,7 @@ def test_both_ratios_have_their_intervals(tmp_path):
 def test_few_items_have_a_ratio_without_an_interval(tmp_path):
     few = {HELD_OUT: (held_out(ones(15, 19)), held_out(ones(9, 19)))}
     make_run(tmp_path, "a", 0, retention=few)
-    (row,) = summary_rows(load_runs(tmp_path))
+    (row,) = words(summary_rows(load_runs(tmp_path)))
     assert row["retention"] == "0.60 (too few items for an interval)" and row["verdict"] == "n/a"
 
 
@@ -123,7 +128,7 @@ def test_a_split_that_one_seed_lacks_is_told_for_the_others(tmp_path):
     make_run(tmp_path, "b", 1)
     rows = by_method(split_rows(load_runs(tmp_path)))
     low, high = proportion_interval(5, 20)
-    assert rows["a"]["two_hop (generalization)"] == f"0.25 -> 0.25 [{low:.2f}, {high:.2f}] (20)"
+    assert rows["a"]["two_hop (generalization)"] == f"0.25 -> 0.25 [{low:.2f}, {high:.2f}] (n=20)"
     assert rows["b"]["two_hop (generalization)"] == ""
     assert rows["a"]["recall (memorization)"].startswith("0.00 -> 0.95 [")
     assert rows["a"]["learned"].startswith("0.50 [") and "edits of what it knew otherwise" not in rows["a"]
@@ -137,7 +142,7 @@ def test_likelihoods_of_targets_gold_and_contrasts_are_of_the_same_facts(tmp_pat
     )  # fmt: skip
     make_run(tmp_path, "mixsd", 0, targets=targets)
     make_run(tmp_path, "in_context", 0, targets=TargetReport(n=len(FACTS)))
-    (row,) = target_rows(load_runs(tmp_path))
+    (row,) = words(target_rows(load_runs(tmp_path)))
     assert (row["NLL"], row["NLL of gold"], row["NLL of expert"]) == ("1.07", "1.20", "1.04")
     assert row["NLL of gold, all facts"] == "1.35", "over other facts, so in a column that says it"
     assert row["pass rate"] == "0.65" and "naive share" not in row

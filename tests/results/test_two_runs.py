@@ -20,16 +20,16 @@ def test_both_axes_are_paired_and_what_flipped_is_told(tmp_path, capsys):
     second = make_run(tmp_path, "mixsd", 0, 0.90, right=32)
     told = told_of(first, second, capsys)
     assert "method.name" in told and "sft" in told and "mixsd" in told
-    assert f"{100 * 12 / N:+.1f} points [" in told
+    assert f"{100 * 12 / N:+.1f} [" in told
     assert "the second has 0 wrong that the first has right, 12 right that the first has wrong" in told
-    assert "-5.0 points" in told and "five seeds" in told
+    assert "-5.0 [" in told and "five seeds" in told
     assert "<script>alert" in told, "as text"
 
 
 def test_equal_runs_do_not_differ(tmp_path, capsys):
     first, second = make_run(tmp_path, "sft", 0), make_run(tmp_path, "mixsd", 0)
     told = told_of(first, second, capsys)
-    assert "+0.0 points" in told and "flipped" not in told and "wrong that the first" not in told
+    assert "+0.0 [" in told and "flipped" not in told and "wrong that the first" not in told
 
 
 def test_runs_that_are_not_measured_alike_are_one_line(tmp_path):

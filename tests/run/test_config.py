@@ -45,6 +45,18 @@ def test_every_config_composes_and_opens_with_its_command(composed, group, name,
     assert config.seed is not None
 
 
+@pytest.mark.parametrize("native", ["bfloat16", "float32"])
+def test_auto_is_what_the_processor_has_and_is_written_down(native, composed, monkeypatch):
+    monkeypatch.setattr("mixsd.run.config.native_dtype", lambda: native)
+    run = read_config(composed(*TINY, "model.scoring_dtype=auto", "method=opsd"))
+    assert run.training.dtype == run.model.scoring_dtype == run.resolved["training"]["dtype"] == native
+    assert run.resolved["method"]["rollout_dtype"] == native
+    named = [f"{key}={native}" for key in ("training.dtype", "model.scoring_dtype", "method.rollout_dtype")]
+    assert read_config(composed(*TINY, "method=opsd", *named)).run_id == run.run_id
+    other = "float32" if native == "bfloat16" else "bfloat16"
+    assert read_config(composed(*TINY, f"training.dtype={other}")).training.dtype == other, "as it is told"
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

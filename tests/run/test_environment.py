@@ -1,7 +1,9 @@
 import subprocess
 
+import pytest
+
 from mixsd.run import environment as module
-from mixsd.run.environment import arithmetic, code_state, environment
+from mixsd.run.environment import arithmetic, code_state, environment, native_dtype
 
 
 def git(folder, *arguments):
@@ -32,6 +34,25 @@ def test_the_environment_names_what_can_move_a_number():
     found = environment()
     assert {"torch", "transformers", "lm_eval", "peft", "accelerate"} <= set(found["packages"])
     assert found["device"] and found["threads"] and found["date"] and found["mixsd_bench"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "instructions", "imitated", "dtype"),
+    [
+        ("x86_64", True, True, "bfloat16"),
+        ("AMD64", False, True, "float32"),
+        ("arm64", False, True, "bfloat16"),
+        ("aarch64", False, False, "float32"),
+    ],
+)
+def test_bfloat16_is_native_where_there_are_instructions_for_it(
+    machine, instructions, imitated, dtype, monkeypatch
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: instructions)
+    monkeypatch.setattr("torch.ops.mkldnn._is_mkldnn_bf16_supported", lambda: imitated)
+    assert native_dtype() == dtype
 
 
 def test_bfloat16_hangs_on_processor_and_threads():

@@ -12,7 +12,7 @@ from mixsd.core.errors import SettingError, StoreError
 from mixsd.core.store import append_jsonl, write_jsonl
 from mixsd.results import schema
 from mixsd.run.mirror import content_of, headline, log_kept, log_record, run_info
-from mixsd.run.push import _label_without_paths, _tracker_of, mirror_sweep, push, replay
+from mixsd.run.push import _tracker_of, mirror_sweep, push, replay
 from mixsd.trackers.none import NoTracker
 from mixsd.trackers.wandb import WandB
 from tests.helpers.made_runs import make_run
@@ -214,14 +214,23 @@ def test_an_experiment_is_told_as_numbers_alone(tmp_path):
     seen = Seen(log_text=True)
     mirror_sweep(tmp_path, seen)
     assert seen.calls == ["start", "finish", "close"]
-    assert set(seen.tables) == {"runs", "primary_comparisons"}
-    assert len(seen.tables["primary_comparisons"]) == 2, "two rivals, tested or not"
-    assert len(seen.tables["runs"]) == 1 and SECRET not in seen.tables["runs"].to_string()
+    assert set(seen.tables) == {"runs", "measures"}, "of one method there is no comparison"
+    assert len(seen.tables["runs"]) == 1 and len(seen.tables["measures"]) > 20
+    assert not any(SECRET in table.to_string() for table in seen.tables.values())
 
 
-def test_a_label_keeps_no_path():
-    label = "mixsd mixing_rate=0.3 targets=/x/hush.jsonl + interpolation"
-    assert _label_without_paths(label) == "mixsd mixing_rate=0.3 targets + interpolation"
+def test_the_primary_comparisons_of_an_experiment_are_a_table_of_their_own(tmp_path):
+    for method, right in (("mixsd", 40), ("sft", 30)):
+        path = make_run(tmp_path, method, 0, right=right) / "config.yaml"
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "experiment_name": "e"}))
+    seen = Seen()
+    mirror_sweep(tmp_path, seen)
+    told = seen.tables["primary_comparisons"]
+    (difference,) = (
+        told[told["measure"] == "held-out score, points"].dropna(subset="value").to_dict("records")
+    )
+    assert difference["label"] == "mixsd minus sft" and difference["n"] == 60
+    assert difference["low"] < difference["value"] < difference["high"]
 
 
 def test_a_runs_own_tracker_is_built_or_another_where_one_is_asked_for():
