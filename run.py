@@ -26,9 +26,9 @@ from mixsd.run.messages import config_error
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
-def main(config: DictConfig) -> str:
+def main(config: DictConfig) -> object:
     """Run one experiment; in a sweep, a failed job does not end the others."""
-    from mixsd.run.sweep import run_job  # torch is heavy: `--help` must not wait for it
+    from mixsd.run.job import run_job  # torch is heavy: `--help` must not wait for it
 
     return run_job(config)
 
@@ -53,4 +53,4 @@ if __name__ == "__main__":
         sys.exit(2)
     except KeyboardInterrupt as stopped:
         print("interrupted before a run began", file=sys.stderr)
-        sys.exit(143 if isinstance(stopped, Terminated) else 130)
+        sys.exit(128 + stopped.args[0] if isinstance(stopped, Terminated) else 130)

@@ -1,4 +1,4 @@
-"""`python -m mixsd {check,report,compare,inspect,card,push,dashboard}`: a config, runs, a task's data.
+"""`python -m mixsd <verb>`: look at a config, at runs and sweeps, at a task's data.
 
 A verb imports what it needs when it runs, so that `--help` is quick and `report` needs no torch.
 """
@@ -146,6 +146,28 @@ def push(options: argparse.Namespace) -> None:
     )
 
 
+def status(options: argparse.Namespace) -> int:
+    """Show how far the runs of a folder are.
+
+    Returns:
+        1 where one failed.
+    """
+    from mixsd.run.status import show_status
+
+    return 1 if show_status(options.runs_dir, _console(), options.watch) else 0
+
+
+def rerun(options: argparse.Namespace) -> int:
+    """Do recorded sweeps again.
+
+    Returns:
+        The exit status of the first that did not end well.
+    """
+    from mixsd.run.rerun import rerun as run_again
+
+    return run_again(options.experiment)
+
+
 def dashboard(options: argparse.Namespace) -> None:
     """Make a dashboard in a W&B project."""
     from mixsd.trackers.dashboard import make_dashboard
@@ -195,6 +217,15 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("runs_dir", type=Path, help="a folder that holds runs")
     verb.add_argument("--mode", choices=("offline", "online"), help="instead of the runs' own setting")
     verb.set_defaults(run=push)
+
+    verb = verbs.add_parser("status", help="how far the runs of a folder are: stage, step, recall, time left")
+    verb.add_argument("runs_dir", type=Path, help="a folder that holds runs")
+    verb.add_argument("--watch", action="store_true", help="go on until nothing runs or waits")
+    verb.set_defaults(run=status)
+
+    verb = verbs.add_parser("rerun", help="do a recorded sweep again; says what has changed since")
+    verb.add_argument("experiment", type=Path, help="its folder, such as runs/quickstart")
+    verb.set_defaults(run=rerun)
 
     verb = verbs.add_parser("dashboard", help="make a W&B dashboard: tradeoff, curves, costs, answers")
     verb.add_argument("project", help="the W&B project, such as mixsd-bench")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from filelock import BaseFileLock, FileLock, SoftFileLock
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from mixsd.core.errors import StoreError
 
@@ -187,6 +187,24 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def lock_of(path: Path) -> Path:
+    """The lock of a file of records."""
+    return path.with_name(f"{path.name}.lock")
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock of this file; of a file system that cannot tell, yes."""
+    if path.with_name(f"{path.name}.held").exists():
+        return True
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
 @contextmanager
 def open_records(cache_dir: Path, kind: str, fingerprint: dict[str, Any]) -> Iterator[Records]:
     """Open the records of exactly this fingerprint under a file lock; another process waits its turn.
@@ -196,7 +214,7 @@ def open_records(cache_dir: Path, kind: str, fingerprint: dict[str, Any]) -> Ite
     folder = cache_dir / kind
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{content_hash(fingerprint, size=12)}.jsonl"
-    with locked(path.with_name(f"{path.name}.lock")):
+    with locked(lock_of(path)):
         write_json(path.with_suffix(".key.json"), fingerprint)
         yield Records(path)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
@@ -32,7 +33,7 @@ from mixsd.run.environment import arithmetic, native_dtype
 from mixsd.run.messages import CONF
 from mixsd.run.preparation import read_examples
 from mixsd.run.probes_file import previously_taught
-from mixsd.run.settings import DriftSettings, TrainingSettings
+from mixsd.run.settings import DriftSettings, SweepSettings, TrainingSettings
 from mixsd.trackers.tracker import Tracker
 
 GROUPS: Mapping[str, type | tuple[type, ...]] = {
@@ -44,9 +45,10 @@ GROUPS: Mapping[str, type | tuple[type, ...]] = {
     "tracking": (Tracker,),
     "gate": GateSettings,
     "drift": DriftSettings,
+    "sweep": SweepSettings,
 }
 """Config groups: the class each configures, or the contracts that its own `_target_` may fulfil."""
-PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root")
+PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root", "threads", "dry_run")
 SHARED_KEYS: Mapping[str, Mapping[str, Any]] = {
     "task": {
         "only_facts_of": str | None,
@@ -91,6 +93,7 @@ class RunConfig:
     tracking: Tracker
     gate: GateSettings
     drift: DriftSettings
+    sweep: SweepSettings
     seed: int
     experiment: str
     cache_dir: Path
@@ -148,6 +151,7 @@ def read_config(config: DictConfig) -> RunConfig:
     if problems:  # other keys are made of these
         raise SettingError(" | ".join(problems))
     attempt(lambda: _choose_dtypes(config))
+    attempt(lambda: _use_threads(config.threads))
     attempt(lambda: _check_data_root(config))
     attempt(lambda: _keep_text_private(config))
     root = config.data_root if isinstance(config.data_root, str) else None
@@ -289,6 +293,11 @@ def _check_top_level(config: DictConfig) -> None:
     if isinstance(config.seed, bool) or not isinstance(config.seed, int):
         raise SettingError(f"seed={config.seed} is not a whole number")
     within("seed", config.seed, 0, SEEDS)
+    if not isinstance(config.dry_run, bool):
+        raise SettingError(f"dry_run={config.dry_run} is of the wrong type; allowed: true or false")
+    threads = config.threads
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise SettingError(f"threads={threads} is out of range; allowed: 1 or more, or null")
     for key in ("experiment_name", "runs_dir", "cache_dir"):
         if isinstance(config[key], int | float) and not isinstance(config[key], bool):
             config[key] = str(config[key])  # 2026 is a name, too
@@ -348,6 +357,12 @@ def _choose_dtypes(config: DictConfig) -> None:
             )
             if plain and str(key).endswith("dtype") and config[group][key] == AUTO:
                 config[group][key] = native_dtype()
+
+
+def _use_threads(threads: int | None) -> None:
+    """Pin the threads of this process: in bfloat16 they move numbers."""
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def _check_data_root(config: DictConfig) -> None:

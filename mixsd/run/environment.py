@@ -1,29 +1,19 @@
-"""What a run was made by: versions, device, threads, and the state of the code."""
+"""What a run was made by, with the device and threads that torch computes on."""
 
 import datetime
 import platform
-import subprocess
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from mixsd import __version__
+from mixsd.run.software import MOVES_NUMBERS, code_state, processor_name, software
 
-MOVES_NUMBERS = ("torch", "transformers", "lm_eval", "tokenizers", "accelerate", "peft")
-"""Packages whose version can change a number."""
 RECORDED = (*MOVES_NUMBERS, "datasets", "numpy", "scipy", "hydra-core", "safetensors", "gguf", "wandb")
-ROOT = Path(__file__).parents[2]
 X86 = ("x86_64", "AMD64")
-LONGEST_DIFF = 200_000
-
-
-def software() -> dict[str, str]:
-    """Versions of the packages that can change a number."""
-    return {name: version(name) for name in MOVES_NUMBERS}
 
 
 @cache
@@ -31,10 +21,7 @@ def device_name() -> str:
     """The processor that models run on, by its model name."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return processor_name()
 
 
 def native_dtype() -> str:
@@ -81,27 +68,6 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "packages": {name: _version(name) for name in RECORDED},
     }
-
-
-def code_state() -> dict[str, Any]:
-    """The commit of this code, whether it was changed since, and the change; {} outside a checkout of it."""
-    # An environment may lie inside another project's checkout: ask whether this very file is tracked there.
-    if _git("ls-files", "--error-unmatch", "mixsd/__init__.py") is None:
-        return {}
-    commit, diff = _git("rev-parse", "HEAD"), _git("diff", "HEAD") or ""
-    state: dict[str, Any] = {"commit": (commit or "").strip(), "dirty": bool(diff.strip())}
-    return {**state, "diff": diff[:LONGEST_DIFF]} if state["dirty"] else state
-
-
-def _git(*arguments: str) -> str | None:
-    """What git prints, or None where it refuses or is not there."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=20, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout
 
 
 def _version(name: str) -> str:

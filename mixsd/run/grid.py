@@ -8,6 +8,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import ClassVar
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -23,14 +24,20 @@ Jobs = list[list[str]]
 
 
 class GridSweeper(BasicSweeper):
-    """Hydra's own sweeper, without the jobs that differ in nothing."""
+    """Hydra's own sweeper, without the jobs that differ in nothing.
+
+    Attributes:
+        order: The jobs as they are to be started (None: as they are given).
+    """
+
+    order: ClassVar[Jobs | None] = None
 
     @staticmethod
     def split_arguments(overrides: list[Override], max_batch_size: int | None) -> list[Jobs]:
         """The jobs in batches; see `BasicSweeper`."""
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
-        jobs = grid_jobs(overrides, hydra.config_loader)
+        jobs = GridSweeper.order or grid_jobs(overrides, hydra.config_loader)
         return list(BasicSweeper.split_overrides_to_chunks(jobs, max_batch_size))  # type: ignore[arg-type]
 
 

@@ -16,8 +16,8 @@ from mixsd.core.store import content_hash, read_json, write_json
 from mixsd.lm.suite import RetentionSuite
 from mixsd.methods.contract import Method, identity_of, inert_settings
 from mixsd.results.schema import VERSION as RESULTS_VERSION
+from mixsd.run.state import IDENTITY
 
-FILE = "identity.json"
 LAYERS = ("prepared", "trained", "measured")
 UNTRAINED = ("interpolate", "save_model", "checkpoint_every")
 """Settings of the training group that cannot move a weight."""
@@ -83,12 +83,12 @@ class Identity:
     def save(self, run_dir: Path, made_by: Mapping[str, Any]) -> None:
         """Write `identity.json`: the layers, and which software and device began each."""
         layers = {name: getattr(self, name) for name in LAYERS}
-        write_json(run_dir / FILE, {**layers, "made_by": made_by})
+        write_json(run_dir / IDENTITY, {**layers, "made_by": made_by})
 
 
 def stored(run_dir: Path) -> dict[str, Any]:
     """The `identity.json` of a run; {} where there is none yet."""
-    path = run_dir / FILE
+    path = run_dir / IDENTITY
     return read_json(path) if path.exists() else {}
 
 

@@ -11,10 +11,9 @@ from mixsd.results import schema
 from mixsd.results.model_card import CARD, WEIGHTS
 from mixsd.results.schema import METRICS, TRAJECTORY
 from mixsd.run.identity import LAYERS, Identity, changes, stored
+from mixsd.run.state import DONE, is_done
 from mixsd.trackers.wandb import STATE
 
-DONE = "DONE"
-"""Written last; without it a run is not finished."""
 PREPARATION, EXAMPLES = "preparation.json", "examples.jsonl"
 TRAINING = "training.json"
 SCRATCH = "trainer"
@@ -62,8 +61,7 @@ class Layers:
     @property
     def is_done(self) -> bool:
         """Whether all of it is finished, measured as is asked for now."""
-        before = stored(self.run_dir).get("measured")
-        return (self.run_dir / DONE).exists() and before == self.identity.measured
+        return is_done(self.run_dir, content_hash(self.identity.measured))
 
     def open(self) -> None:
         """Keep what can be gone on from, discard the rest, and write `identity.json`.

@@ -86,7 +86,7 @@ class Scorer:
 
     def base(self, load: Callable[[], ChatModel]) -> Scores:
         """Scores of the base model, from the cache where it has them; else `load` gives the model."""
-        return self._score("base", load, as_it_is, self._cached)
+        return self._score("base", load, as_it_is, self._cached, self._is_busy)
 
     def tuned(self, load: Callable[[], ChatModel], how: Ask, done: RecordFile, who: str) -> Scores:
         """Scores of a tuned model; what `done` holds is not measured again.
@@ -156,12 +156,16 @@ class Scorer:
     def _cached(self, kind: str, key: Mapping[str, Any]) -> AbstractContextManager[RecordFile]:
         return self._bench.record_file(f"base_{kind}", dict(key))
 
+    def _is_busy(self, kind: str, key: Mapping[str, Any]) -> bool:
+        return self._bench.is_busy(f"base_{kind}", dict(key))
+
     def _score(
         self,
         who: str,
         load: Callable[[], ChatModel],
         how: Ask,
         open_file: Callable[[str, Mapping[str, Any]], AbstractContextManager[RecordFile]],
+        is_busy: Callable[[str, Mapping[str, Any]], bool] = lambda *_: False,
     ) -> Scores:
         readers: list[ChatModel] = []
 
@@ -190,15 +194,22 @@ class Scorer:
                 return done.records[name]
 
         suite, batch_size = self._config.retention, self._config.model.scoring_batch_size
-        probes = {
-            split: piece("probes", self._split_keys[split], partial(answers, split, asked))["answers"]
-            for split, asked in self._by_split.items()
-        }
         # One task a call: what shares a batch must not depend on what is missing.
-        held_out = {
-            task: piece("retention", self._task_key(task), partial(scores, task))["scores"]
-            for task in suite.tasks
-        }
+        left = [
+            *(
+                ("probes", s, self._split_keys[s], partial(answers, s, asked))
+                for s, asked in self._by_split.items()
+            ),
+            *(("retention", task, self._task_key(task), partial(scores, task)) for task in suite.tasks),
+        ]
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        while left:
+            # What another run is at is read once that is done; meanwhile there is other work.
+            free = (number for number, (kind, _, key, _) in enumerate(left) if not is_busy(kind, key))
+            kind, name, key, make = left.pop(next(free, 0))
+            found[kind, name] = piece(kind, key, make)
+        probes = {split: found["probes", split]["answers"] for split in self._by_split}
+        held_out = {task: found["retention", task]["scores"] for task in suite.tasks}
         return Scores(
             {split: [ProbeAnswer.from_json(row) for row in rows] for split, rows in probes.items()},
             {task: TaskScores.from_json(found) for task, found in held_out.items()},

@@ -10,6 +10,10 @@ AVERAGES = ("token", "sequence")
 EACH, LAST = "each", "last"
 """When validation documents are scored: at every evaluation, or where the training ends."""
 
+VALIDATION = "retention_validation"
+OBJECTIVES = ("recall", VALIDATION)
+"""What an optimiser may go by, as a trajectory calls it (decision 3)."""
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -92,6 +96,32 @@ class TrainingSettings:
         # Scores are filed by alpha: two of the same would share a file.
         if len(set(self.interpolate)) < len(self.interpolate):
             raise SettingError(f"training.interpolate={list(self.interpolate)} names an alpha twice")
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """How a sweep goes on; no number of a run hangs on it.
+
+    Attributes:
+        fail_fast: After a job that failed, start no other.
+        retries: How often a job that crashed is tried again, in the same process; never one that failed by a
+            user's mistake, a full disk or a divergence, which would fail again.
+        report: Write the report as jobs finish, and print it at the end.
+        objectives: What a job returns to an optimiser, a number each: from validation, never from test
+            documents.
+    """
+
+    fail_fast: bool = False
+    retries: int = 0
+    report: bool = True
+    objectives: tuple[str, ...] = (VALIDATION,)
+
+    def __post_init__(self) -> None:
+        at_least("sweep.retries", self.retries, 0)
+        for name in self.objectives:
+            one_of("sweep.objectives", name, OBJECTIVES)
+        if not self.objectives:
+            raise SettingError(f"sweep.objectives=[] names nothing; allowed: {', '.join(OBJECTIVES)}")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from mixsd.results.schema import Drift, RunResults, TargetReport, TrainingReport
 from mixsd.run import layers as files
 from mixsd.run.config import RunConfig
 from mixsd.run.drift import measure_drift
-from mixsd.run.environment import code_state, environment, made_by
+from mixsd.run.environment import environment, made_by
 from mixsd.run.folders import make_folder
 from mixsd.run.interpolate import interpolate
 from mixsd.run.layers import Layers
@@ -39,12 +39,12 @@ from mixsd.run.measure import Scorer
 from mixsd.run.mirror import run_info, show_results
 from mixsd.run.probes_file import write_probes
 from mixsd.run.push import replay
+from mixsd.run.software import code_state
+from mixsd.run.state import DONE, LOCK, LOG, STATUS
 from mixsd.run.tuning import Tuning
 from mixsd.run.workbench import Bench, console
 from mixsd.trackers.tracker import Harmless
 from mixsd.trackers.wandb import in_agent
-
-STATUS, ERROR, LOG = "status.json", "error.txt", "log.txt"
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class RunOutcome:
 def run_experiment(config: RunConfig) -> RunOutcome:
     """Run all stages, or nothing if the run is done already.
 
-    `status.json` says which stage runs, and after a failure why it failed (`error.txt` has the traceback).
+    `status.json` says which stage runs, and after a failure why it failed (`log.txt` has the traceback).
     """
     for key, folder in (("runs_dir", config.run_dir), ("cache_dir", config.cache_dir)):
         make_folder(key, folder)
     # A second process with the same config waits, then finds the run done.
-    with locked(config.run_dir / ".lock"):
+    with locked(config.run_dir / LOCK):
         layers = Layers(config.run_dir, config.identity, made_by())
         if layers.is_done and not _model_is_wanted(config):
             if in_agent():
@@ -89,12 +89,14 @@ def run_experiment(config: RunConfig) -> RunOutcome:
                 f"interrupted in {stage}{_step(config)}; the same command goes on from there: "
                 f"{config.run_dir}"
             ) from error
+        except SystemExit:  # a launcher ends the process, and queues it again
+            raise
         except BaseException as error:
             with suppress(OSError):  # on a full disk, the first error is the one to tell
-                write_text(config.run_dir / ERROR, traceback.format_exc())
+                with (config.run_dir / LOG).open("a", encoding="utf-8") as log:
+                    log.write(traceback.format_exc())
                 _write_status(config, "failed", error=f"{type(error).__name__}: {error}")
             raise
-        (config.run_dir / ERROR).unlink(missing_ok=True)
         run.drop_weights(results)
     return _outcome(config, "done")
 
@@ -163,12 +165,12 @@ class _Run:
             self._keep_weights(results)
             # Before it is shown: however long a server takes to answer, the run is done.
             _write_status(self.config, "done")
-            write_text(self.dir / files.DONE, "")
+            write_text(self.dir / DONE, "")
             show_results(
                 self.tracker, self.dir, results, self.config.resolved, weights=self._is_kept(results)
             )
-        except KeyboardInterrupt:
-            if not (self.dir / files.DONE).exists():
+        except (KeyboardInterrupt, SystemExit):
+            if not (self.dir / DONE).exists():
                 stage = read_json(self.dir / STATUS).get("stage", "the start")
                 _write_status(self.config, "interrupted", stage=stage)
             self.tracker.interrupted()

@@ -1,133 +1,121 @@
-"""Jobs and sweeps: every job is checked before the first one starts, and the end says how each went.
+"""Sweeps: every job is checked before the first one starts, and the end says how each went.
 
 Imported by Hydra before the command is known, so everything heavy is imported where it is used.
 """
 
-import errno
-import shutil
-import signal
+import contextlib
 import sys
-import threading
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mixsd.core.errors import Interrupted, MixSDError, Terminated
+from mixsd.core.errors import MixSDError
+from mixsd.run.grid import GridSweeper, grid_jobs
+from mixsd.run.job import FAILED, UNMET, job_of, share_machine, side_by_side
+from mixsd.run.lease import visible_gpus
 
-UNMET = "done, gate not met"
-"""How a job ended that did not meet its gate."""
+OVERHEAD = 0.02
+"""The share of a sweep's time that writing reports meanwhile may take."""
 
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
-FULL = 1 << 20
-"""Bytes; with less, a disk is full."""
+WIDTH = 200
+"""Columns of tables that go to a file or a pipe."""
+REPORT_S = 3.0
+"""What a report takes, about."""
+
+OmegaConf.register_new_resolver("visible_gpus", lambda: max(1, len(visible_gpus())), replace=True)
 
 if TYPE_CHECKING:
     from mixsd.run.config import RunConfig
-
-
-def run_job(config: DictConfig) -> str:
-    """Run one experiment and say how it ended.
-
-    A user's mistake prints one line and exits 2, an unmet gate exits 3. In a sweep a failure of any kind is
-    told and the next job goes on; the sweep's exit status tells that there was one.
-    """
-    from mixsd.results.gate import EXIT_STATUS
-    from mixsd.run.config import read_config
-    from mixsd.run.messages import describe_run
-    from mixsd.run.stages import run_experiment
-
-    _hear_sigterm()
-    in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
-    try:
-        run = read_config(config)
-        outcome = run_experiment(run)
-    except Interrupted as stopped:  # a whole sweep, too
-        print(stopped, file=sys.stderr)
-        by = signal.SIGTERM if isinstance(stopped.__cause__, Terminated) else signal.SIGINT
-        sys.exit(128 + by)
-    except Exception as error:
-        said = _in_one_line(error, [Path(str(config[key])).expanduser() for key in ("runs_dir", "cache_dir")])
-        if not (said or in_sweep):
-            raise
-        print(said or traceback.format_exc(), file=sys.stderr)
-        # An exit in one job would end the whole sweep.
-        if not in_sweep:
-            sys.exit(2)
-        return "failed"
-    print(describe_run(run.run_dir, outcome.state))
-    for condition in outcome.unmet:
-        kept = "the model that was kept before stays" if outcome.model_kept else "no model is kept"
-        print(f"gate not met: {condition}; {kept}", file=sys.stderr)
-    if outcome.unmet and not in_sweep:
-        sys.exit(EXIT_STATUS)
-    return UNMET if outcome.unmet else outcome.state
-
-
-def _hear_sigterm() -> None:
-    """End as after Ctrl-C where a scheduler asks for it: what is done is written, and trackers are told."""
-
-    def terminate(*_: object) -> None:
-        raise Terminated
-
-    # Elsewhere Python cannot hear signals, and whoever made the thread sees to it.
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, terminate)
-
-
-def _in_one_line(error: Exception, folders: Sequence[Path]) -> str:
-    """What a user is told of an error that is theirs to mend; '' for one that is ours.
-
-    Args:
-        error: What ended a run.
-        folders: Where it writes; on a full disk, libraries raise errors of many kinds.
-    """
-    if isinstance(error, MixSDError):
-        return str(error)
-    full = [folder for folder in folders if folder.exists() and shutil.disk_usage(folder).free < FULL]
-    if full or (isinstance(error, OSError) and error.errno in _DISK):
-        where = ", ".join(map(str, full or folders))
-        said = " ".join(str(error).split())[:120]
-        return f"no space left at {where} ({said}); make room and give the same command again"
-    return ""
+    from mixsd.run.plan import Job, Plan
 
 
 class SweepCallback(Callback):
-    """Checks all jobs of a sweep first and lists how they ended last."""
+    """Says what a sweep is going to do, checks all jobs first, and tells how they went.
+
+    A launcher hands a copy of it to each of its processes; so what is told there is read from the run
+    directories.
+    """
 
     def __init__(self) -> None:
-        self._jobs: list[tuple[RunConfig, bool]] = []
+        self._plan: Plan | None = None
+        self._configs: list[RunConfig] = []
         self._ended: list[tuple[str, str]] = []
+        self._reported = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tasks and trackers stay here: other processes read the plan alone.
+        return {**vars(self), "_configs": []}
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Compose and check every job's config; nothing is run if one is wrong."""
-        problems: list[str] = []
-        for overrides in _jobs_of(config):
-            found = _checked(config, overrides)
-            if isinstance(found, str):
-                problems.append(f"{' '.join(overrides)}: {found}")
-            else:
-                # Asked now: at the end, a run done before looks like one done in this sweep.
-                self._jobs.append((found, _is_done(found)))
-        problems += _one_run_in_two_ways([run for run, _ in self._jobs])
-        if problems:
-            # An exception in a callback becomes a warning; only an exit stops the jobs.
-            print("\n".join(problems), file=sys.stderr)
-            sys.exit(2)
+        """Compose and check every job's config; nothing is run if one is wrong, or if all are done."""
+        from mixsd.run import sweep_file
+        from mixsd.run.plan import Plan
+
+        with _exits_only():
+            arguments = sys.argv[1:]
+            jobs = _jobs_of(config)
+            before = _done_before(config, arguments) if jobs else None
+            if before:
+                print(f"{before.told()}: nothing has changed since")
+                self._list([(job, "skipped") for job in before.jobs])
+                sys.exit(0)
+            problems: list[str] = []
+            found: list[Job] = []
+            for overrides in jobs:
+                checked = _checked(config, overrides)
+                if isinstance(checked, str):
+                    problems.append(f"{' '.join(overrides)}: {checked}")
+                else:
+                    self._configs.append(checked)
+                    found.append(job_of(overrides, checked))
+            problems += _one_run_in_two_ways(self._configs)
+            if problems:
+                print("\n".join(problems), file=sys.stderr)
+                sys.exit(2)
+            if not found:
+                return
+            self._plan = plan = Plan(found, side_by_side(config.hydra))
+            print(plan.told())
+            if config.dry_run:
+                self._list([(job, "done" if job.was_done else "to run") for job in plan.jobs])
+                sys.exit(0)
+            sweep_file.write(arguments, plan.jobs, _inputs(self._configs))
+            _forget_failures(plan)
+            if plan.side_by_side > 1:
+                GridSweeper.order = [list(job.overrides) for job in plan.in_turn()]
+            self._reported = time.monotonic()
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Remember how a job ended, for sweepers whose jobs are not known beforehand."""
-        state = job_return._return_value if job_return.status is JobStatus.COMPLETED else "failed"
-        self._ended.append((str(state), " ".join(job_return.overrides or [])))
+        """Tell how far the sweep is, and write the report where it is time for one."""
+        from mixsd.run.plan import progress
+
+        returned = job_return._return_value
+        state = returned.state if job_return.status is JobStatus.COMPLETED else FAILED
+        self._ended.append((state, " ".join(job_return.overrides or [])))
+        if self._plan is None or config.dry_run:
+            return
+        print(progress(self._plan), flush=True)
+        if config.sweep.report and state in ("done", UNMET):
+            self._report_in_time(self._plan)
+
+    def _report_in_time(self, plan: "Plan") -> None:
+        """Write the report, unless reports took too much of the time since the last one."""
+        began = time.monotonic()
+        waited, self._reported = began - self._reported, began
+        if waited < REPORT_S / OVERHEAD:
+            self._reported -= waited
+            return
+        with contextlib.suppress(MixSDError, OSError):  # the last one tells
+            _write_reports(plan, quiet=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """List every run as done, skipped or failed; exit 1 if one failed, 3 if one did not meet its gate."""
@@ -135,41 +123,111 @@ class SweepCallback(Callback):
         from mixsd.results.gate import EXIT_STATUS, unmet
 
         failed = gate_unmet = False
-        print("\nsweep:")
-        for state, overrides in self._ended if not self._jobs else []:
-            failed |= state == "failed"
-            gate_unmet |= state == UNMET
-            print(f"  {state:<8} {overrides}")
-        for run, was_done in self._jobs:
-            done = _is_done(run)
-            failed |= not done
-            gate_unmet |= done and bool(unmet(schema.load(run.run_dir), run.gate))
-            print(f"  {'skipped' if was_done else 'done' if done else 'failed':<8} {run.run_dir}")
-        try:
-            self._mirror()
-        finally:  # Hydra makes a warning of what the mirror may raise; the exit status must not go with it
-            if failed:
-                print("Run the same command again to finish the failed ones.", file=sys.stderr)
-                sys.exit(1)
-            if gate_unmet:
-                sys.exit(EXIT_STATUS)
+        if self._plan is None:
+            failed = any(state == FAILED for state, _ in self._ended)
+            gate_unmet = any(state == UNMET for state, _ in self._ended)
+            print("\nsweep:")
+            for state, overrides in self._ended:
+                print(f"  {state:<8} {overrides}")
+        else:
+            states = [
+                (job, "skipped" if job.was_done else "done" if job.is_done else FAILED)
+                for job in self._plan.jobs
+            ]
+            failed = any(state == FAILED for _, state in states)
+            gate_unmet = any(
+                job.is_done and bool(unmet(schema.load(job.run_dir), run.gate))
+                for job, run in zip(self._plan.jobs, self._configs, strict=True)
+            )
+            if config.sweep.report:
+                _told(lambda plan=self._plan: _write_reports(plan, quiet=False))
+            self._list(states)
+            self._mirror(self._plan)
+        if failed:
+            print("Run the same command again to finish the failed ones.", file=sys.stderr)
+            sys.exit(1)
+        if gate_unmet:
+            sys.exit(EXIT_STATUS)
 
-    def _mirror(self) -> None:
+    def _list(self, states: "Sequence[tuple[Job, str]]") -> None:
+        from mixsd.run.state import LOG
+
+        print("\nsweep:")
+        for job, state in states:
+            log = job.run_dir / LOG
+            print(
+                f"  {state:<8} {job.run_dir}" + (f" (see {log})" if state == FAILED and log.exists() else "")
+            )
+
+    def _mirror(self, plan: "Plan") -> None:
         """Show each experiment of which this sweep finished a run as a whole."""
         from mixsd.run.push import mirror_sweep
 
-        fresh = [run for run, was_done in self._jobs if not was_done and _is_done(run)]
+        jobs = zip(plan.jobs, self._configs, strict=True)
+        fresh = [run for job, run in jobs if not job.was_done and job.is_done]
         for folder, tracker in {run.run_dir.parent: run.tracking for run in fresh}.items():
-            try:
-                mirror_sweep(folder, tracker)
-            except MixSDError as error:  # the runs are whole without it
-                print(error, file=sys.stderr)
+            _told(lambda folder=folder, tracker=tracker: mirror_sweep(folder, tracker))
 
 
-def _is_done(run: "RunConfig") -> bool:
-    from mixsd.run.layers import Layers
+def _told(step: Callable[[], Any]) -> None:
+    """What fails here is told and no more: the runs are whole without it."""
+    try:
+        step()
+    except (MixSDError, OSError) as error:
+        print(error, file=sys.stderr)
 
-    return Layers(run.run_dir, run.identity, {}).is_done
+
+@contextlib.contextmanager
+def _exits_only() -> Iterator[None]:
+    """End the process after any error: Hydra would make a warning of it, and start the jobs."""
+    try:
+        yield
+    except MixSDError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except Exception:  # noqa: BLE001 - told in full
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _write_reports(plan: "Plan", quiet: bool) -> None:
+    """Write the report of each experiment of a sweep that has a finished run."""
+    from rich.console import Console
+
+    from mixsd.results.report import write_report
+
+    for folder in dict.fromkeys(job.run_dir.parent for job in plan.jobs if job.is_done):
+        write_report(folder, Console(quiet=quiet, width=None if sys.stdout.isatty() else WIDTH))
+
+
+def _done_before(config: DictConfig, arguments: Sequence[str]) -> "Plan | None":
+    """The sweep's plan where it was finished before and nothing has changed; told without torch."""
+    from mixsd.run import sweep_file
+
+    try:
+        folder = Path(str(config.runs_dir)).expanduser() / str(config.experiment_name)
+        return sweep_file.done_before(folder, arguments)
+    except MixSDError:  # a broken record is told where it is to be written
+        return None
+
+
+def _inputs(runs: "Sequence[RunConfig]") -> list[str] | None:
+    from mixsd.lm.sources import BUNDLED
+    from mixsd.run import sweep_file
+
+    found = [sweep_file.inputs_of(run.resolved, BUNDLED) for run in runs]
+    return None if None in found else sorted({path for paths in found for path in paths or ()})
+
+
+def _forget_failures(plan: "Plan") -> None:
+    """Jobs that failed before wait again: from now on, a failure is one of this sweep."""
+    from mixsd.core.store import write_json
+    from mixsd.run.state import FAILED as RUN_FAILED
+    from mixsd.run.state import STATUS, WAITING, state_of
+
+    for job in plan.to_run:
+        if state_of(job.run_dir).state == RUN_FAILED:
+            write_json(job.run_dir / STATUS, {"run_id": job.run_dir.name, "state": WAITING})
 
 
 def _checked(config: DictConfig, overrides: list[str]) -> "RunConfig | str":
@@ -178,7 +236,9 @@ def _checked(config: DictConfig, overrides: list[str]) -> "RunConfig | str":
     from mixsd.run.messages import config_error
 
     try:
-        return read_config(_compose(config, overrides))
+        composed = _compose(config, overrides)
+        share_machine(composed, config.hydra)
+        return read_config(composed)
     except (MixSDError, HydraException) as error:
         return config_error(error)
     except Exception as error:  # noqa: BLE001 - Hydra would make a warning of it and start the jobs
@@ -204,8 +264,6 @@ def _jobs_of(config: DictConfig) -> list[list[str]]:
     """The overrides of each job that our sweeper will start; other sweepers choose theirs as they go."""
     if not str(config.hydra.sweeper._target_).endswith("GridSweeper"):
         return []
-    from mixsd.run.grid import grid_jobs
-
     parameters = OmegaConf.to_container(config.hydra.sweeper.params or OmegaConf.create({}))
     assert isinstance(parameters, dict)
     arguments = [f"{key}={value}" for key, value in parameters.items()]

@@ -29,6 +29,7 @@ from mixsd.lm.batches import STUDENT, Batch, Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import ChoosesExamples, GradientMethod, HasState, Step, reads_base
 from mixsd.results.schema import TrainingReport
+from mixsd.run import signals
 from mixsd.run.checkpoints import COMPLETE, complete, last_checkpoint, restore_method
 from mixsd.run.settings import TrainingSettings
 
@@ -152,7 +153,8 @@ def train(
     # With its bars off, transformers prints every log record instead.
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_Watch(trainer, settings, report, clock, log, evaluate, on_step))
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    with signals.postponed():
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     report.stopped_by = report.stopped_by or MAX_STEPS
     trainer.accelerator.free_memory()
     del trainer
@@ -382,6 +384,10 @@ class _Watch(TrainerCallback):
                 # In the report, so that a checkpoint made now says that the training had ended.
                 self._report.stopped_by = seen.stop
                 control.should_training_stop = True
+        if signals.is_asked():
+            if not self._settings.checkpoint_every:
+                signals.end_if_asked()
+            control.should_save = True
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._clock.charge_training()
@@ -390,3 +396,4 @@ class _Watch(TrainerCallback):
             self._trainer.method,
             asdict(self._report),
         )
+        signals.end_if_asked()

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mixsd.core.store import Records, content_hash, open_records, read_json, write_json
+from mixsd.core.store import Records, content_hash, is_held, lock_of, open_records, read_json, write_json
 
 console = Console(stderr=True)
 
@@ -56,6 +56,10 @@ class Bench:
                     write_json(beside, {"seconds": seconds, "forward_passes": taken})
                 self.saved_seconds += before["seconds"]
                 self.saved_passes += before["forward_passes"]
+
+    def is_busy(self, kind: str, fingerprint: dict[str, Any]) -> bool:
+        """Whether another process has the records of exactly this fingerprint open."""
+        return is_held(lock_of(self.file(kind, fingerprint, ".jsonl")))
 
     def file(self, kind: str, fingerprint: dict[str, Any], suffix: str) -> Path:
         """Where the cache keeps the file that belongs to exactly this fingerprint of this model."""

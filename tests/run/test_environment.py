@@ -2,8 +2,9 @@ import subprocess
 
 import pytest
 
-from mixsd.run import environment as module
-from mixsd.run.environment import arithmetic, code_state, environment, native_dtype
+from mixsd.run import software as module
+from mixsd.run.environment import arithmetic, environment, native_dtype
+from mixsd.run.software import code_state
 
 
 def git(folder, *arguments):

@@ -85,7 +85,8 @@ def test_an_interrupted_run_says_how_it_goes_on(run, tmp_path, monkeypatch):
         run(folder, *overrides)
     (run_dir,) = (tmp_path / "runs/default").iterdir()
     assert (
-        read_json(run_dir / "status.json")["state"] == "interrupted" and not (run_dir / "error.txt").exists()
+        read_json(run_dir / "status.json")["state"] == "interrupted"
+        and "Traceback" not in (run_dir / "log.txt").read_text()
     )
     monkeypatch.undo()
     assert run(folder, *overrides) == run_dir and (run_dir / "DONE").exists()

@@ -257,10 +257,10 @@ def test_a_failed_run_says_why_and_the_tracker_is_told(run, monkeypatch, tmp_pat
         run("method=sft")
     (folder,) = (tmp_path / "runs/default").iterdir()
     assert read_json(folder / "status.json")["error"] == "RuntimeError: no luck"
-    assert "Traceback" in (folder / "error.txt").read_text()
+    assert "Traceback" in (folder / "log.txt").read_text()
     monkeypatch.undo()
     run("method=sft")
-    assert not (folder / "error.txt").exists()
+    assert "error" not in read_json(folder / "status.json")
 
 
 def test_seconds_of_cached_targets_are_those_of_their_making(run):

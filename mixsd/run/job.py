@@ -1,0 +1,234 @@
+"""One job: a run, told to its user and to its sweep.
+
+Everything heavy is imported where it is used: before torch, a job takes its GPU.
+"""
+
+import errno
+import math
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from mixsd.core.errors import Interrupted, MixSDError, Terminated
+from mixsd.run import signals
+from mixsd.run.lease import LEASE, lease_gpu
+
+UNMET, FAILED, NOT_RUN = "done, gate not met", "failed", "not run"
+"""How a job ended that did not meet its gate, that failed, and that was left out after another failed."""
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = 1 << 20
+"""Bytes; with less, a disk is full."""
+
+if TYPE_CHECKING:
+    from mixsd.run.config import RunConfig
+    from mixsd.run.plan import Job
+    from mixsd.run.stages import RunOutcome
+
+
+class JobFailed(RuntimeError):
+    """Tells an optimiser that a job gave no numbers; why is told already."""
+
+
+class Returned(list[float]):
+    """What a job returns to a sweeper: its objectives, and how it ended.
+
+    One objective is a number of its own, too: optimisers of one ask for `float(returned)`.
+    """
+
+    state: str = ""
+
+    def __float__(self) -> float:
+        (only,) = self
+        return only
+
+
+def run_job(config: DictConfig) -> Returned:
+    """Run one experiment and say how it ended.
+
+    A user's mistake prints one line and exits 2, an unmet gate exits 3. In a sweep a failure of any kind is
+    told and the next job goes on; the sweep's exit status tells that there was one.
+
+    Raises:
+        JobFailed: In a sweep whose sweeper goes by what jobs return.
+    """
+    in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
+    if in_sweep:
+        share_machine(config, HydraConfig.get())
+    # Before torch is imported: CUDA starts on what is visible then.
+    if os.environ.get(LEASE):
+        lease_gpu()
+    from mixsd.results.gate import EXIT_STATUS
+    from mixsd.run.config import read_config
+    from mixsd.run.messages import describe_run
+    from mixsd.run.workbench import console
+
+    # Lines of jobs side by side would tell nobody whose they are; each has its own log.
+    console.quiet = in_sweep and side_by_side(HydraConfig.get()) > 1
+    signals.hear()
+    try:
+        run = read_config(config)
+        if config.dry_run:
+            return _returned(run, _tell_plan(run))
+        if in_sweep and run.sweep.fail_fast and _another_failed(run):
+            print(f"{run.run_id} is not run: another job failed (sweep.fail_fast)", file=sys.stderr)
+            return _returned(run, NOT_RUN)
+        outcome = _try(run)
+    except Interrupted as stopped:  # a whole sweep, too
+        print(stopped, file=sys.stderr)
+        cause = stopped.__cause__
+        by = cause.args[0] if isinstance(cause, Terminated) and cause.args else signal.SIGINT
+        sys.exit(128 + by)
+    except Exception as error:
+        said = _in_one_line(error, [Path(str(config[key])).expanduser() for key in ("runs_dir", "cache_dir")])
+        if not (said or in_sweep):
+            raise
+        print(said or traceback.format_exc(), file=sys.stderr)
+        # An exit in one job would end the whole sweep.
+        if not in_sweep:
+            sys.exit(2)
+        if _asks_for_numbers(HydraConfig.get()):
+            raise JobFailed(said or f"{type(error).__name__}: {error}") from None
+        return _nothing(FAILED)
+    print(describe_run(run.run_dir, outcome.state))
+    for condition in outcome.unmet:
+        kept = "the model that was kept before stays" if outcome.model_kept else "no model is kept"
+        print(f"gate not met: {condition}; {kept}", file=sys.stderr)
+    if outcome.unmet and not in_sweep:
+        sys.exit(EXIT_STATUS)
+    return _returned(run, UNMET if outcome.unmet else outcome.state)
+
+
+def _try(run: "RunConfig") -> "RunOutcome":
+    """Run it, and try again after a crash as often as is asked for."""
+    from mixsd.run.stages import run_experiment
+
+    for left in range(run.sweep.retries, -1, -1):
+        try:
+            return run_experiment(run)
+        except Exception as error:
+            # What the user has to mend would only fail again.
+            if not left or _in_one_line(error, [run.run_dir.parent, run.cache_dir]):
+                raise
+            print(
+                f"{run.run_id} crashed ({type(error).__name__}: {' '.join(str(error).split())[:200]}); "
+                f"tried again, {left - 1} more after that",
+                file=sys.stderr,
+            )
+    raise AssertionError  # the last try returns or raises
+
+
+def _returned(run: "RunConfig", state: str) -> Returned:
+    """The objectives of a run, as its last evaluation has them; not a number where it has none."""
+    from mixsd.core.store import read_jsonl
+    from mixsd.results.schema import TRAJECTORY
+
+    path = run.run_dir / TRAJECTORY
+    points = read_jsonl(path) if path.exists() else []
+    last = points[-1] if points else {}
+    values = [last.get(name) for name in run.sweep.objectives]
+    found = Returned(math.nan if value is None else float(value) for value in values)
+    found.state = state
+    return found
+
+
+def _nothing(state: str) -> Returned:
+    found = Returned([math.nan])
+    found.state = state
+    return found
+
+
+def _asks_for_numbers(hydra: Any) -> bool:
+    """Whether the sweeper goes by what jobs return; to it, a failure must be one."""
+    return not str(hydra.sweeper._target_).endswith(("GridSweeper", "BasicSweeper"))
+
+
+def share_machine(config: DictConfig, hydra: Any) -> None:
+    """Give a job its share of the cores, where several run at once and nothing else is set.
+
+    Args:
+        config: The job's; `threads` is written into it.
+        hydra: The node `hydra` of the sweep's config.
+    """
+    count = side_by_side(hydra)
+    if count > 1 and config.get("threads", 1) is None:
+        config.threads = max(1, _cores() // count)
+
+
+def side_by_side(hydra: Any) -> int:
+    """How many jobs of a sweep run at once on this machine.
+
+    Args:
+        hydra: The node `hydra` of a config.
+    """
+    jobs = hydra.launcher.get("n_jobs") or 1
+    return _cores() if jobs < 0 else int(jobs)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _tell_plan(run: "RunConfig") -> str:
+    """Say what one run would do."""
+    from mixsd.run.plan import Plan
+    from mixsd.run.state import state_of
+
+    plan = Plan([job_of((), run)])
+    print(f"dry run; {plan.told()}\n  {state_of(run.run_dir).state:<12} {run.run_dir}")
+    return NOT_RUN
+
+
+def _another_failed(run: "RunConfig") -> bool:
+    """Whether a job of this run's sweep failed; earlier failures are forgotten when a sweep begins."""
+    from mixsd.run import sweep_file
+    from mixsd.run.state import FAILED as RUN_FAILED
+    from mixsd.run.state import state_of
+
+    plans = [sweep_file.plan_of(run.run_dir.parent, record) for record in sweep_file.read(run.run_dir.parent)]
+    own = [plan for plan in plans if run.run_dir in {job.run_dir for job in plan.jobs}]
+    return any(state_of(job.run_dir).state == RUN_FAILED for plan in own for job in plan.jobs)
+
+
+def _in_one_line(error: Exception, folders: Sequence[Path]) -> str:
+    """What a user is told of an error that is theirs to mend; '' for one that is ours.
+
+    Args:
+        error: What ended a run.
+        folders: Where it writes; on a full disk, libraries raise errors of many kinds.
+    """
+    if isinstance(error, MixSDError):
+        return str(error)
+    full = [folder for folder in folders if folder.exists() and shutil.disk_usage(folder).free < FULL]
+    if full or (isinstance(error, OSError) and error.errno in _DISK):
+        where = ", ".join(map(str, full or folders))
+        said = " ".join(str(error).split())[:120]
+        return f"no space left at {where} ({said}); make room and give the same command again"
+    return ""
+
+
+def job_of(overrides: Sequence[str], run: "RunConfig") -> "Job":
+    """A job as a plan has it.
+
+    Args:
+        overrides: What it sets.
+        run: Its checked config.
+    """
+    from mixsd.core.store import content_hash
+    from mixsd.run.plan import Job
+    from mixsd.run.state import is_done
+
+    measured = content_hash(run.identity.measured)
+    shared = content_hash(
+        [run.model_fingerprint, run.identity.prepared["seed"], run.identity.prepared["task"]]
+    )
+    # Asked now: at the end, a run done before looks like one done in this sweep.
+    return Job(tuple(overrides), run.run_dir, measured, is_done(run.run_dir, measured), shared)

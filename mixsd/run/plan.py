@@ -1,0 +1,165 @@
+"""What a sweep is going to do, how long that takes by earlier runs, and how far it is; read without torch."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mixsd.core.store import read_json
+from mixsd.run.state import DONE, FAILED, KILLED, RUNNING, is_done, state_of
+
+COST = "cost.json"
+BASE_SCORES = "base_scores"
+"""The stage whose product all runs of a model, task and seed share."""
+_END = re.compile(r"-s(\d+)-[0-9a-f]+$")
+"""Of a run's name: seed and hash. What stands before them names task, method and model."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep.
+
+    Attributes:
+        overrides: What it sets.
+        run_dir: Its run's directory.
+        measured: The hash of what it measures.
+        was_done: Whether it was finished before the sweep began.
+        shared: What its base scores hang on: jobs with the same share them.
+    """
+
+    overrides: tuple[str, ...]
+    run_dir: Path
+    measured: str
+    was_done: bool
+    shared: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is finished by now."""
+        return is_done(self.run_dir, self.measured)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a sweep.
+
+    Attributes:
+        jobs: In the order in which they were given.
+        side_by_side: How many run at once.
+    """
+
+    jobs: Sequence[Job]
+    side_by_side: int = 1
+
+    @property
+    def to_run(self) -> list[Job]:
+        """The jobs that are not done."""
+        return [job for job in self.jobs if not job.is_done]
+
+    def in_turn(self) -> list[Job]:
+        """The jobs in an order in which those that come first share as little as can be.
+
+        Of jobs that share base scores one makes them while the others wait; so the first of each kind come
+        first.
+        """
+        seen: dict[str, int] = {}
+        turns = []
+        for job in self.jobs:
+            turns.append(seen.get(job.shared, 0))
+            seen[job.shared] = turns[-1] + 1
+        return [job for _, job in sorted(zip(turns, self.jobs, strict=True), key=lambda pair: pair[0])]
+
+    def seconds(self) -> tuple[float, int]:
+        """How long the jobs that are not done take by earlier runs, and of how many nothing is known.
+
+        An earlier run with the same task, method and model tells, of the same experiment if there is one.
+        Base scores count once for the jobs that share them.
+        """
+        total, unknown, bases = 0.0, 0, set[str]()
+        earlier = Earlier({job.run_dir.parent.parent for job in self.jobs})
+        for job in self.to_run:
+            found = earlier.seconds(job.run_dir)
+            if found is None:
+                unknown += 1
+                continue
+            base, own = found
+            total += own + (base if job.shared not in bases else 0)
+            bases.add(job.shared)
+        return total / max(1, min(self.side_by_side, len(self.to_run))), unknown
+
+    def told(self) -> str:
+        """The plan in one line."""
+        done = len(self.jobs) - len(self.to_run)
+        states = [state_of(job.run_dir).state for job in self.to_run]
+        begun = [
+            f"{count} {word}"
+            for word, names in (("begun", (RUNNING, KILLED, "interrupted")), ("failed before", (FAILED,)))
+            if (count := sum(state in names for state in states))
+        ]
+        parts = [f"{len(self.to_run)} to run" + (f" ({', '.join(begun)})" if begun else ""), f"{done} done"]
+        if self.side_by_side > 1:
+            parts.append(f"{self.side_by_side} side by side")
+        return f"sweep of {len(self.jobs)}: {', '.join(parts)}{self._time()}"
+
+    def _time(self) -> str:
+        seconds, unknown = self.seconds()
+        count = len(self.to_run)
+        if not count:
+            return ""
+        if unknown == count:
+            return "; how long it takes is not known: no earlier run of these"
+        more = f" and {unknown} of which no earlier run tells" if unknown else ""
+        return f"; about {duration(seconds)} by earlier runs{more}"
+
+
+def progress(plan: Plan) -> str:
+    """How far a sweep is, in one line."""
+    done = len(plan.jobs) - len(plan.to_run)
+    failed = sum(state_of(job.run_dir).state == FAILED for job in plan.to_run)
+    seconds, unknown = plan.seconds()
+    left = f"; about {duration(seconds)} left" if plan.to_run and not unknown else ""
+    return f"{done} of {len(plan.jobs)} done{f', {failed} failed' if failed else ''}{left}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Earlier:
+    """What finished runs took.
+
+    Args:
+        folders: Those that hold experiments.
+    """
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self._found: dict[tuple[Path | None, str], list[tuple[float, float]]] = {}
+        for marker in (marker for folder in set(folders) for marker in folder.glob(f"*/*/{DONE}")):
+            self._add(marker.parent)
+
+    def _add(self, run_dir: Path) -> None:
+        if not (run_dir / COST).exists():
+            return
+        costs = {stage: cost["seconds"] for stage, cost in read_json(run_dir / COST).items()}
+        base = costs.pop(BASE_SCORES, 0.0)
+        for experiment in (run_dir.parent, None):
+            key = (experiment, _END.sub("", run_dir.name))
+            self._found.setdefault(key, []).append((base, sum(costs.values())))
+
+    def seconds(self, run_dir: Path) -> tuple[float, float] | None:
+        """What base scores and all else took on average in runs of the same task, method and model.
+
+        Args:
+            run_dir: A run that is not done; runs of its own experiment tell before others.
+        """
+        name = _END.sub("", run_dir.name)
+        found = self._found.get((run_dir.parent, name)) or self._found.get((None, name))
+        if not found:
+            return None
+        base, own = np.mean(found, axis=0)
+        return float(base), float(own)
