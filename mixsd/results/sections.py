@@ -69,14 +69,15 @@ class Report:
         return tidy(tables)
 
 
-def read_report(runs: Sequence[Run], margin: float) -> Report:
+def read_report(runs: Sequence[Run], margin: float, *, files: bool = True) -> Report:
     """What is to be said of some runs.
 
     Args:
         runs: Finished ones, as `load_runs` gives them.
         margin: A drop smaller than this, as a share, is called no drop.
+        files: Whether titles name the file that a task reads.
     """
-    groups, notes = _groups(runs)
+    groups, notes = _groups(runs, files)
     found = findings(list(groups.values()))
     sections = [
         _section(title, group, margin, told)
@@ -85,11 +86,11 @@ def read_report(runs: Sequence[Run], margin: float) -> Report:
     return Report(groups, sections, _overview(sections), primary_rows(groups), notes)
 
 
-def _groups(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], list[str]]:
+def _groups(runs: Sequence[Run], files: bool) -> tuple[dict[str, list[Run]], list[str]]:
     """Comparable runs by title, one a seed, with their interpolations at the goal; and what to note."""
     chosen = [one_a_seed(group) for group in comparable_groups(runs)]
     groups = [group for group, _ in chosen]
-    titled = dict(zip(titles(groups), groups, strict=True))
+    titled = dict(zip(titles(groups, files), groups, strict=True))
     notes = [*apart(titled), *(line for _, left_out in chosen for line in left_out)]
     # After the titles and the twins: an interpolated model is no run of its own there.
     between = {title: [*group, *(p for run in group for p in run.at_goal)] for title, group in titled.items()}
@@ -132,9 +133,9 @@ def apart(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     ]
 
 
-def titles(groups: Sequence[Sequence[Run]]) -> list[str]:
+def titles(groups: Sequence[Sequence[Run]], files: bool = True) -> list[str]:
     """A title for each group: task and model, and what tells groups of the same task and model apart."""
-    plain = [_plain_title(group) for group in groups]
+    plain = [_plain_title(group, files) for group in groups]
     return [
         ", ".join(
             [title, *_marks(group, [g for g, other in zip(groups, plain, strict=True) if other == title])]
@@ -143,8 +144,8 @@ def titles(groups: Sequence[Sequence[Run]]) -> list[str]:
     ]
 
 
-def _plain_title(runs: Sequence[Run]) -> str:
-    results, data = runs[0].results, runs[0].data
+def _plain_title(runs: Sequence[Run], files: bool) -> str:
+    results, data = runs[0].results, runs[0].data if files else ""
     of = f"{results.n_facts} facts of {data}" if data else f"{results.n_facts} facts"
     return f"{results.task} ({of}) on {results.model}"
 

@@ -219,6 +219,18 @@ def test_an_experiment_is_told_as_numbers_alone(tmp_path):
     assert not any(SECRET in table.to_string() for table in seen.tables.values())
 
 
+def test_what_is_sent_of_an_experiment_names_no_file(tmp_path):
+    for seed in (0, 1):
+        path = make_run(tmp_path, "mixsd", seed, method_config={"targets": f"/home/ann/hush-{seed}.jsonl"})
+        config = yaml.safe_load((path / "config.yaml").read_text())
+        config["task"]["path"] = "/home/ann/hush.csv"
+        (path / "config.yaml").write_text(yaml.safe_dump({**config, "experiment_name": "e"}))
+    seen = Seen()
+    mirror_sweep(tmp_path, seen)
+    assert set(seen.tables["measures"]["label"]) >= {"mixsd targets"}
+    assert not any("hush" in table.to_string() for table in seen.tables.values())
+
+
 def test_the_primary_comparisons_of_an_experiment_are_a_table_of_their_own(tmp_path):
     for method, right in (("mixsd", 40), ("sft", 30)):
         path = make_run(tmp_path, method, 0, right=right) / "config.yaml"

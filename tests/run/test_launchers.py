@@ -1,0 +1,63 @@
+"""Jobs that a launcher starts elsewhere, through the real command and submitit's local executor."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.conftest import ROOT, SMALL
+from tests.run.test_sweep import numbers
+
+TRAINING = (
+    *SMALL, "method=sft", "retention=none", "tracking=none", "training.max_steps=120", "drift=none",
+    "training.eval_every=60", "training.checkpoint_every=100", "training.dtype=float32", "sweep.report=false",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_job_that_is_preempted_is_queued_again_and_gives_the_same_results(warm_cli, tmp_path):
+    alone = warm_cli("run.py", *TRAINING, f"runs_dir={tmp_path}/alone")
+    assert alone.returncode == 0, alone.stderr
+    command = [
+        sys.executable, "run.py", "-m", *TRAINING, f"runs_dir={tmp_path}/runs", "hydra/launcher=submitit_local",
+    ]  # fmt: skip
+    environment = {**os.environ, "MIXSD_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    run_dir = _after_steps(tmp_path / "runs/default", 20, process)
+    os.kill(_job_of(tmp_path), signal.SIGUSR2)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert numbers(run_dir) == numbers(next((tmp_path / "alone/default").glob("kg*")))
+    steps = [row["step"] for row in read_jsonl(run_dir / "metrics.jsonl")]
+    assert steps == list(range(1, 121)), "each once"
+    assert "requeue" in _logs(tmp_path).lower(), "submitit started it twice"
+
+
+def _after_steps(folder, count, process):
+    """The run's directory, when it has trained so many steps."""
+    while process.poll() is None:
+        for path in folder.glob("kg*/metrics.jsonl"):
+            if len(path.read_text().splitlines()) >= count:
+                return path.parent
+        time.sleep(0.02)
+    raise AssertionError(process.communicate())
+
+
+def _job_of(folder):
+    """The process of submitit's job: the one that computes."""
+    for process in psutil.process_iter(["cmdline", "pid"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if "submitit.core._submit" in line and str(folder) in line:
+            return process.info["pid"]
+    raise AssertionError("no job of submitit")
+
+
+def _logs(folder):
+    """What submitit's jobs told."""
+    return "".join(path.read_text() for path in folder.rglob("*_log.*"))
