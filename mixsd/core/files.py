@@ -1,11 +1,12 @@
 """Files and folders that settings name: their content is on a run's hash, their path is not."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
 from mixsd.core.errors import DataError
+from mixsd.core.store import write_text
 
 
 @dataclass(frozen=True)
@@ -92,3 +93,32 @@ def folder_digest(folder: Path, unread: frozenset[str] = frozenset({".md", ".pyc
         if path.is_file() and path.suffix not in unread and not hidden:
             digest.update(f"{place.as_posix()}\0{file_digest(path)}\n".encode())
     return digest.hexdigest()
+
+
+def seal(path: Path) -> None:
+    """Write down what a finished file or folder of the cache holds, in `<name>.sum` beside it."""
+    write_text(_seal_of(path), _digest(path) + "\n")
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a file or folder is there and holds what it held when it was sealed."""
+    seal = _seal_of(path)
+    if not (path.exists() and seal.exists()):
+        return False
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    stamps = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return _digest_of(path, stamps) == seal.read_text(encoding="utf-8").strip()
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sum")
+
+
+@lru_cache(maxsize=16)
+def _digest_of(path: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
+    """Read once a process while the stamps stay: a model has gigabytes."""
+    return _digest(path)
+
+
+def _digest(path: Path) -> str:
+    return folder_digest(path) if path.is_dir() else file_digest(path)

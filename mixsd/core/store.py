@@ -139,20 +139,49 @@ class RecordFile(Protocol):
 
 
 class Records:
-    """A `RecordFile` on disk."""
+    """A `RecordFile` on disk, each record with a checksum: what was damaged there is made anew.
+
+    Args:
+        path: The file; nobody else may be writing to it.
+
+    Attributes:
+        damaged: Lines that were there and could not be used, beside a torn last one.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.records: dict[str, dict[str, Any]] = {}
+        self.damaged = 0
         if path.exists():
-            lines, whole = _whole_lines(path)
-            self.records = {line["key"]: line["value"] for line in lines}
-            os.truncate(path, whole)
+            self._read()
 
     def append(self, key: str, record: dict[str, Any]) -> None:
         """Add one finished piece, durably."""
-        append_jsonl(self._path, {"key": key, "value": record})
+        append_jsonl(self._path, _sealed(key, record))
         self.records[key] = record
+
+    def _read(self) -> None:
+        lines = self._path.read_bytes().splitlines(keepends=True)
+        torn = bool(lines) and not lines[-1].endswith(b"\n")
+        whole = lines[:-1] if torn else lines
+        sound = [found for line in whole if (found := _sound(line))]
+        self.records = {line["key"]: line["value"] for line in sound}
+        self.damaged = len(whole) - len(sound)
+        if torn or self.damaged:
+            write_jsonl(self._path, sound)
+
+
+def _sealed(key: str, value: dict[str, Any]) -> dict[str, Any]:
+    return {"key": key, "value": value, "sum": content_hash([key, value], size=8)}
+
+
+def _sound(line: bytes) -> dict[str, Any] | None:
+    """A line of records; None where it is not what was written."""
+    try:
+        found = json.loads(line)
+        return found if found == _sealed(found["key"], found["value"]) else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 @cache
@@ -215,6 +244,8 @@ def open_records(cache_dir: Path, kind: str, fingerprint: dict[str, Any]) -> Ite
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{content_hash(fingerprint, size=12)}.jsonl"
     with locked(lock_of(path)):
+        for left in folder.glob(f".{path.stem}.*.tmp"):  # of a process that was killed
+            left.unlink(missing_ok=True)
         write_json(path.with_suffix(".key.json"), fingerprint)
         yield Records(path)
 

@@ -8,7 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from mixsd.core.errors import ModelUnavailableError
-from mixsd.core.store import atomic_folder, locked
+from mixsd.core.files import is_sound, seal
+from mixsd.core.store import atomic_folder, discard, locked
 from mixsd.lm.sources import digest
 
 _SAME = 0.5
@@ -30,11 +31,13 @@ def converted(file: Path, name: str, cache_dir: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A second process waits here instead of converting as well.
     with locked(folder.with_name(f"{folder.name}.lock")):
-        if not folder.exists():
+        if not is_sound(folder):
+            discard(folder)
             model, tokenizer = _read(file)
             with atomic_folder(folder) as target:
                 model.save_pretrained(target)
                 tokenizer.save_pretrained(target)
+            seal(folder)
     return folder
 
 

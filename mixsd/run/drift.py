@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mixsd.core.files import is_sound, seal
 from mixsd.core.store import locked
 from mixsd.lm.batches import BASE, Example
 from mixsd.lm.chat_model import ChatModel
@@ -61,10 +62,11 @@ def cached_fisher(path: Path, base: ChatModel, examples: Sequence[Example]) -> d
     """`fisher` from a file, or computed and kept there; another process waits its turn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f"{path.name}.lock")):
-        if not path.exists():
+        if not is_sound(path):
             temporary = path.with_name(f".{path.name}.tmp")  # the lock makes the name safe
             save_file(fisher(base, examples), temporary)
             temporary.replace(path)
+            seal(path)
         return load_file(path)
 
 

@@ -9,9 +9,19 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mixsd.core.errors import StoreError
 from mixsd.core.store import Records, content_hash, is_held, lock_of, open_records, read_json, write_json
 
 console = Console(stderr=True)
+
+
+def _taken(path: Path) -> dict[str, Any]:
+    """What making the records beside a file took so far; nothing where that is not known any more."""
+    nothing = {"seconds": 0.0, "forward_passes": 0}
+    try:
+        return {**nothing, **read_json(path)} if path.exists() else nothing
+    except (StoreError, TypeError):
+        return nothing
 
 
 class Bench:
@@ -44,7 +54,12 @@ class Bench:
         whole = {**self._identity, **fingerprint}
         beside = self.file(kind, fingerprint, ".cost.json")
         with open_records(self._cache_dir, kind, whole) as done:
-            before = read_json(beside) if beside.exists() else {"seconds": 0.0, "forward_passes": 0}
+            if done.damaged:
+                self.say(
+                    f"{self.file(kind, fingerprint, '.jsonl')}: {done.damaged} damaged records are made anew",
+                    "yellow",
+                )
+            before = _taken(beside)
             count, start, passes = len(done.records), time.perf_counter(), self.passes()
             try:
                 yield done

@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from mixsd.core.store import read_jsonl
 from tests.conftest import ROOT, SMALL
 from tests.run.test_sweep import numbers
 
