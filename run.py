@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mixsd.core.errors import Terminated
 from mixsd.run.command_line import arranged, mistake
 from mixsd.run.grid import register
-from mixsd.run.messages import config_error
+from mixsd.run.messages import config_error, help_text
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
@@ -35,6 +35,10 @@ def main(config: DictConfig) -> object:
 
 if __name__ == "__main__":
     sys.argv[1:] = arranged(sys.argv[1:])
+    if {"--help", "-h"} & set(sys.argv):
+        print(help_text(__doc__ or ""))
+        # The rest of it is the config, with what is overridden.
+        sys.argv[1:] = ["--cfg", "job", *(word for word in sys.argv[1:] if not word.startswith("-"))]
     if wrong := mistake(sys.argv[1:]):
         print(wrong, file=sys.stderr)
         sys.exit(2)

@@ -214,6 +214,30 @@ def forgetting_map() -> Spec:
     )
 
 
+def pareto() -> Spec:
+    """Trials of an optimiser: recall against the score on validation documents, a line through the front.
+
+    Rows: recall, validation, front (whether no other trial is better in both), settings.
+    """
+    x, y = _number("recall", MEMORIZATION), _number("validation", "score on validation documents")
+    colour = {
+        "field": "front",
+        "type": "nominal",
+        "title": "on the front",
+        "scale": {"domain": [True, False], "range": [COLOURS[0], "#b0b0b0"]},
+    }
+    line = {
+        "transform": [{"filter": "datum.front"}],
+        "mark": {"type": "line", "interpolate": "step-after", "color": COLOURS[0], "opacity": 0.6},
+        "encoding": {"x": x, "y": y, "order": {"field": "recall", "type": "quantitative"}},
+    }
+    point = {
+        "mark": {"type": "point", "filled": True, "size": 70},
+        "encoding": {"x": x, "y": y, "color": colour, "tooltip": {"field": "settings", "type": "nominal"}},
+    }
+    return _spec(layer=[line, point])
+
+
 def with_rows(spec: Spec, rows: Records) -> Spec:
     """A spec with its data inside: what any Vega-Lite renderer draws."""
     return {**spec, "data": {"values": list(rows)}}

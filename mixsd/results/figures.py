@@ -160,10 +160,16 @@ def _forgetting_rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
             yield {"label": label, "task": document[0], "doc_id": document[1], "rank": rank, "kept": share}
 
 
+def write_picture(path: Path, spec: charts.Spec) -> None:
+    """Write a spec with its rows as `<path>.svg` and `<path>.png`."""
+    import vl_convert  # a renderer of 40 MB, needed by few commands
+
+    write_text(path.with_suffix(".svg"), vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))
+    path.with_suffix(".png").write_bytes(vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=2))
+
+
 def write_pictures(groups: Mapping[str, Sequence[Figure]], out: Path) -> list[str]:
     """Write `tradeoff.png` and `.svg`, a panel a group, and the others into `figures/`; gives their names."""
-    import vl_convert  # a renderer of 40 MB, needed by `report` alone
-
     panels = [
         {"title": title, **charts.with_rows(figure.spec, figure.rows)}
         for title, figures in groups.items()
@@ -173,8 +179,7 @@ def write_pictures(groups: Mapping[str, Sequence[Figure]], out: Path) -> list[st
     written = []
 
     def write(path: Path, spec: charts.Spec) -> None:
-        write_text(path.with_suffix(".svg"), vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))
-        path.with_suffix(".png").write_bytes(vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=2))
+        write_picture(path, spec)
         written.extend(str(path.with_suffix(suffix).relative_to(out)) for suffix in (".png", ".svg"))
 
     if panels:

@@ -104,7 +104,19 @@ def run_job(config: DictConfig) -> Returned:
         print(f"gate not met: {condition}; {kept}", file=sys.stderr)
     if outcome.unmet and not in_sweep:
         sys.exit(EXIT_STATUS)
-    return _returned(run, UNMET if outcome.unmet else outcome.state)
+    returned = _returned(run, UNMET if outcome.unmet else outcome.state)
+    if in_sweep and _asks_for_numbers(HydraConfig.get()):
+        _see_that_there_are_numbers(run, returned)
+    return returned
+
+
+def _see_that_there_are_numbers(run: "RunConfig", returned: Returned) -> None:
+    """An optimiser takes no NaN, and a zero would be a lie."""
+    missing = [name for name, value in zip(run.sweep.objectives, returned, strict=True) if math.isnan(value)]
+    if missing:
+        said = f"{run.run_id} has no {', '.join(missing)} for the optimiser; see sweep.objectives"
+        print(said, file=sys.stderr)
+        raise JobFailed(said)
 
 
 def _try(run: "RunConfig") -> "RunOutcome":

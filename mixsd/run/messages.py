@@ -13,6 +13,11 @@ CONF = Path(__file__).parents[2] / "conf"
 # Read from the text of Hydra 1.3's messages; another version may word them differently.
 _OVERRIDE = re.compile(r"Could not (?:override|append to config.*?) '?([\w.@/]+)'?")
 _ENTRY = re.compile(r"full_key: ([\w.]+)")
+FOOTER = """\
+method=opsd method.divergence: forward_kl = KL(teacher || student), reverse_kl = KL(student || teacher), jsd.
+What each method minimises, and what it costs: docs/methods.md. Every config file explains its keys.
+
+Settings with their defaults (group.setting=value):"""
 _NO_NAME = re.compile(r"[-+]?[\d.]+(?:e[-+]?\d+)?|true|false|null", re.IGNORECASE)
 _GROUP = re.compile(r"Could not (?:override|find) '?([\w/]+)(?:/([\w.-]+))?'?")
 
@@ -57,6 +62,25 @@ def group_mistake(arguments: Sequence[str]) -> str:
                 f"or an option: {', '.join(options)}"
             )
     return ""
+
+
+def help_text(about: str) -> str:
+    """What `--help` says before the config: the groups and their options.
+
+    Hydra's own help loads every option of every group twice.
+
+    Args:
+        about: The first lines.
+    """
+    folders = sorted(path for path in CONF.rglob("*") if path.is_dir() and path.name != "hydra")
+    options = {
+        folder.relative_to(CONF).as_posix(): ", ".join(
+            sorted(path.stem for path in folder.glob("[!_]*.yaml"))
+        )
+        for folder in folders
+    }
+    groups = "\n".join(f"  {group}: {names}" for group, names in options.items())
+    return f"{about.strip()}\n\nGroups, each with its options (group=option):\n{groups}\n\n{FOOTER}\n"
 
 
 def known_keys() -> list[str]:

@@ -182,8 +182,8 @@ def _exits_only() -> Iterator[None]:
     """End the process after any error: Hydra would make a warning of it, and start the jobs."""
     try:
         yield
-    except MixSDError as error:
-        print(error, file=sys.stderr)
+    except (MixSDError, HydraException) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
     except Exception:  # noqa: BLE001 - told in full
         traceback.print_exc()

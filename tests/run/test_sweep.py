@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mixsd.core.errors import DataError, Diverged
-from mixsd.core.store import read_json, write_jsonl
+from mixsd.core.store import read_json, read_jsonl, write_jsonl
 from mixsd.run.job import _in_one_line, _returned, _try
 from mixsd.run.settings import SweepSettings
 from tests.conftest import SMALL
@@ -152,6 +152,32 @@ def test_runs_side_by_side_give_what_they_give_one_after_another(sweep, cli, tmp
     assert len(alone) == 4 and set(alone) == set(beside)
     assert all(numbers(alone[name]) == numbers(beside[name]) for name in alone)
     assert all("threads: 1" in (path / "config.yaml").read_text() for path in beside.values())
+
+
+@pytest.mark.slow
+def test_an_optimiser_of_two_objectives_goes_on_after_trials_that_diverge(warm_cli, tmp_path):
+    quick = (*SMALL, "tracking=none", "training.max_steps=2", "retention.tasks=[pocket_knowledge]")
+    done = warm_cli(
+        "run.py", "hydra/sweeper=optuna", "experiment=pareto", *quick, f"runs_dir={tmp_path}/runs",
+        "method.on_failure=keep_last", "training.learning_rate=choice(1e30,1e-4)", "hydra.sweeper.n_trials=4",
+        "training.dtype=float32",
+    )  # fmt: skip
+    assert done.returncode == 1 and "the training diverged" in done.stderr, done.stderr
+    found = yaml.safe_load((tmp_path / "runs/.sweeps/optimization_results.yaml").read_text())["solutions"]
+    assert found and all(one["params"]["training.learning_rate"] == 1e-4 for one in found)
+    for run in runs(tmp_path):
+        (last,) = read_jsonl(run / "trajectory.jsonl")[-1:]
+        assert [last["recall"], last["retention_validation"]] in [one["values"] for one in found]
+
+
+@pytest.mark.slow
+def test_a_trial_without_a_number_is_a_failed_one(warm_cli, tmp_path):
+    done = warm_cli(
+        "run.py", "hydra/sweeper=optuna", "experiment=pareto", *QUICK, f"runs_dir={tmp_path}/runs",
+        "method.on_failure=keep_last", "hydra.sweeper.n_trials=1", "hydra.sweeper.direction=maximize",
+        "sweep.objectives=[retention_validation]",
+    )  # fmt: skip
+    assert "has no retention_validation for the optimiser" in done.stderr and done.returncode == 1
 
 
 def test_a_crash_is_tried_again_and_a_mistake_is_not(monkeypatch, capsys):
