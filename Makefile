@@ -22,7 +22,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: setup  ## inject 48 invented facts by SFT and MixSD; table, picture, page, W&B offline runs
 	$(RUN) run.py experiment=quickstart
-	$(RUN) -m mixsd report runs/quickstart
 
 # Two processes, a file each at a time: tests run on one thread, and files share costly fixtures.
 # `tests/conftest.py` puts the files in order; xdist would put them in another.

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed {decoding,sampler,batches,training}`: ratios measured in one run."""
+"""`python -m benchmarks.speed {decoding,sampler,batches,training,harness}`: ratios measured in one run."""
 
 import argparse
 import sys
@@ -33,6 +33,18 @@ def main(arguments: list[str] | None = None) -> int:
     training.add_argument("--steps", type=int, default=4, help="per repetition; the first is not timed")
     training.add_argument("--repetitions", type=int, default=3)
     training.add_argument("--methods", nargs="+", default=["sft", "opsd"], choices=["sft", "opsd"])
+    harness = verbs.add_parser(
+        "harness", help="what is no model's work: help, a finished sweep, a run's rest"
+    )
+    harness.add_argument("--runs", type=int, default=24, help="of the finished sweep")
+    harness.add_argument("--repetitions", type=int, default=3)
+    harness.add_argument("--json", type=Path, help="also write the rows here")
+    harness.add_argument(
+        "--overrides",
+        nargs="*",
+        default=["method=sft", "task.facts=48"],
+        help="the run held against its stages",
+    )
     for verb in (sampler, batches, decoding):
         verb.add_argument(
             "--dtypes", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"]
@@ -56,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
             "prompts",
             "budget",
             "batch_size",
+            "runs",
         ):
             given = getattr(options, name, [])
             for value in given if isinstance(given, list) else [given]:
@@ -81,6 +94,10 @@ def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         from benchmarks.speed.training import measure as measure_training  # heavy: `--help` must not wait
 
         return measure_training(options.model, options.steps, options.repetitions, options.methods)
+    if options.benchmark == "harness":
+        from benchmarks.speed.harness import measure as measure_harness
+
+        return measure_harness(options.runs, options.repetitions, options.overrides)
     if options.benchmark == "decoding":
         from benchmarks.speed.decoding import measure as measure_decoding
 

@@ -6,6 +6,28 @@ from pathlib import Path
 
 from mixsd.core.errors import StoreError
 
+MOUNTS = Path("/proc/mounts")
+LOCKS_HERE_ALONE = frozenset({"nolock", "local_lock=all", "local_lock=flock", "localflock", "noflock"})
+"""Options of network file systems under which a lock excludes nobody on another machine."""
+
+
+def lock_warning(folder: Path) -> str:
+    """A line where a folder's file system does not keep processes of other machines apart; ''."""
+    try:
+        mounts = [line.split() for line in MOUNTS.read_text(encoding="utf-8").splitlines()]
+    except OSError:  # no Linux
+        return ""
+    # The innermost mount holds it.
+    holding = [m for m in mounts if len(m) > 3 and folder.resolve().is_relative_to(m[1])]
+    found = max(holding, key=lambda mount: len(mount[1]), default=None)
+    options = LOCKS_HERE_ALONE & set(found[3].split(",")) if found else ()
+    if not found or not options:
+        return ""
+    return (
+        f"{folder} is on {found[2]} mounted with {min(options)}: its locks hold on this machine alone, so "
+        "two machines may do the same work at once; give folders that all of them lock"
+    )
+
 
 def make_folder(key: str, folder: Path) -> None:
     """Make a folder, and see that it can be written to.

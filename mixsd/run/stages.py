@@ -31,7 +31,7 @@ from mixsd.run import layers as files
 from mixsd.run.config import RunConfig
 from mixsd.run.drift import measure_drift
 from mixsd.run.environment import environment, made_by
-from mixsd.run.folders import make_folder
+from mixsd.run.folders import lock_warning, make_folder
 from mixsd.run.interpolate import interpolate
 from mixsd.run.layers import Layers
 from mixsd.run.ledger import Ledger
@@ -195,6 +195,7 @@ class _Run:
         write_probes(self.dir, config.probes)
         console.rule(config.run_id, style="dim")
         for note in (
+            *filter(None, map(lock_warning, (self.dir, config.cache_dir))),
             *self.layers.notes,
             *notes_of(config.task),
             *config.model_notes,
