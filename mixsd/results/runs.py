@@ -23,7 +23,17 @@ from mixsd.results.schema import TRAJECTORY, HeldOutTask, Interpolated, RunResul
 
 INTERPOLATED = "+ interpolation"
 """Ends the label of a run that was interpolated back towards its base."""
-MADE_BY = ("mixsd_bench", "commit", "dirty", "date", "python", "device", "threads", "packages")
+MADE_BY = (
+    "mixsd_bench",
+    "commit",
+    "dirty",
+    "date",
+    "python",
+    "device",
+    "instructions",
+    "threads",
+    "packages",
+)
 """What of `environment.json` is shown."""
 UNTOLD = ("seed", "save_model", "checkpoint_every", "interpolate")
 """Settings that cannot tell two labels apart: they move no number that is compared."""

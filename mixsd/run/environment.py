@@ -47,12 +47,18 @@ def arithmetic(dtypes: set[str]) -> dict[str, Any]:
     """
     if torch.cuda.is_available():
         return {"device": device_name()}
-    return {"device": device_name(), "threads": torch.get_num_threads()} if "bfloat16" in dtypes else {}
+    return _processor() if "bfloat16" in dtypes else {}
+
+
+def _processor() -> dict[str, Any]:
+    # Machines of one name may have other instructions, as rented ones do.
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return {"device": device_name(), "instructions": instructions, "threads": torch.get_num_threads()}
 
 
 def made_by() -> dict[str, Any]:
     """Software and device of this process; work that stopped half-way under another begins anew."""
-    return {**software(), "device": device_name(), "threads": torch.get_num_threads()}
+    return {**software(), **_processor()}
 
 
 def environment() -> dict[str, Any]:
@@ -64,8 +70,7 @@ def environment() -> dict[str, Any]:
         "command": sys.argv,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": device_name(),
-        "threads": torch.get_num_threads(),
+        **_processor(),
         "packages": {name: _version(name) for name in RECORDED},
     }
 

@@ -14,7 +14,7 @@ import yaml
 from mixsd.core.errors import StoreError
 from mixsd.core.store import content_hash, locked, write_text
 from mixsd.run.plan import Job, Plan
-from mixsd.run.software import ROOT, code_state, gpus, processor_name, software
+from mixsd.run.software import ROOT, code_state, gpus, processor_flags, processor_name, software
 
 FILE = "sweep.yaml"
 CODE = ("mixsd", "baselines", "benchmarks", "conf")
@@ -143,7 +143,8 @@ def stamp(inputs: Iterable[str] | None) -> str:
         if len(files) > MANY:
             return ""
     variables = {name: os.environ.get(name) for name in _variables()}
-    return content_hash([files, software(), processor_name(), gpus(), sys.version, variables], size=16)
+    processor = [processor_name(), processor_flags(), gpus()]
+    return content_hash([files, software(), processor, sys.version, variables], size=16)
 
 
 def inputs_of(settings: Mapping[str, Any], bundled: Iterable[str]) -> list[str] | None:
