@@ -30,9 +30,3 @@ def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
 def looks_like_a_path(value: Any) -> bool:
     """Whether a value looks like the name of a file or folder."""
     return isinstance(value, str) and bool(_PATH.search(value))
-
-
-def label_without_files(label: str) -> str:
-    """A label `method key=value ...`; of a value that names a file only the key stays."""
-    words = (word.partition("=") for word in label.split(" "))
-    return " ".join(key if looks_like_a_path(value) else f"{key}{sign}{value}" for key, sign, value in words)

@@ -1,6 +1,5 @@
 """Read finished runs, and say which of them may be compared, and under what name."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +11,7 @@ import pandas as pd
 import yaml
 
 from mixsd.core.errors import StoreError
-from mixsd.core.path_settings import looks_like_a_path
+from mixsd.core.path_settings import PATH_KEYS, looks_like_a_path
 from mixsd.core.questions import RECALL
 from mixsd.core.scores import GENERATED
 from mixsd.core.store import content_hash, read_json, read_jsonl
@@ -287,23 +286,18 @@ def _named(settings: Mapping[Path, Mapping[str, Any]], runs: Sequence[Run]) -> d
         same = [settings[run.path] for run in runs if run.method == method]
         keys = sorted({key for values in same for key in values})
         varying = [key for key in keys if len({str(values.get(key)) for values in same}) > 1]
-        shown = {key: _told_apart({str(values.get(key)) for values in same}) for key in varying}
         for run in runs:
             if run.method == method:
                 values = settings[run.path]
-                parts = [f"{key.rpartition('.')[2]}={shown[key][str(values.get(key))]}" for key in varying]
+                parts = [_part(key.rpartition(".")[2], str(values.get(key))) for key in varying]
                 named[run.path] = " ".join([method, *parts])
     return named
 
 
-def _told_apart(values: Iterable[str]) -> dict[str, str]:
-    """How values stand in a label: of a path only its end, since labels are shown to others."""
-    ends = {value: Path(value).name if looks_like_a_path(value) else value for value in values}
-    many = Counter(ends.values())
-    return {
-        value: end if many[end] == 1 else f"{end}-{content_hash(value, size=2)}"
-        for value, end in ends.items()
-    }
+def _part(key: str, value: str) -> str:
+    """A setting in a label; of what names a file only a hash, since labels are shown to others."""
+    names_a_file = value != "None" and (key in PATH_KEYS or looks_like_a_path(value))
+    return f"{key}=#{content_hash(value, size=2)}" if names_a_file else f"{key}={value}"
 
 
 def one_a_seed(group: Sequence[Run]) -> tuple[list[Run], list[str]]:

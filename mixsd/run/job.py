@@ -20,13 +20,16 @@ from omegaconf import DictConfig
 
 from mixsd.core.errors import Interrupted, MixSDError, Terminated
 from mixsd.run import signals
+from mixsd.run.ended import FAILED, NOT_RUN, UNMET, Ended
 from mixsd.run.lease import LEASE, lease_gpu
+from mixsd.run.software import cores
 
-UNMET, FAILED, NOT_RUN = "done, gate not met", "failed", "not run"
-"""How a job ended that did not meet its gate, that failed, and that was left out after another failed."""
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
 FULL = 1 << 20
 """Bytes; with less, a disk is full."""
+
+sweep_so_far: list[Ended] = []
+"""The sweep that this process runs a job of; set before each job, since a launcher may have started it."""
 
 if TYPE_CHECKING:
     from mixsd.run.config import RunConfig
@@ -45,6 +48,8 @@ class Returned(list[float]):
     """
 
     state: str = ""
+    run_dir: str = ""
+    measured: str = ""
 
     def __float__(self) -> float:
         (only,) = self
@@ -78,7 +83,7 @@ def run_job(config: DictConfig) -> Returned:
         run = read_config(config)
         if config.dry_run:
             return _returned(run, _tell_plan(run))
-        if in_sweep and run.sweep.fail_fast and _another_failed(run):
+        if run.sweep.fail_fast and any(sweep.any_failed for sweep in sweep_so_far):
             print(f"{run.run_id} is not run: another job failed (sweep.fail_fast)", file=sys.stderr)
             return _returned(run, NOT_RUN)
         outcome = _try(run)
@@ -140,7 +145,7 @@ def _try(run: "RunConfig") -> "RunOutcome":
 
 def _returned(run: "RunConfig", state: str) -> Returned:
     """The objectives of a run, as its last evaluation has them; not a number where it has none."""
-    from mixsd.core.store import read_jsonl
+    from mixsd.core.store import content_hash, read_jsonl
     from mixsd.results.schema import TRAJECTORY
 
     path = run.run_dir / TRAJECTORY
@@ -148,7 +153,8 @@ def _returned(run: "RunConfig", state: str) -> Returned:
     last = points[-1] if points else {}
     values = [last.get(name) for name in run.sweep.objectives]
     found = Returned(math.nan if value is None else float(value) for value in values)
-    found.state = state
+    found.state, found.run_dir = state, str(run.run_dir)
+    found.measured = content_hash(run.identity.measured)
     return found
 
 
@@ -172,7 +178,7 @@ def share_machine(config: DictConfig, hydra: Any) -> None:
     """
     count = side_by_side(hydra)
     if count > 1 and config.get("threads", 1) is None:
-        config.threads = max(1, _cores() // count)
+        config.threads = max(1, cores() // count)
 
 
 def side_by_side(hydra: Any) -> int:
@@ -182,11 +188,7 @@ def side_by_side(hydra: Any) -> int:
         hydra: The node `hydra` of a config.
     """
     jobs = hydra.launcher.get("n_jobs") or 1
-    return _cores() if jobs < 0 else int(jobs)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores() if jobs < 0 else int(jobs)
 
 
 def _tell_plan(run: "RunConfig") -> str:
@@ -197,17 +199,6 @@ def _tell_plan(run: "RunConfig") -> str:
     plan = Plan([job_of((), run)])
     print(f"dry run; {plan.told()}\n  {state_of(run.run_dir).state:<12} {run.run_dir}")
     return NOT_RUN
-
-
-def _another_failed(run: "RunConfig") -> bool:
-    """Whether a job of this run's sweep failed; earlier failures are forgotten when a sweep begins."""
-    from mixsd.run import sweep_file
-    from mixsd.run.state import FAILED as RUN_FAILED
-    from mixsd.run.state import state_of
-
-    plans = [sweep_file.plan_of(run.run_dir.parent, record) for record in sweep_file.read(run.run_dir.parent)]
-    own = [plan for plan in plans if run.run_dir in {job.run_dir for job in plan.jobs}]
-    return any(state_of(job.run_dir).state == RUN_FAILED for plan in own for job in plan.jobs)
 
 
 def _in_one_line(error: Exception, folders: Sequence[Path]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mixsd.core.errors import StoreError
 from mixsd.core.store import read_json
 from mixsd.run.state import DONE, FAILED, KILLED, RUNNING, is_done, state_of
 
@@ -77,7 +78,8 @@ class Plan:
         An earlier run with the same task, method and model tells, of the same experiment if there is one.
         Base scores count once for the jobs that share them.
         """
-        total, unknown, bases = 0.0, 0, set[str]()
+        total, unknown = 0.0, 0
+        bases = {job.shared for job in self.jobs if job.shared and job.is_done}
         earlier = Earlier({job.run_dir.parent.parent for job in self.jobs})
         for job in self.to_run:
             found = earlier.seconds(job.run_dir)
@@ -145,7 +147,10 @@ class Earlier:
     def _add(self, run_dir: Path) -> None:
         if not (run_dir / COST).exists():
             return
-        costs = {stage: cost["seconds"] for stage, cost in read_json(run_dir / COST).items()}
+        try:
+            costs = {stage: float(cost["seconds"]) for stage, cost in read_json(run_dir / COST).items()}
+        except (StoreError, KeyError, TypeError, AttributeError, ValueError):  # it tells of no run of ours
+            return
         base = costs.pop(BASE_SCORES, 0.0)
         for experiment in (run_dir.parent, None):
             key = (experiment, _END.sub("", run_dir.name))

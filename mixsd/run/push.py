@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 from mixsd.core.errors import SettingError
-from mixsd.core.path_settings import label_without_files
 from mixsd.core.store import content_hash
 from mixsd.results import schema
 from mixsd.results.charts import FIELDS, for_wandb, tradeoff
@@ -89,8 +88,6 @@ def mirror_sweep(folder: Path, tracker: Tracker) -> bool:
     runs = load_runs(folder)
     frame = to_frame(runs)
     measures = read_report(runs, MARGIN, files=False).measures()
-    for table in (frame, measures):
-        table["label"] = [label_without_files(str(label)) for label in table["label"]]
     compared = measures[measures["table"] == PRIMARY]
     name = str(runs[0].config["experiment_name"])
     content = content_hash(
@@ -174,7 +171,7 @@ def _push_experiment(
             continue
         on_run(run.path.name)
         # As the report calls it, which knows what runs differ in.
-        name = f"{label_without_files(run.label)} s{run.seed}"
+        name = f"{run.label} s{run.seed}"
         shown = replay(run.path, tracker, name)
         done.shown += shown
         done.equal += not shown

@@ -1,5 +1,6 @@
 """Do a recorded sweep again, and say what has changed since."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,8 +33,9 @@ def rerun(folder: Path) -> int:
         if not Path(record.folder).is_dir():
             raise StoreError(f"{folder}: {record.folder}, where its command was given, is gone")
         command = [sys.executable, str(ROOT / "run.py"), *record.arguments]
-        print(f"python run.py {' '.join(record.arguments)}")
-        print("\n".join(f"  {line}" for line in changes(record)) or "  nothing has changed since", flush=True)
+        print(f"python run.py {shlex.join(record.arguments)}")
+        told = list(changes(record)) or [_files(record)]
+        print("\n".join(f"  {line}" for line in told), flush=True)
         statuses.append(subprocess.run(command, cwd=record.folder, check=False).returncode)
     return next((status for status in statuses if status), 0)
 
@@ -50,6 +52,15 @@ def changes(record: sweep_file.SweepRecord) -> Iterator[str]:
             yield f"{name}: {then} then, {found} now"
     if record.processor and record.processor != processor_name():
         yield f"processor: {record.processor} then, {processor_name()} now"
+
+
+def _files(record: sweep_file.SweepRecord) -> str:
+    """What the stamp tells where versions and commit are the same."""
+    if not record.stamp:
+        return "code and packages have not changed since; of its data and model that cannot be told"
+    if record.stamp == sweep_file.stamp(record.inputs):
+        return "nothing has changed since"
+    return "code and packages are the same; a file that it reads, or the environment, has changed since"
 
 
 def _commit(commit: str, dirty: bool) -> str:

@@ -1,5 +1,6 @@
 """Packages, processor and the state of the code, told without importing torch."""
 
+import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -33,6 +34,11 @@ def _cpuinfo(key: str) -> str:
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpus() -> list[str]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -11,11 +12,12 @@ from rich.text import Text
 
 from mixsd.core.errors import StoreError
 from mixsd.run import sweep_file
+from mixsd.run.ended import NOT_RUN
 from mixsd.run.plan import Earlier, duration
 from mixsd.run.state import FAILED, KILLED, LOG, RUNNING, STATUS, WAITING, RunState, state_of
 
 STYLES = {"done": "green", RUNNING: "bold", FAILED: "bold red", KILLED: "red", "interrupted": "yellow"}
-OPEN = (RUNNING, WAITING, KILLED, "interrupted")
+OPEN = (RUNNING, WAITING, NOT_RUN, KILLED, "interrupted")
 EVERY_S = 2.0
 """Seconds between two looks."""
 
@@ -63,7 +65,13 @@ def _states(folder: Path) -> list[RunState]:
     runs = dict.fromkeys([*planned, *begun])
     if not runs:
         raise StoreError(f"{folder} holds no run; give a folder that `python run.py` writes to")
-    return [state_of(run) for run in runs]
+    return [_as_it_is(state_of(run)) for run in runs]
+
+
+def _as_it_is(state: RunState) -> RunState:
+    """A job that waits for a sweep which is gone is not run, until somebody gives the command again."""
+    waits = state.state == WAITING and not sweep_file.is_running(state.run_dir.parent)
+    return replace(state, state=NOT_RUN) if waits else state
 
 
 def _page(folder: Path, states: Sequence[RunState]) -> Group:

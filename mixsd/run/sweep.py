@@ -10,7 +10,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
+from filelock import BaseFileLock, FileLock, Timeout
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
@@ -18,10 +20,13 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from mixsd.core.errors import MixSDError
+from mixsd.core.errors import MixSDError, SettingError
+from mixsd.run import job, signals, sweep_file
+from mixsd.run.ended import FAILED, NOT_RUN, UNMET, Ended, EndedJob
 from mixsd.run.grid import GridSweeper, grid_jobs
-from mixsd.run.job import FAILED, UNMET, job_of, share_machine, side_by_side
+from mixsd.run.job import job_of, share_machine, side_by_side
 from mixsd.run.lease import visible_gpus
+from mixsd.run.messages import CONF
 
 OVERHEAD = 0.02
 """The share of a sweep's time that writing reports meanwhile may take."""
@@ -29,7 +34,10 @@ OVERHEAD = 0.02
 WIDTH = 200
 """Columns of tables that go to a file or a pipe."""
 REPORT_S = 3.0
-"""What a report takes, about."""
+"""What a report of 24 runs takes, about."""
+PAGE = "report.html"
+GOOD = ("done", "skipped", UNMET)
+"""How a job ended whose run is whole."""
 
 OmegaConf.register_new_resolver("visible_gpus", lambda: max(1, len(visible_gpus())), replace=True)
 
@@ -41,140 +49,173 @@ if TYPE_CHECKING:
 class SweepCallback(Callback):
     """Says what a sweep is going to do, checks all jobs first, and tells how they went.
 
-    A launcher hands a copy of it to each of its processes; so what is told there is read from the run
-    directories.
+    A launcher hands a copy of it to each of its processes; what happens there is written down in `_ended`.
     """
 
     def __init__(self) -> None:
         self._plan: Plan | None = None
         self._configs: list[RunConfig] = []
-        self._ended: list[tuple[str, str]] = []
-        self._reported = 0.0
+        self._ended: Ended | None = None
+        self._runs: list[BaseFileLock] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tasks and trackers stay here: other processes read the plan alone.
-        return {**vars(self), "_configs": []}
+        # Tasks, trackers and locks stay here: other processes read the plan alone.
+        return {**vars(self), "_configs": [], "_runs": []}
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Compose and check every job's config; nothing is run if one is wrong, or if all are done."""
-        from mixsd.run import sweep_file
         from mixsd.run.plan import Plan
 
         with _exits_only():
-            arguments = sys.argv[1:]
+            _see_that_more_is_better(config)
             jobs = _jobs_of(config)
-            before = _done_before(config, arguments) if jobs else None
+            before = _done_before(config, sys.argv[1:]) if jobs else None
             if before:
                 print(f"{before.told()}: nothing has changed since")
-                self._list([(job, "skipped") for job in before.jobs])
+                self._list([(job.run_dir, "skipped") for job in before.jobs])
                 sys.exit(0)
-            problems: list[str] = []
-            found: list[Job] = []
-            for overrides in jobs:
-                checked = _checked(config, overrides)
-                if isinstance(checked, str):
-                    problems.append(f"{' '.join(overrides)}: {checked}")
-                else:
-                    self._configs.append(checked)
-                    found.append(job_of(overrides, checked))
-            problems += _one_run_in_two_ways(self._configs)
-            if problems:
-                print("\n".join(problems), file=sys.stderr)
-                sys.exit(2)
+            found = self._checked(config, jobs)
+            # Of this sweep alone, and below a folder that all its processes see.
+            self._ended = Ended(Path(str(config.hydra.sweep.dir)) / f"{uuid4().hex}.jsonl")
             if not found:
                 return
             self._plan = plan = Plan(found, side_by_side(config.hydra))
-            print(plan.told())
+            print(plan.told(), flush=True)
             if config.dry_run:
-                self._list([(job, "done" if job.was_done else "to run") for job in plan.jobs])
+                self._list([(job.run_dir, "done" if job.was_done else "to run") for job in plan.jobs])
                 sys.exit(0)
-            sweep_file.write(arguments, plan.jobs, _inputs(self._configs))
-            _forget_failures(plan)
+            sweep_file.write(sys.argv[1:], plan.jobs, _inputs(config, self._configs))
+            self._runs = sweep_file.mark_as_running(job.run_dir.parent for job in plan.jobs)
             if plan.side_by_side > 1:
                 GridSweeper.order = [list(job.overrides) for job in plan.in_turn()]
-            self._reported = time.monotonic()
+                signals.hear(first=signals.end_children)
+
+    def _checked(self, config: DictConfig, jobs: Sequence[list[str]]) -> "list[Job]":
+        """The jobs with their configs read; all mistakes are told at once, and end the sweep."""
+        problems: list[str] = []
+        found: list[Job] = []
+        for overrides in jobs:
+            checked = _checked(config, overrides)
+            if isinstance(checked, str):
+                problems.append(f"{' '.join(overrides)}: {checked}")
+            else:
+                self._configs.append(checked)
+                found.append(job_of(overrides, checked))
+        problems += _one_run_in_two_ways(self._configs)
+        if problems:
+            print("\n".join(problems), file=sys.stderr)
+            sys.exit(2)
+        return found
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Tell the job of its sweep, also in a process that a launcher started."""
+        job.sweep_so_far[:] = [self._ended] if self._ended else []
+        if self._plan is not None and self._plan.side_by_side > 1:
+            signals.end_with_parent()
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Tell how far the sweep is, and write the report where it is time for one."""
+        """Write down how a job ended, tell how far the sweep is, and write the report where it is time."""
         from mixsd.run.plan import progress
 
         returned = job_return._return_value
-        state = returned.state if job_return.status is JobStatus.COMPLETED else FAILED
-        self._ended.append((state, " ".join(job_return.overrides or [])))
-        if self._plan is None or config.dry_run:
+        overrides = list(job_return.overrides or [])
+        ended = EndedJob(overrides, FAILED)
+        if job_return.status is JobStatus.COMPLETED:
+            ended = EndedJob(overrides, returned.state, returned.run_dir, returned.measured)
+        if self._ended is None or config.dry_run:
             return
-        print(progress(self._plan), flush=True)
-        if config.sweep.report and state in ("done", UNMET):
-            self._report_in_time(self._plan)
-
-    def _report_in_time(self, plan: "Plan") -> None:
-        """Write the report, unless reports took too much of the time since the last one."""
-        began = time.monotonic()
-        waited, self._reported = began - self._reported, began
-        if waited < REPORT_S / OVERHEAD:
-            self._reported -= waited
-            return
-        with contextlib.suppress(MixSDError, OSError):  # the last one tells
-            _write_reports(plan, quiet=True)
+        self._ended.add(ended)
+        if self._plan is not None:
+            print(progress(self._plan), flush=True)
+        if config.sweep.report and ended.state in ("done", UNMET):
+            _report_in_time(Path(ended.run_dir).parent)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """List every run as done, skipped or failed; exit 1 if one failed, 3 if one did not meet its gate."""
+        with _exits_only():
+            states = self._states()
+            folders = list(dict.fromkeys(run_dir.parent for run_dir, state in states if state in GOOD))
+            if config.sweep.report:
+                for folder in folders:
+                    _told(lambda folder=folder: _write_report(folder, quiet=False))
+            self._list(states)
+            self._mirror(states)
+            status = self._status(states)
+            if self._plan is not None:
+                _told(lambda: sweep_file.mark_as_ended(folders, sys.argv[1:], status))
+            if self._ended:
+                self._ended.forget()
+            if status == 1:
+                print("Run the same command again to finish the failed ones.", file=sys.stderr)
+            if status:
+                sys.exit(status)
+
+    def _states(self) -> list[tuple[Path, str]]:
+        """Each job's run, where it really is, and how it went."""
+        ended = self._ended.jobs() if self._ended else []
+        if self._plan is None:
+            return [(Path(one.run_dir or " ".join(one.overrides)), one.state) for one in ended]
+        by_job = {tuple(one.overrides): one for one in ended}
+        states = []
+        for planned in self._plan.jobs:
+            # A job without an end was left out by its launcher, or its process was killed.
+            one = by_job.get(planned.overrides) or EndedJob([], "done" if planned.is_done else FAILED)
+            # On another machine, with other arithmetic, it may be another run than was planned.
+            run_dir = Path(one.run_dir) if one.run_dir else planned.run_dir
+            states.append((run_dir, "skipped" if one.state == "done" and planned.was_done else one.state))
+        return states
+
+    def _status(self, states: Sequence[tuple[Path, str]]) -> int:
+        if any(state in (FAILED, NOT_RUN) for _, state in states):
+            return 1
         from mixsd.results import schema
         from mixsd.results.gate import EXIT_STATUS, unmet
 
-        failed = gate_unmet = False
-        if self._plan is None:
-            failed = any(state == FAILED for state, _ in self._ended)
-            gate_unmet = any(state == UNMET for state, _ in self._ended)
-            print("\nsweep:")
-            for state, overrides in self._ended:
-                print(f"  {state:<8} {overrides}")
-        else:
-            states = [
-                (job, "skipped" if job.was_done else "done" if job.is_done else FAILED)
-                for job in self._plan.jobs
-            ]
-            failed = any(state == FAILED for _, state in states)
-            gate_unmet = any(
-                job.is_done and bool(unmet(schema.load(job.run_dir), run.gate))
-                for job, run in zip(self._plan.jobs, self._configs, strict=True)
-            )
-            if config.sweep.report:
-                _told(lambda plan=self._plan: _write_reports(plan, quiet=False))
-            self._list(states)
-            self._mirror(self._plan)
-        if failed:
-            print("Run the same command again to finish the failed ones.", file=sys.stderr)
-            sys.exit(1)
-        if gate_unmet:
-            sys.exit(EXIT_STATUS)
+        gates = [run.gate for run in self._configs] if self._plan else []
+        short = any(state == UNMET for _, state in states) or any(
+            unmet(schema.load(run_dir), gate) for (run_dir, _), gate in zip(states, gates, strict=False)
+        )
+        return EXIT_STATUS if short else 0
 
-    def _list(self, states: "Sequence[tuple[Job, str]]") -> None:
+    def _list(self, states: Sequence[tuple[Path, str]]) -> None:
         from mixsd.run.state import LOG
 
         print("\nsweep:")
-        for job, state in states:
-            log = job.run_dir / LOG
-            print(
-                f"  {state:<8} {job.run_dir}" + (f" (see {log})" if state == FAILED and log.exists() else "")
-            )
+        for run_dir, state in states:
+            log = run_dir / LOG
+            seen = f" (see {log})" if state == FAILED and log.exists() else ""
+            print(f"  {state:<8} {run_dir}{seen}")
 
-    def _mirror(self, plan: "Plan") -> None:
+    def _mirror(self, states: Sequence[tuple[Path, str]]) -> None:
         """Show each experiment of which this sweep finished a run as a whole."""
         from mixsd.run.push import mirror_sweep
 
-        jobs = zip(plan.jobs, self._configs, strict=True)
-        fresh = [run for job, run in jobs if not job.was_done and job.is_done]
-        for folder, tracker in {run.run_dir.parent: run.tracking for run in fresh}.items():
+        jobs = zip(states, self._configs, strict=False)
+        fresh = {run_dir.parent: run.tracking for (run_dir, state), run in jobs if state in ("done", UNMET)}
+        for folder, tracker in fresh.items():
             _told(lambda folder=folder, tracker=tracker: mirror_sweep(folder, tracker))
+
+
+def _see_that_more_is_better(config: DictConfig) -> None:
+    """Refuse an optimiser that would look for the least recall: that is what Optuna's does unasked.
+
+    Raises:
+        SettingError: It minimises.
+    """
+    direction = config.hydra.sweeper.get("direction")
+    if direction is not None and "minimize" in str(direction).lower():
+        raise SettingError(
+            f"hydra.sweeper.direction={direction} looks for the least recall and retention; "
+            "give maximize, once for each of sweep.objectives"
+        )
 
 
 def _told(step: Callable[[], Any]) -> None:
     """What fails here is told and no more: the runs are whole without it."""
     try:
         step()
-    except (MixSDError, OSError) as error:
-        print(error, file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - the states of the jobs are still to be told
+        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -190,20 +231,28 @@ def _exits_only() -> Iterator[None]:
         sys.exit(1)
 
 
-def _write_reports(plan: "Plan", quiet: bool) -> None:
-    """Write the report of each experiment of a sweep that has a finished run."""
+def _report_in_time(folder: Path) -> None:
+    """Write an experiment's report, unless reports took too much of the time, or another job writes it."""
+    page, runs = folder / PAGE, len(list(folder.glob("*/DONE")))
+    last = page if page.exists() else folder / sweep_file.FILE
+    takes = REPORT_S * max(1.0, runs / 24)
+    if not last.exists() or time.time() - last.stat().st_mtime < takes / OVERHEAD:
+        return
+    with contextlib.suppress(MixSDError, OSError, Timeout), FileLock(folder / ".report.lock", timeout=0):
+        _write_report(folder, quiet=True)
+
+
+def _write_report(folder: Path, quiet: bool) -> None:
+    """Write an experiment's report, and print it where that is wanted."""
     from rich.console import Console
 
     from mixsd.results.report import write_report
 
-    for folder in dict.fromkeys(job.run_dir.parent for job in plan.jobs if job.is_done):
-        write_report(folder, Console(quiet=quiet, width=None if sys.stdout.isatty() else WIDTH))
+    write_report(folder, Console(quiet=quiet, width=None if sys.stdout.isatty() else WIDTH))
 
 
 def _done_before(config: DictConfig, arguments: Sequence[str]) -> "Plan | None":
     """The sweep's plan where it was finished before and nothing has changed; told without torch."""
-    from mixsd.run import sweep_file
-
     try:
         folder = Path(str(config.runs_dir)).expanduser() / str(config.experiment_name)
         return sweep_file.done_before(folder, arguments)
@@ -211,23 +260,16 @@ def _done_before(config: DictConfig, arguments: Sequence[str]) -> "Plan | None":
         return None
 
 
-def _inputs(runs: "Sequence[RunConfig]") -> list[str] | None:
+def _inputs(config: DictConfig, runs: "Sequence[RunConfig]") -> list[str] | None:
+    """Files and folders that a sweep reads beside this project's own (None: not all can be told)."""
     from mixsd.lm.sources import BUNDLED
-    from mixsd.run import sweep_file
 
+    places = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
+    # Configs of another folder may take anything from the environment, as an override may.
+    if [Path(place) for place in places] != [CONF] or any("oc." in word for word in sys.argv):
+        return None
     found = [sweep_file.inputs_of(run.resolved, BUNDLED) for run in runs]
     return None if None in found else sorted({path for paths in found for path in paths or ()})
-
-
-def _forget_failures(plan: "Plan") -> None:
-    """Jobs that failed before wait again: from now on, a failure is one of this sweep."""
-    from mixsd.core.store import write_json
-    from mixsd.run.state import FAILED as RUN_FAILED
-    from mixsd.run.state import STATUS, WAITING, state_of
-
-    for job in plan.to_run:
-        if state_of(job.run_dir).state == RUN_FAILED:
-            write_json(job.run_dir / STATUS, {"run_id": job.run_dir.name, "state": WAITING})
 
 
 def _checked(config: DictConfig, overrides: list[str]) -> "RunConfig | str":

@@ -5,22 +5,24 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import BaseFileLock, FileLock, Timeout
 
 from mixsd.core.errors import StoreError
-from mixsd.core.store import content_hash, locked, write_text
+from mixsd.core.store import content_hash, is_held, locked, write_text
 from mixsd.run.plan import Job, Plan
-from mixsd.run.software import ROOT, code_state, gpus, processor_flags, processor_name, software
+from mixsd.run.software import ROOT, code_state, cores, gpus, processor_flags, processor_name, software
 
-FILE = "sweep.yaml"
+FILE, RUNNING_LOCK = "sweep.yaml", ".sweep.running.lock"
 CODE = ("mixsd", "baselines", "benchmarks", "conf")
 MANY = 5000
 """Files; of a folder with more, what is in it is not looked at one by one."""
-THREADS = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES")
 _VARIABLE = re.compile(r"oc\.env:(\w+)")
 
 
@@ -40,6 +42,7 @@ class SweepRecord:
         stamp: A hash of code, inputs, packages and processor ('': it cannot be told).
         jobs: Overrides, run (relative to the folder of the experiment) and what it measures, of each job.
         others: How many of the sweep's jobs stand in other experiments.
+        ended: Its exit status (None: it has not ended, or was killed).
     """
 
     arguments: list[str]
@@ -53,6 +56,7 @@ class SweepRecord:
     stamp: str
     jobs: list[dict[str, Any]]
     others: int = 0
+    ended: int | None = None
 
 
 def read(folder: Path) -> list[SweepRecord]:
@@ -100,10 +104,42 @@ def write(arguments: Sequence[str], jobs: Sequence[Job], inputs: list[str] | Non
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{FILE}.lock"):
             kept = [entry for entry in read(folder) if entry.arguments != record.arguments]
-            text = yaml.safe_dump(
-                {"sweeps": [asdict(entry) for entry in (*kept, record)]}, sort_keys=False, width=1000
-            )
-            write_text(folder / FILE, text)
+            _save(folder, [*kept, record])
+
+
+def mark_as_ended(folders: Iterable[Path], arguments: Sequence[str], status: int) -> None:
+    """Write down that a sweep ended, and how: only what ended well may be taken for done without a look.
+
+    Args:
+        folders: Of its experiments.
+        arguments: Its own.
+        status: Its exit status.
+    """
+    for folder in folders:
+        with locked(folder / f".{FILE}.lock"):
+            entries, own = read(folder), list(arguments)
+            _save(folder, [replace(e, ended=status) if e.arguments == own else e for e in entries])
+
+
+def mark_as_running(folders: Iterable[Path]) -> list[BaseFileLock]:
+    """Locks that tell, while this process lives, that what waits in these experiments will be run."""
+    held: list[BaseFileLock] = []
+    for folder in dict.fromkeys(folders):
+        lock = FileLock(folder / RUNNING_LOCK)
+        with suppress(Timeout, OSError):  # another sweep tells it already
+            lock.acquire(timeout=0)
+            held.append(lock)
+    return held
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a sweep goes on in an experiment's folder."""
+    return is_held(folder / RUNNING_LOCK)
+
+
+def _save(folder: Path, entries: Sequence[SweepRecord]) -> None:
+    text = yaml.safe_dump({"sweeps": [asdict(entry) for entry in entries]}, sort_keys=False, width=1000)
+    write_text(folder / FILE, text)
 
 
 def plan_of(folder: Path, record: SweepRecord) -> Plan:
@@ -123,7 +159,7 @@ def done_before(folder: Path, arguments: Sequence[str]) -> Plan | None:
     """
     for record in read(folder):
         same = record.arguments == list(arguments) and record.folder == str(Path.cwd()) and not record.others
-        if same and record.stamp and record.stamp == stamp(record.inputs):
+        if same and record.ended == 0 and record.stamp and record.stamp == stamp(record.inputs):
             plan = plan_of(folder, record)
             return None if plan.to_run else plan
     return None
@@ -143,7 +179,7 @@ def stamp(inputs: Iterable[str] | None) -> str:
         if len(files) > MANY:
             return ""
     variables = {name: os.environ.get(name) for name in _variables()}
-    processor = [processor_name(), processor_flags(), gpus()]
+    processor = [processor_name(), processor_flags(), cores(), gpus()]
     return content_hash([files, software(), processor, sys.version, variables], size=16)
 
 
@@ -157,17 +193,39 @@ def inputs_of(settings: Mapping[str, Any], bundled: Iterable[str]) -> list[str] 
     Returns:
         Their paths; None where the model comes from a hub, whose files are not ours to stamp.
     """
-    root = settings.get("data_root")
-    found: list[str] = []
-    for value in _texts(
-        {key: value for key, value in settings.items() if key not in ("runs_dir", "cache_dir")}
-    ):
-        for place in (Path(value).expanduser(), *([Path(root) / value] if root else [])):
-            if place.exists():
-                found.append(str(place.absolute()))
-    name = str(settings["model"]["name"])
-    known = name in set(bundled) or Path(name).expanduser().exists()
-    return sorted(set(found)) if known else None
+    texts = list(_texts({k: v for k, v in settings.items() if k not in ("runs_dir", "cache_dir")}))
+    name, root = str(settings["model"]["name"]), settings.get("data_root")
+    here = name in set(bundled) or _place(name) is not None
+    if not here or (root is None and _reads_a_hub(settings)) or not _ours(settings):
+        return None
+    found = [_place(text, root) for text in texts]
+    return sorted({str(path) for path in found if path is not None})
+
+
+def _reads_a_hub(settings: Mapping[str, Any]) -> bool:
+    """Whether a task or a held-out task takes its data from a hub, which may change there."""
+    task, held_out = settings["task"], settings["retention"].get("tasks") or ()
+    asks = str(task.get("_target_", "")).startswith("benchmarks.tasks.open_qa") and not task.get("path")
+    return asks or not all(str(name).startswith("pocket_") for name in held_out)
+
+
+def _ours(settings: Any) -> bool:
+    """Whether all classes that settings name stand in this project's code, which is stamped whole."""
+    if isinstance(settings, Mapping):
+        target = settings.get("_target_")
+        known = target is None or str(target).split(".")[0] in CODE
+        return known and all(map(_ours, settings.values()))
+    return all(map(_ours, settings)) if isinstance(settings, list | tuple) else True
+
+
+def _place(text: str, root: str | None = None) -> Path | None:
+    """The file or folder that a text names, as it stands or below the data root; None: it names none."""
+    for place in (text, *([f"{root}/{text}"] if root else [])):
+        with suppress(OSError, RuntimeError, ValueError):  # too long, no such home
+            path = Path(place).expanduser()
+            if path.exists():
+                return path.absolute()
+    return None
 
 
 def _texts(value: Any) -> Iterator[str]:

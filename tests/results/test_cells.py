@@ -72,9 +72,11 @@ def test_terminal_markdown_csv_and_page_say_the_same_numbers(tmp_path, capsys):
     assert f'data-value="{one["value"]}"' in page, "the page sorts by the number"
 
 
-def test_a_label_names_no_folder_and_files_of_one_name_stay_two_labels(tmp_path):
-    for number, path in enumerate(("/home/ann/a/t.jsonl", "/home/ann/b/t.jsonl", "/home/ann/u.jsonl")):
-        make_run(tmp_path / str(number), "mixsd", number, method_config={"targets": path})
+def test_a_label_names_no_file_and_two_files_are_two_labels(tmp_path):
+    for number, path in enumerate(
+        ("/home/ann/a/secret one.jsonl", "/home/ann/b/secret one.jsonl", "/home/ann/secret")
+    ):
+        make_run(tmp_path / str(number), "checkpoint", number, method_config={"path": path})
     labels = [run.label for run in load_runs(tmp_path)]
-    assert len(set(labels)) == 3 and labels[2] == "mixsd targets=u.jsonl"
-    assert all(label.startswith("mixsd targets=t.jsonl-") and "ann" not in label for label in labels[:2])
+    assert len(set(labels)) == 3 and all(label.startswith("checkpoint path=#") for label in labels)
+    assert not any("secret" in label or "ann" in label for label in labels)

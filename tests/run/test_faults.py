@@ -89,7 +89,7 @@ def test_killed_at_random_moments(warm_python, tmp_path, undisturbed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("write", [2, 9, 20, 35])
+@pytest.mark.parametrize("write", [9, 27])
 def test_killed_in_the_middle_of_a_write(write, warm_python, tmp_path, undisturbed):
     killed = go(warm_python, tmp_path, before=(DIES, "write", str(write)))
     assert killed.returncode != 0
@@ -119,7 +119,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("free", [0, 12_000, 120_000, 1_200_000])
+@pytest.mark.parametrize("free", [12_000, 1_200_000])
 def test_a_disk_that_is_full(free, warm_python, tmp_path, small_disk, undisturbed):
     place, leave = small_disk
     leave(free)

@@ -122,7 +122,7 @@ def test_status_is_a_table_with_failures_and_where_to_read_of_them(tmp_path, cap
     assert show_status(tmp_path, Console(width=200)) is True
     told = capsys.readouterr().out
     assert f"ValueError: x; see {failed}/log.txt" in " ".join(told.split())
-    assert "1 done, 1 failed, 1 waiting" in told and "about 2 min" in told
+    assert "1 done, 1 failed, 1 not run" in told and "about 2 min" in told
     with pytest.raises(StoreError, match="holds no run"):
         show_status(tmp_path / "e" / "t-sft-m-s0-aa" / "nothing", Console())
 
