@@ -26,7 +26,7 @@ from mixsd.run.ended import FAILED, NOT_RUN, UNMET, Ended, EndedJob
 from mixsd.run.grid import GridSweeper, grid_jobs
 from mixsd.run.job import job_of, share_machine, side_by_side
 from mixsd.run.lease import visible_gpus
-from mixsd.run.messages import CONF
+from mixsd.run.messages import CONF, config_error
 
 OVERHEAD = 0.02
 """The share of a sweep's time that writing reports meanwhile may take."""
@@ -224,7 +224,7 @@ def _exits_only() -> Iterator[None]:
     try:
         yield
     except (MixSDError, HydraException) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        print(config_error(error), file=sys.stderr)
         sys.exit(2)
     except Exception:  # noqa: BLE001 - told in full
         traceback.print_exc()
@@ -275,7 +275,6 @@ def _inputs(config: DictConfig, runs: "Sequence[RunConfig]") -> list[str] | None
 def _checked(config: DictConfig, overrides: list[str]) -> "RunConfig | str":
     """A job's checked config, or what is wrong with it."""
     from mixsd.run.config import read_config
-    from mixsd.run.messages import config_error
 
     try:
         composed = _compose(config, overrides)

@@ -13,7 +13,7 @@ import pytest
 
 from mixsd.core.store import is_held, read_json, write_json
 from tests.conftest import SMALL
-from tests.run.test_sweep import numbers
+from tests.helpers.results import numbers
 
 RUN = (
     *SMALL, "method=mixsd", "method.on_failure=keep_last", "method.contrast=false", "tracking=none",

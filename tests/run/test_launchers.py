@@ -11,7 +11,7 @@ import pytest
 
 from mixsd.core.store import read_jsonl
 from tests.conftest import ROOT, SMALL
-from tests.run.test_sweep import numbers
+from tests.helpers.results import numbers
 
 TRAINING = (
     *SMALL, "method=sft", "retention=none", "tracking=none", "training.max_steps=120", "drift=none",

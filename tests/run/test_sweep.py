@@ -14,6 +14,7 @@ from mixsd.core.store import read_json, read_jsonl, write_jsonl
 from mixsd.run.job import _in_one_line, _returned, _try
 from mixsd.run.settings import SweepSettings
 from tests.conftest import SMALL
+from tests.helpers.results import numbers
 
 QUICK = (*SMALL, "retention=none", "tracking=none", "training.max_steps=2")
 
@@ -38,15 +39,6 @@ def sweep(warm_cli, tmp_path):
 
 def runs(tmp_path):
     return [path.parent for path in (tmp_path / "runs").glob("*/*/DONE")]
-
-
-def numbers(run_dir):
-    """The results of a run without what it took."""
-    found = read_json(run_dir / "results.json")
-    for part in (found["training"], found):
-        for key in ("seconds", "evaluation_seconds", "cost"):
-            part.pop(key, None)
-    return found
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from mixsd.core.questions import PREVIOUSLY_TAUGHT, RECALL, Probe, Question
 from mixsd.results import schema
@@ -119,18 +120,19 @@ def test_what_wandb_refuses_is_one_line_and_the_run_is_whole(tmp_path, monkeypat
 
 def test_a_mirror_that_fails_does_not_hide_a_failed_job(monkeypatch, tmp_path):
     """Hydra makes a warning of what a callback raises, but lets an exit through."""
-    from mixsd.run import sweep as module
+    from mixsd.run.plan import Job, Plan
+    from mixsd.run.sweep import SweepCallback
 
-    callback = module.SweepCallback()
-    callback._jobs = [(SimpleNamespace(run_dir=tmp_path / "never_done", gate=None), False)]  # type: ignore[list-item]
+    callback = SweepCallback()
+    callback._plan = Plan([Job(("seed=0",), tmp_path / "never_done", "", was_done=False)])
 
-    def fail():
+    def fail(*_):
         raise RuntimeError("no W&B")
 
-    monkeypatch.setattr(module, "_is_done", lambda run: False)
-    monkeypatch.setattr(callback, "_mirror", fail)
+    monkeypatch.setattr("mixsd.run.push.mirror_sweep", fail)
+    callback._configs = [SimpleNamespace(tracking=None, gate=None)]  # type: ignore[list-item]
     with pytest.raises(SystemExit) as ended:
-        callback.on_multirun_end(None)  # type: ignore[arg-type]
+        callback.on_multirun_end(OmegaConf.create({"sweep": {"report": True}}))
     assert ended.value.code == 1
 
 
