@@ -56,5 +56,5 @@ if __name__ == "__main__":
         )
         sys.exit(2)
     except KeyboardInterrupt as stopped:
-        print("interrupted before a run began", file=sys.stderr)
+        print("interrupted; the same command goes on from where it was", file=sys.stderr)
         sys.exit(128 + stopped.args[0] if isinstance(stopped, Terminated) else 130)

@@ -91,6 +91,11 @@ def run_job(config: DictConfig) -> Returned:
         print(stopped, file=sys.stderr)
         cause = stopped.__cause__
         by = cause.args[0] if isinstance(cause, Terminated) and cause.args else signal.SIGINT
+        if in_sweep and side_by_side(HydraConfig.get()) > 1:
+            # joblib's processes would take an exit for a result, and wait for the next job.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(128 + by)
         sys.exit(128 + by)
     except Exception as error:
         said = _in_one_line(error, [Path(str(config[key])).expanduser() for key in ("runs_dir", "cache_dir")])

@@ -44,7 +44,12 @@ def end_children() -> None:
     """Pass the wish to end on to the processes that this one started, and give them time for a checkpoint."""
     import psutil
 
-    children = psutil.Process().children(recursive=True)
+    # joblib's tracker passes over signals, and ends by itself.
+    children = [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if not any("resource_tracker" in word for word in child.cmdline())
+    ]
     for child in children:
         with suppress(psutil.Error):
             child.send_signal(signal.SIGTERM)
