@@ -135,10 +135,10 @@ class SweepCallback(Callback):
         with _exits_only():
             states = self._states()
             folders = list(dict.fromkeys(run_dir.parent for run_dir, state in states if state in GOOD))
+            self._list(states)
             if config.sweep.report:
                 for folder in folders:
                     _told(lambda folder=folder: _write_report(folder, quiet=False))
-            self._list(states)
             self._mirror(states)
             status = self._status(states)
             if self._plan is not None:
