@@ -21,13 +21,11 @@ class EndedJob:
         overrides: What it set.
         state: `done`, `skipped`, or one of the words above.
         run_dir: Its run's directory ('': it never had one).
-        measured: The hash of what it measured.
     """
 
     overrides: list[str]
     state: str
     run_dir: str = ""
-    measured: str = ""
 
 
 class Ended:

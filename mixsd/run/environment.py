@@ -52,7 +52,7 @@ def arithmetic(dtypes: set[str]) -> dict[str, Any]:
 
 def _processor() -> dict[str, Any]:
     # Machines of one name may have other instructions, as rented ones do.
-    instructions = torch.backends.cpu.get_cpu_capability()
+    instructions = f"{torch.backends.cpu.get_cpu_capability()}, {native_dtype()}"
     return {"device": device_name(), "instructions": instructions, "threads": torch.get_num_threads()}
 
 

@@ -49,7 +49,6 @@ class Returned(list[float]):
 
     state: str = ""
     run_dir: str = ""
-    measured: str = ""
 
     def __float__(self) -> float:
         (only,) = self
@@ -150,7 +149,7 @@ def _try(run: "RunConfig") -> "RunOutcome":
 
 def _returned(run: "RunConfig", state: str) -> Returned:
     """The objectives of a run, as its last evaluation has them; not a number where it has none."""
-    from mixsd.core.store import content_hash, read_jsonl
+    from mixsd.core.store import read_jsonl
     from mixsd.results.schema import TRAJECTORY
 
     path = run.run_dir / TRAJECTORY
@@ -159,7 +158,6 @@ def _returned(run: "RunConfig", state: str) -> Returned:
     values = [last.get(name) for name in run.sweep.objectives]
     found = Returned(math.nan if value is None else float(value) for value in values)
     found.state, found.run_dir = state, str(run.run_dir)
-    found.measured = content_hash(run.identity.measured)
     return found
 
 

@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from statistics import fmean
 
 from mixsd.core.errors import StoreError
 from mixsd.core.store import read_json
@@ -166,5 +165,5 @@ class Earlier:
         found = self._found.get((run_dir.parent, name)) or self._found.get((None, name))
         if not found:
             return None
-        base, own = np.mean(found, axis=0)
-        return float(base), float(own)
+        bases, others = zip(*found, strict=True)
+        return fmean(bases), fmean(others)

@@ -77,6 +77,10 @@ class SweepCallback(Callback):
             found = self._checked(config, jobs)
             # Of this sweep alone, and below a folder that all its processes see.
             self._ended = Ended(Path(str(config.hydra.sweep.dir)) / f"{uuid4().hex}.jsonl")
+            if not found and config.dry_run:
+                raise SettingError(
+                    "dry_run=true has no plan to show: this sweeper chooses jobs as it goes on; leave it out"
+                )
             if not found:
                 return
             self._plan = plan = Plan(found, side_by_side(config.hydra))
@@ -121,7 +125,7 @@ class SweepCallback(Callback):
         overrides = list(job_return.overrides or [])
         ended = EndedJob(overrides, FAILED)
         if job_return.status is JobStatus.COMPLETED:
-            ended = EndedJob(overrides, returned.state, returned.run_dir, returned.measured)
+            ended = EndedJob(overrides, returned.state, returned.run_dir)
         if self._ended is None or config.dry_run:
             return
         self._ended.add(ended)
@@ -140,7 +144,7 @@ class SweepCallback(Callback):
                 for folder in folders:
                     _told(lambda folder=folder: _write_report(folder, quiet=False))
             self._mirror(states)
-            status = self._status(states)
+            status = _status([state for _, state in states])
             if self._plan is not None:
                 _told(lambda: sweep_file.mark_as_ended(folders, sys.argv[1:], status))
             if self._ended:
@@ -156,26 +160,13 @@ class SweepCallback(Callback):
         if self._plan is None:
             return [(Path(one.run_dir or " ".join(one.overrides)), one.state) for one in ended]
         by_job = {tuple(one.overrides): one for one in ended}
-        states = []
+        states: list[tuple[Path, str]] = []
         for planned in self._plan.jobs:
             # A job without an end was left out by its launcher, or its process was killed.
             one = by_job.get(planned.overrides) or EndedJob([], "done" if planned.is_done else FAILED)
             # On another machine, with other arithmetic, it may be another run than was planned.
-            run_dir = Path(one.run_dir) if one.run_dir else planned.run_dir
-            states.append((run_dir, "skipped" if one.state == "done" and planned.was_done else one.state))
+            states.append((Path(one.run_dir) if one.run_dir else planned.run_dir, one.state))
         return states
-
-    def _status(self, states: Sequence[tuple[Path, str]]) -> int:
-        if any(state in (FAILED, NOT_RUN) for _, state in states):
-            return 1
-        from mixsd.results import schema
-        from mixsd.results.gate import EXIT_STATUS, unmet
-
-        gates = [run.gate for run in self._configs] if self._plan else []
-        short = any(state == UNMET for _, state in states) or any(
-            unmet(schema.load(run_dir), gate) for (run_dir, _), gate in zip(states, gates, strict=False)
-        )
-        return EXIT_STATUS if short else 0
 
     def _list(self, states: Sequence[tuple[Path, str]]) -> None:
         from mixsd.run.state import LOG
@@ -194,6 +185,15 @@ class SweepCallback(Callback):
         fresh = {run_dir.parent: run.tracking for (run_dir, state), run in jobs if state in ("done", UNMET)}
         for folder, tracker in fresh.items():
             _told(lambda folder=folder, tracker=tracker: mirror_sweep(folder, tracker))
+
+
+def _status(states: Sequence[str]) -> int:
+    """A sweep's exit status."""
+    from mixsd.results.gate import EXIT_STATUS
+
+    if FAILED in states or NOT_RUN in states:
+        return 1
+    return EXIT_STATUS if UNMET in states else 0
 
 
 def _see_that_more_is_better(config: DictConfig) -> None:

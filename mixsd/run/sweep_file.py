@@ -19,7 +19,7 @@ from mixsd.run.plan import Job, Plan
 from mixsd.run.software import ROOT, code_state, cores, gpus, processor_flags, processor_name, software
 
 FILE, RUNNING_LOCK = "sweep.yaml", ".sweep.running.lock"
-CODE = ("mixsd", "baselines", "benchmarks", "conf")
+CODE = ("mixsd", "baselines", "benchmarks", "conf", "run.py")
 MANY = 5000
 """Files; of a folder with more, what is in it is not looked at one by one."""
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES")

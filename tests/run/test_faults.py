@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from mixsd.core.store import is_held, read_json, write_json
-from tests.conftest import SMALL
+from tests.conftest import ROOT, SMALL
 from tests.helpers.results import numbers
 
 RUN = (
@@ -36,12 +36,10 @@ def undisturbed(warm_python, tmp_path_factory):
     return numbers(run_in(folder))
 
 
-def go(python, folder, *overrides, before=(), cache=None, threads="1"):
+def go(python, folder, *overrides, before=(), cache=None):
     """The run, as a user gives it; `before` stands in front, as `tests/helpers/dies.py` does."""
-    from tests.conftest import ROOT
-
     command = [*(before or ("run.py",)), *RUN, f"runs_dir={folder}/runs", *overrides]
-    variables = {**os.environ, "MIXSD_CACHE_DIR": str(cache or folder / "cache"), "OMP_NUM_THREADS": threads}
+    variables = {**os.environ, "MIXSD_CACHE_DIR": str(cache or folder / "cache"), "OMP_NUM_THREADS": "1"}
     return python.run(command, ROOT, variables)
 
 
@@ -50,7 +48,7 @@ def run_in(folder):
     return path
 
 
-def assert_whole(folder, wanted, **more):
+def assert_whole(folder, wanted):
     """The run is done as if nothing had happened, and nothing else lies about."""
     path = run_in(folder)
     assert numbers(path) == wanted

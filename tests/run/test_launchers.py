@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from mixsd.core.store import read_jsonl
+from mixsd.core.store import read_json, read_jsonl
 from tests.conftest import ROOT, SMALL
 from tests.helpers.results import numbers
 
@@ -38,6 +38,33 @@ def test_a_job_that_is_preempted_is_queued_again_and_gives_the_same_results(warm
     steps = [row["step"] for row in read_jsonl(run_dir / "metrics.jsonl")]
     assert steps == list(range(1, 121)), "each once"
     assert "requeue" in _logs(tmp_path).lower(), "submitit started it twice"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_sweep_side_by_side_that_is_ended_leaves_no_process(tmp_path, number):
+    """SIGTERM is passed on, and checkpoints are written; where the sweep itself is killed, its processes notice."""
+    command = [
+        sys.executable, "run.py", "-m", *TRAINING, "training.max_steps=3000", "seed=0,1", f"runs_dir={tmp_path}/runs",
+        "hydra/launcher=cores",
+    ]  # fmt: skip
+    environment = {**os.environ, "MIXSD_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    first = _after_steps(tmp_path / "runs/default", 20, process)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == (143 if number == signal.SIGTERM else -9)
+    psutil.wait_procs(workers, timeout=60)
+    assert not [
+        worker for worker in workers if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE
+    ]
+    process.communicate()
+    steps = read_jsonl(first / "metrics.jsonl")[-1]["step"]
+    assert read_json(first / "status.json")["state"] == "interrupted"
+    if number == signal.SIGTERM:
+        assert (first / f"trainer/checkpoint-{steps}/complete.json").exists(), "at that very step"
 
 
 def _after_steps(folder, count, process):

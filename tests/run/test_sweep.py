@@ -136,7 +136,7 @@ def test_runs_side_by_side_give_what_they_give_one_after_another(sweep, cli, tmp
     jobs = ("method=sft,mixsd", "method.on_failure=keep_last", "sweep.report=false")
     assert sweep(*jobs, "training.dtype=float32").returncode == 0
     arguments = ("run.py", "-m", *QUICK, f"runs_dir={tmp_path}/beside", f"cache_dir={tmp_path}/cache", *jobs)
-    done = cli(*arguments, "training.dtype=float32", "hydra/launcher=cores")
+    done = cli(*arguments, "training.dtype=float32", "hydra/launcher=gpus", CUDA_VISIBLE_DEVICES="0,1")
     assert done.returncode == 0 and "2 side by side" in done.stdout, done.stderr
     assert "2 of 2 done" in done.stdout
     alone = {path.name: path for path in runs(tmp_path)}
@@ -170,6 +170,18 @@ def test_a_trial_without_a_number_is_a_failed_one(warm_cli, tmp_path):
         "sweep.objectives=[retention_validation]",
     )  # fmt: skip
     assert "has no retention_validation for the optimiser" in done.stderr and done.returncode == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [("hydra.sweeper.direction=minimize", "give maximize"), ("dry_run=true", "chooses jobs as it goes on")],
+)
+def test_what_makes_no_sense_with_an_optimiser_is_one_line(warm_cli, tmp_path, override, told):
+    search = ("run.py", "hydra/sweeper=optuna", "experiment=pareto", *QUICK, f"runs_dir={tmp_path}/runs")
+    done = warm_cli(*search, override)
+    assert done.returncode == 2 and told in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not runs(tmp_path)
 
 
 def test_a_crash_is_tried_again_and_a_mistake_is_not(monkeypatch, capsys):
@@ -207,7 +219,6 @@ def test_an_optimiser_gets_what_validation_gave_and_never_a_zero_for_nothing(tmp
     run = SimpleNamespace(
         run_dir=tmp_path,
         sweep=SweepSettings(objectives=("recall", "retention_validation")),
-        identity=SimpleNamespace(measured={}),
     )
     assert all(math.isnan(value) for value in _returned(run, "done"))
     write_jsonl(tmp_path / "trajectory.jsonl", [
