@@ -55,6 +55,13 @@ if __name__ == "__main__":
             f"{error.filename} cannot be written ({error.strerror}); give another runs_dir", file=sys.stderr
         )
         sys.exit(2)
+    except Exception as error:
+        from mixsd.run.job import search_without_numbers
+
+        if not (said := search_without_numbers(error)):
+            raise
+        print(said, file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt as stopped:
         print("interrupted; the same command goes on from where it was", file=sys.stderr)
         sys.exit(128 + stopped.args[0] if isinstance(stopped, Terminated) else 130)

@@ -11,6 +11,8 @@ from mixsd.core.store import append_jsonl, read_jsonl
 
 FAILED, NOT_RUN, UNMET = "failed", "not run", "done, gate not met"
 """How a job ended that failed, that was left out after another failed, and that did not meet its gate."""
+WHOLE = ("done", "skipped", UNMET)
+"""How a job ended whose run is whole."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,15 @@ class JobFailed(RuntimeError):
     """Tells an optimiser that a job gave no numbers; why is told already."""
 
 
+def search_without_numbers(error: Exception) -> str:
+    """What ended an optimiser's search whose trials failed, in one line; '' for any other error."""
+    ended = [job.state for sweep in sweep_so_far for job in sweep.jobs()]
+    failed = ended.count(FAILED)
+    if not failed or not (isinstance(error, JobFailed) or failed == len(ended)):
+        return ""
+    return f"the search ends: {failed} of {len(ended)} trials failed, for the reasons told above"
+
+
 class Returned(list[float]):
     """What a job returns to a sweeper: its objectives, and how it ended.
 
@@ -233,8 +242,8 @@ def job_of(overrides: Sequence[str], run: "RunConfig") -> "Job":
     from mixsd.run.state import is_done
 
     measured = content_hash(run.identity.measured)
-    shared = content_hash(
-        [run.model_fingerprint, run.identity.prepared["seed"], run.identity.prepared["task"]]
-    )
+    prepared = run.identity.prepared
+    base = content_hash([run.model_fingerprint, prepared["seed"], prepared["task"]])
     # Asked now: at the end, a run done before looks like one done in this sweep.
-    return Job(tuple(overrides), run.run_dir, measured, is_done(run.run_dir, measured), shared)
+    was_done = is_done(run.run_dir, measured)
+    return Job(tuple(overrides), run.run_dir, measured, was_done, base, content_hash(prepared))

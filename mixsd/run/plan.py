@@ -1,13 +1,15 @@
 """What a sweep is going to do, how long that takes by earlier runs, and how far it is; read without torch."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 from mixsd.core.errors import StoreError
 from mixsd.core.store import read_json
+from mixsd.run.ended import WHOLE, EndedJob
 from mixsd.run.state import DONE, FAILED, KILLED, RUNNING, is_done, state_of
 
 COST = "cost.json"
@@ -26,14 +28,16 @@ class Job:
         run_dir: Its run's directory.
         measured: The hash of what it measures.
         was_done: Whether it was finished before the sweep began.
-        shared: What its base scores hang on: jobs with the same share them.
+        base: What its base scores hang on: jobs with the same share them.
+        targets: What the examples that it trains on hang on, likewise.
     """
 
     overrides: tuple[str, ...]
     run_dir: Path
     measured: str
     was_done: bool
-    shared: str = ""
+    base: str = ""
+    targets: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -61,14 +65,15 @@ class Plan:
     def in_turn(self) -> list[Job]:
         """The jobs in an order in which those that come first share as little as can be.
 
-        Of jobs that share base scores one makes them while the others wait; so the first of each kind come
-        first.
+        Of jobs that share targets or base scores one makes them while the others wait; so the first of each
+        kind come first. Targets count before base scores, whose parts several jobs can make at once.
         """
-        seen: dict[str, int] = {}
+        seen: Counter[tuple[str, str]] = Counter()
         turns = []
         for job in self.jobs:
-            turns.append(seen.get(job.shared, 0))
-            seen[job.shared] = turns[-1] + 1
+            shares = ("targets", job.targets), ("base", job.base)
+            turns.append(tuple(seen[share] for share in shares))
+            seen.update(shares)
         return [job for _, job in sorted(zip(turns, self.jobs, strict=True), key=lambda pair: pair[0])]
 
     def seconds(self) -> tuple[float, int]:
@@ -78,7 +83,7 @@ class Plan:
         Base scores count once for the jobs that share them.
         """
         total, unknown = 0.0, 0
-        bases = {job.shared for job in self.jobs if job.shared and job.is_done}
+        bases = {job.base for job in self.jobs if job.base and job.is_done}
         earlier = Earlier({job.run_dir.parent.parent for job in self.jobs})
         for job in self.to_run:
             found = earlier.seconds(job.run_dir)
@@ -86,8 +91,8 @@ class Plan:
                 unknown += 1
                 continue
             base, own = found
-            total += own + (base if job.shared not in bases else 0)
-            bases.add(job.shared)
+            total += own + (base if job.base not in bases else 0)
+            bases.add(job.base)
         return total / max(1, min(self.side_by_side, len(self.to_run))), unknown
 
     def told(self) -> str:
@@ -115,13 +120,20 @@ class Plan:
         return f"; about {duration(seconds)} by earlier runs{more}"
 
 
-def progress(plan: Plan) -> str:
-    """How far a sweep is, in one line."""
-    done = len(plan.jobs) - len(plan.to_run)
-    failed = sum(state_of(job.run_dir).state == FAILED for job in plan.to_run)
-    seconds, unknown = plan.seconds()
-    left = f"; about {duration(seconds)} left" if plan.to_run and not unknown else ""
-    return f"{done} of {len(plan.jobs)} done{f', {failed} failed' if failed else ''}{left}"
+def progress(plan: Plan, ended: Sequence[EndedJob]) -> str:
+    """How far a sweep is, in one line.
+
+    Args:
+        plan: The sweep.
+        ended: Its jobs that ended so far; on another machine one may be another run than was planned.
+    """
+    whole = {tuple(job.overrides) for job in ended if job.state in WHOLE}
+    failed = {tuple(job.overrides) for job in ended if job.state == FAILED} - whole
+    left = [job for job in plan.to_run if job.overrides not in whole]
+    seconds, unknown = replace(plan, jobs=left).seconds()
+    more = f"; about {duration(seconds)} left" if left and not unknown else ""
+    done = len(plan.jobs) - len(left)
+    return f"{done} of {len(plan.jobs)} done{f', {len(failed)} failed' if failed else ''}{more}"
 
 
 def duration(seconds: float) -> str:

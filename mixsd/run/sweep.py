@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mixsd.core.errors import MixSDError, SettingError
 from mixsd.run import job, signals, sweep_file
-from mixsd.run.ended import FAILED, NOT_RUN, UNMET, Ended, EndedJob
+from mixsd.run.ended import FAILED, NOT_RUN, UNMET, WHOLE, Ended, EndedJob
 from mixsd.run.grid import GridSweeper, grid_jobs
 from mixsd.run.job import job_of, share_machine, side_by_side
 from mixsd.run.lease import visible_gpus
@@ -36,8 +36,6 @@ WIDTH = 200
 REPORT_S = 3.0
 """What a report of 24 runs takes, about."""
 PAGE = "report.html"
-GOOD = ("done", "skipped", UNMET)
-"""How a job ended whose run is whole."""
 
 OmegaConf.register_new_resolver("visible_gpus", lambda: max(1, len(visible_gpus())), replace=True)
 
@@ -77,6 +75,7 @@ class SweepCallback(Callback):
             found = self._checked(config, jobs)
             # Of this sweep alone, and below a folder that all its processes see.
             self._ended = Ended(Path(str(config.hydra.sweep.dir)) / f"{uuid4().hex}.jsonl")
+            job.sweep_so_far[:] = [self._ended]
             if not found and config.dry_run:
                 raise SettingError(
                     "dry_run=true has no plan to show: this sweeper chooses jobs as it goes on; leave it out"
@@ -130,7 +129,7 @@ class SweepCallback(Callback):
             return
         self._ended.add(ended)
         if self._plan is not None:
-            print(progress(self._plan), flush=True)
+            print(progress(self._plan, self._ended.jobs()), flush=True)
         if config.sweep.report and ended.state in ("done", UNMET):
             _report_in_time(Path(ended.run_dir).parent)
 
@@ -138,7 +137,7 @@ class SweepCallback(Callback):
         """List every run as done, skipped or failed; exit 1 if one failed, 3 if one did not meet its gate."""
         with _exits_only():
             states = self._states()
-            folders = list(dict.fromkeys(run_dir.parent for run_dir, state in states if state in GOOD))
+            folders = list(dict.fromkeys(run_dir.parent for run_dir, state in states if state in WHOLE))
             self._list(states)
             if config.sweep.report:
                 for folder in folders:

@@ -10,6 +10,7 @@ from rich.console import Console
 from mixsd.core.errors import StoreError
 from mixsd.core.store import content_hash, write_json, write_jsonl
 from mixsd.run import sweep_file
+from mixsd.run.ended import EndedJob
 from mixsd.run.plan import Job, Plan, duration, progress
 from mixsd.run.state import state_of
 from mixsd.run.status import show_status
@@ -37,14 +38,15 @@ def run_of(folder, name, state=None, seconds=None, base=0.0):
     return path
 
 
-def plan_of(folder, *names, side_by_side=1, shared=("",) * 9):
+def plan_of(folder, *names, side_by_side=1, base=("",) * 9, targets=None):
     jobs = [
         Job(
             (f"seed={number}",),
             folder / "e" / name,
             content_hash(MEASURED),
             was_done=False,
-            shared=shared[number],
+            base=base[number],
+            targets=(targets or names)[number],
         )
         for number, name in enumerate(names)
     ]
@@ -55,10 +57,10 @@ def test_the_hours_are_those_of_earlier_runs_of_the_same_task_method_and_model(t
     run_of(tmp_path, "t-sft-m-s0-aa", "done", seconds=100, base=40)
     run_of(tmp_path, "t-sft-m-s1-ab", "done", seconds=200, base=60)
     run_of(tmp_path, "t-sft-m-s2-ac", "failed")
-    plan = plan_of(tmp_path, "t-sft-m-s0-aa", "t-sft-m-s2-ac", "t-sft-m-s3-ad", shared=("0", "2", "3"))
+    plan = plan_of(tmp_path, "t-sft-m-s0-aa", "t-sft-m-s2-ac", "t-sft-m-s3-ad", base=("0", "2", "3"))
     assert plan.seconds() == (2 * 150 + 2 * 50, 0)
     assert plan.told() == "sweep of 3: 2 to run (1 failed before), 1 done; about 7 min by earlier runs"
-    same = plan_of(tmp_path, "t-sft-m-s2-ac", "t-sft-m-s3-ad", shared=("2", "2"))
+    same = plan_of(tmp_path, "t-sft-m-s2-ac", "t-sft-m-s3-ad", base=("2", "2"))
     assert same.seconds() == (2 * 150 + 50, 0), "base scores are made once"
     assert plan_of(tmp_path, "t-sft-m-s2-ac", "t-sft-m-s3-ad", side_by_side=2).seconds()[0] == 350 / 2
     other = plan_of(tmp_path, "t-sft-m-s3-ad", "t-mixsd-m-s0-ae")
@@ -74,15 +76,23 @@ def test_runs_of_the_same_experiment_tell_before_others(tmp_path):
 
 
 def test_jobs_that_share_base_scores_do_not_begin_together(tmp_path):
-    plan = plan_of(tmp_path, *"abcdef", shared=("0", "0", "0", "1", "1", "2"))
+    plan = plan_of(tmp_path, *"abcdef", base=("0", "0", "0", "1", "1", "2"))
     assert [job.run_dir.name for job in plan.in_turn()] == ["a", "d", "f", "b", "e", "c"]
+    # Two methods that write targets, at two rates each: the rates of one share them.
+    plan = plan_of(tmp_path, *"abcd", base=("0",) * 4, targets=("m", "m", "c", "c"))
+    assert [job.run_dir.name for job in plan.in_turn()] == ["a", "c", "b", "d"]
 
 
 def test_progress_counts_what_is_done_and_what_failed(tmp_path):
     run_of(tmp_path, "t-sft-m-s0-aa", "done", seconds=100)
     run_of(tmp_path, "t-sft-m-s2-ac", "failed")
     plan = plan_of(tmp_path, "t-sft-m-s0-aa", "t-sft-m-s2-ac")
-    assert progress(plan) == "1 of 2 done, 1 failed; about 2 min left"
+    assert progress(plan, []) == "1 of 2 done; about 2 min left"
+    (first, second) = (list(job.overrides) for job in plan.jobs)
+    ended = [EndedJob(first, "skipped"), EndedJob(second, "failed")]
+    assert progress(plan, ended) == "1 of 2 done, 1 failed; about 2 min left"
+    elsewhere = [*ended[:1], EndedJob(second, "done", str(tmp_path / "e/t-sft-m-s2-zz"))]
+    assert progress(plan, elsewhere) == "2 of 2 done"
     assert (duration(89), duration(90), duration(5400)) == ("89 s", "2 min", "1.5 h")
 
 

@@ -170,6 +170,7 @@ def test_a_trial_without_a_number_is_a_failed_one(warm_cli, tmp_path):
         "sweep.objectives=[retention_validation]",
     )  # fmt: skip
     assert "has no retention_validation for the optimiser" in done.stderr and done.returncode == 1
+    assert "the search ends: 1 of 1 trials failed" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
