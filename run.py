@@ -42,6 +42,11 @@ if __name__ == "__main__":
     if wrong := mistake(sys.argv[1:]):
         print(wrong, file=sys.stderr)
         sys.exit(2)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # torchrun and its like
+        from mixsd.lm.processes import join_launcher
+
+        if join_launcher():
+            sys.exit(0)
     register()  # Hydra looks its sweeper up before any of our code runs
     try:
         main()

@@ -12,6 +12,7 @@ from mixsd.core.errors import SettingError
 from mixsd.core.questions import Fact
 from mixsd.lm.batches import Batch
 from mixsd.lm.chat_model import ChatModel
+from mixsd.lm.likelihood import target_nll
 from mixsd.methods.contract import Preparation, TokenLoss, Workbench, gold_example
 
 BATCH = 32
@@ -45,7 +46,7 @@ class SelectiveTokenMasking:
                 example,
                 masked=tuple(i for i, loss in enumerate(losses.tolist()) if loss > log(self.threshold)),
             )
-            for example, losses in zip(gold, model.target_nll(gold, BATCH), strict=True)
+            for example, losses in zip(gold, target_nll(model, gold, BATCH), strict=True)
         ]
         masked = sum(len(example.masked) for example in examples)
         total = sum(len(example.target_ids) for example in examples)

@@ -32,6 +32,10 @@ class StoreError(MixSDError, RuntimeError):
     """A run directory or cache that cannot be used as it is."""
 
 
+class HelperLost(MixSDError, RuntimeError):
+    """A process that shared the work of this one ended before it was done."""
+
+
 class TrackingError(MixSDError, RuntimeError):
     """W&B did not take a mirror of what stands in the local files."""
 

@@ -12,7 +12,6 @@ from transformers import DynamicCache, PreTrainedModel
 
 from mixsd.core.errors import ModelUnavailableError
 from mixsd.lm.batches import Batch, Example, collate, left_pad
-from mixsd.lm.packed import packed
 from mixsd.lm.template import ChatTemplate
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -200,18 +199,6 @@ class ChatModel:
     def head(self, states: Tensor) -> Tensor:
         """Logits (n, V) of hidden states (n, D)."""
         return self.network.get_output_embeddings()(states)
-
-    @torch.no_grad()
-    def target_nll(self, examples: Sequence[Example], batch_size: int) -> list[Tensor]:
-        """NLL in nats of each trained token given prompt and earlier targets; one tensor per example."""
-        losses: list[Tensor] = []
-        with packed(self.network):
-            for start in range(0, len(examples), batch_size):
-                chunk = examples[start : start + batch_size]
-                batch = self.collate(chunk)
-                flat = self.target_losses(batch).cpu()
-                losses += flat.split([example.trained_tokens for example in chunk])
-        return losses
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         """Pad examples on the right into one batch on the model's device."""

@@ -27,6 +27,16 @@ WASTE_SHARE = 0.5
 """Columns are compacted when more than this share of them serves no row."""
 
 
+def first_prompt(attempt: int, position: int) -> int:
+    """The source of every token where there is one prompt."""
+    return 0
+
+
+def no_draw(attempt: int, position: int) -> float:
+    """The draw of greedy replies, which draw nothing."""
+    return 0.0
+
+
 @dataclass(frozen=True)
 class Request:
     """One reply to decode.
@@ -40,8 +50,8 @@ class Request:
     """
 
     prompts: Sequence[Sequence[int]]
-    source: Callable[[int, int], int] = lambda attempt, position: 0
-    draw: Callable[[int, int], float] = lambda attempt, position: 0.0
+    source: Callable[[int, int], int] = first_prompt
+    draw: Callable[[int, int], float] = no_draw
     letters: str = NAIVE + EXPERT
 
 

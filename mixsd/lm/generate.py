@@ -8,6 +8,7 @@ from mixsd.core.draws import uniform
 from mixsd.core.store import RecordFile
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Reply, Request, Sampling, decode, no_room, room_for
+from mixsd.lm.shares import Tell, reply_units, share
 
 GREEDY = Sampling()
 
@@ -27,6 +28,35 @@ class Completion:
     truncated: bool
 
 
+@dataclass(frozen=True)
+class _Decoding:
+    """Decodes a unit of (place, request) pairs; see `reply_to` for its settings."""
+
+    max_new_tokens: int
+    batch_size: int
+    sampling: Sampling
+    stop: Sequence[str]
+
+    def __call__(self, model: ChatModel, unit: Sequence[tuple[int, Request]], tell: Tell) -> None:
+        def keep(index: int, reply: Reply) -> bool:
+            tell((unit[index][0], reply))
+            return False
+
+        decode(
+            model.network,
+            [request for _, request in unit],
+            sampling=self.sampling,
+            max_new_tokens=self.max_new_tokens,
+            end_ids=model.end_ids,
+            batch_size=self.batch_size,
+            try_again=keep,
+            # On the text so far: a stop string may span tokens, or begin within one.
+            stops=(lambda reply: _first_stop(model.text(reply.ids), self.stop) is not None)
+            if self.stop
+            else None,
+        )
+
+
 def reply_to(
     model: ChatModel,
     requests: Sequence[Request],
@@ -34,7 +64,7 @@ def reply_to(
     max_new_tokens: int,
     batch_size: int,
     sampling: Sampling = GREEDY,
-    stops: Callable[[Reply], bool] | None = None,
+    stop: Sequence[str] = (),
     on_reply: Callable[[int, Reply], None] = lambda index, reply: None,
 ) -> list[Reply]:
     """Decode one reply to each request; finished ones make room for waiting ones.
@@ -45,31 +75,22 @@ def reply_to(
         max_new_tokens: Budget of a reply, end token included.
         batch_size: Replies at a time. In bf16 what shares a batch changes bits, in float32 no token.
         sampling: Greedy unless said otherwise.
-        stops: Asked after every token whether the reply is complete (None: never before its end).
+        stop: Strings that end a reply, which keeps them.
         on_reply: Told each reply and its request's index as soon as it is complete.
 
     Returns:
         The replies in the order of the requests.
     """
     # Prompts of like length join together, so that little is padded.
-    order = sorted(range(len(requests)), key=lambda index: max(map(len, requests[index].prompts)))
+    waiting = sorted(enumerate(requests), key=lambda pair: max(map(len, pair[1].prompts)))
     replies: dict[int, Reply] = {}
 
-    def keep(place: int, reply: Reply) -> bool:
-        replies[order[place]] = reply
-        on_reply(order[place], reply)
-        return False
+    def keep(part: tuple[int, Reply]) -> None:
+        replies[part[0]] = part[1]
+        on_reply(*part)
 
-    decode(
-        model.network,
-        [requests[index] for index in order],
-        sampling=sampling,
-        max_new_tokens=max_new_tokens,
-        end_ids=model.end_ids,
-        batch_size=batch_size,
-        try_again=keep,
-        stops=stops,
-    )
+    decoding = _Decoding(max_new_tokens, batch_size, sampling, tuple(stop))
+    share(decoding, model, reply_units(waiting, model, batch_size), keep)
     return [replies[index] for index in range(len(requests))]
 
 
@@ -106,8 +127,7 @@ def generate(
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
         sampling=sampling,
-        # On the text so far: a stop string may span tokens, or begin within one.
-        stops=(lambda reply: _first_stop(model.text(reply.ids), stop) is not None) if stop else None,
+        stop=stop,
         on_reply=lambda *_: on_done(1),
     )
     return [_complete(model, reply, stop) for reply in replies]

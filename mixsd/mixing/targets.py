@@ -18,6 +18,7 @@ from mixsd.core.store import RecordFile
 from mixsd.lm.batches import AGREED, EXPERT
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Reply, Request, Sampling, decode
+from mixsd.lm.shares import Tell, reply_units, share
 from mixsd.mixing.coins import coin_is_naive, token_draw
 from mixsd.mixing.expert_prompt import ExpertWording, context_reference, unsupported, wording
 
@@ -141,6 +142,47 @@ def expert_request(fact: Fact, expert: ExpertWording, model: ChatModel, settings
 RequestMaker = Callable[[Fact, ExpertWording, ChatModel, MixSettings], Request]
 
 
+@dataclass(frozen=True)
+class _Writing:
+    """Writes the targets of a unit of facts; see `make_targets` for its settings."""
+
+    settings: MixSettings
+    max_new_tokens: int
+    batch_size: int
+    request: RequestMaker
+    verify: bool
+
+    def __call__(self, model: ChatModel, unit: Sequence[Fact], tell: Tell) -> None:
+        expert = wording(self.settings.expert_wording)
+        rejections: list[list[str]] = [[] for _ in unit]
+        decoded = [0] * len(unit)
+
+        def judge(index: int, reply: Reply) -> bool:
+            """Verify a complete reply; True: decode the fact again, with the coins of the next attempt."""
+            fact, text, rejected = unit[index], model.text(reply.ids), rejections[index]
+            decoded[index] += len(reply.ids)
+            attempt = len(rejected)
+            reason = rejection(reply, text, fact, expert, self.settings.reject) if self.verify else ""
+            if reason:
+                rejected.append(reason)
+                if len(rejected) < self.settings.attempts:
+                    return True
+            ids, provenance = tuple(reply.ids), reply.provenance
+            passed = not reason
+            tell(Target(fact.id, ids, provenance, text, attempt, tuple(rejected), passed, decoded[index]))
+            return False
+
+        decode(
+            model.network,
+            [self.request(fact, expert, model, self.settings) for fact in unit],
+            sampling=Sampling(self.settings.temperature, self.settings.top_k),
+            max_new_tokens=self.max_new_tokens,
+            end_ids=model.end_ids,
+            batch_size=self.batch_size,
+            try_again=judge,
+        )
+
+
 def make_targets(
     facts: Sequence[Fact],
     model: ChatModel,
@@ -174,42 +216,19 @@ def make_targets(
     finished = {fact_id: Target.from_json(record) for fact_id, record in done.records.items()}
     for target in finished.values():
         on_finished(target)
+
+    def keep(target: Target) -> None:
+        done.append(target.fact_id, target.to_json())  # at once: what is finished survives a kill
+        finished[target.fact_id] = target
+        on_finished(target)
+
     # Coins depend on seed, fact, attempt and position alone, so a fact's target is the same in any company.
     waiting = [fact for fact in facts if fact.id not in finished]
-    requests = {fact.id: request(fact, expert, model, settings) for fact in waiting}
     # Prompts of like length join together, so that little is padded.
-    waiting.sort(key=lambda fact: max(map(len, requests[fact.id].prompts)))
-    rejections: dict[str, list[str]] = {fact.id: [] for fact in waiting}
-    decoded = dict.fromkeys(rejections, 0)
-
-    def judge(index: int, reply: Reply) -> bool:
-        """Verify a complete reply; True: decode the fact again, with the coins of the next attempt."""
-        fact, text = waiting[index], model.text(reply.ids)
-        decoded[fact.id] += len(reply.ids)
-        rejected, attempt = rejections[fact.id], len(rejections[fact.id])
-        reason = rejection(reply, text, fact, expert, settings.reject) if verify else ""
-        if reason:
-            rejected.append(reason)
-            if len(rejected) < settings.attempts:
-                return True
-        ids, provenance = tuple(reply.ids), reply.provenance
-        target = Target(
-            fact.id, ids, provenance, text, attempt, tuple(rejected), not reason, decoded[fact.id]
-        )
-        done.append(fact.id, target.to_json())  # at once: what is finished survives a kill
-        finished[fact.id] = target
-        on_finished(target)
-        return False
-
-    decode(
-        model.network,
-        [requests[fact.id] for fact in waiting],
-        sampling=Sampling(settings.temperature, settings.top_k),
-        max_new_tokens=max_new_tokens,
-        end_ids=model.end_ids,
-        batch_size=batch_size,
-        try_again=judge,
-    )
+    longest = {fact.id: max(map(len, request(fact, expert, model, settings).prompts)) for fact in waiting}
+    waiting.sort(key=lambda fact: longest[fact.id])
+    writing = _Writing(settings, max_new_tokens, batch_size, request, verify)
+    share(writing, model, reply_units(waiting, model, batch_size), keep)
     return [finished[fact.id] for fact in facts]
 
 

@@ -48,7 +48,16 @@ GROUPS: Mapping[str, type | tuple[type, ...]] = {
     "sweep": SweepSettings,
 }
 """Config groups: the class each configures, or the contracts that its own `_target_` may fulfil."""
-PLAIN_KEYS = ("seed", "experiment_name", "runs_dir", "cache_dir", "data_root", "threads", "dry_run")
+PLAIN_KEYS = (
+    "seed",
+    "experiment_name",
+    "runs_dir",
+    "cache_dir",
+    "data_root",
+    "threads",
+    "devices",
+    "dry_run",
+)
 SHARED_KEYS: Mapping[str, Mapping[str, Any]] = {
     "task": {
         "only_facts_of": str | None,
@@ -83,6 +92,7 @@ class RunConfig:
         log_text: Whether questions and answers may be shown to a tracker.
         arithmetic: What moves a bit beyond settings: device and threads, where they do.
         model_notes: What a reader of scores must know of how this model's prompts are rendered.
+        devices: Processes that share the work (None: one, or those of a launcher); no number hangs on it.
     """
 
     model: ModelSettings
@@ -108,6 +118,7 @@ class RunConfig:
     log_text: bool
     arithmetic: dict[str, Any]
     model_notes: tuple[str, ...]
+    devices: int | None
 
     @property
     def run_id(self) -> str:
@@ -271,6 +282,7 @@ def _run_config(
         log_text=_shows_text(plain),
         arithmetic=moves,
         model_notes=model_notes,
+        devices=plain["devices"],
     )
 
 
@@ -295,9 +307,10 @@ def _check_top_level(config: DictConfig) -> None:
     within("seed", config.seed, 0, SEEDS)
     if not isinstance(config.dry_run, bool):
         raise SettingError(f"dry_run={config.dry_run} is of the wrong type; allowed: true or false")
-    threads = config.threads
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise SettingError(f"threads={threads} is out of range; allowed: 1 or more, or null")
+    for key in ("threads", "devices"):
+        count = config[key]
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+            raise SettingError(f"{key}={count} is out of range; allowed: 1 or more, or null")
     for key in ("experiment_name", "runs_dir", "cache_dir"):
         if isinstance(config[key], int | float) and not isinstance(config[key], bool):
             config[key] = str(config[key])  # 2026 is a name, too

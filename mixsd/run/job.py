@@ -18,10 +18,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from mixsd.core.errors import Interrupted, MixSDError, Terminated
+from mixsd.core.errors import HelperLost, Interrupted, MixSDError, Terminated
 from mixsd.run import signals
 from mixsd.run.ended import FAILED, NOT_RUN, UNMET, Ended
-from mixsd.run.lease import LEASE, lease_gpu
+from mixsd.run.lease import take_gpus
 from mixsd.run.software import cores
 
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -74,11 +74,13 @@ def run_job(config: DictConfig) -> Returned:
         JobFailed: In a sweep whose sweeper goes by what jobs return.
     """
     in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
-    if in_sweep:
-        share_machine(config, HydraConfig.get())
+    share_machine(config, HydraConfig.get())
     # Before torch is imported: CUDA starts on what is visible then.
-    if os.environ.get(LEASE):
-        lease_gpu()
+    try:
+        take_gpus(_devices(config))
+    except MixSDError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     from mixsd.results.gate import EXIT_STATUS
     from mixsd.run.config import read_config
     from mixsd.run.messages import describe_run
@@ -145,8 +147,9 @@ def _try(run: "RunConfig") -> "RunOutcome":
         try:
             return run_experiment(run)
         except Exception as error:
-            # What the user has to mend would only fail again.
-            if not left or _in_one_line(error, [run.run_dir.parent, run.cache_dir]):
+            # What the user has to mend would only fail again; a helper process that was killed need not.
+            is_told = _in_one_line(error, [run.run_dir.parent, run.cache_dir])
+            if not left or (is_told and not isinstance(error, HelperLost)):
                 raise
             print(
                 f"{run.run_id} crashed ({type(error).__name__}: {' '.join(str(error).split())[:200]}); "
@@ -182,15 +185,21 @@ def _asks_for_numbers(hydra: Any) -> bool:
 
 
 def share_machine(config: DictConfig, hydra: Any) -> None:
-    """Give a job its share of the cores, where several run at once and nothing else is set.
+    """Give each process its share of the cores, where several run at once and nothing else is set.
 
     Args:
         config: The job's; `threads` is written into it.
-        hydra: The node `hydra` of the sweep's config.
+        hydra: The node `hydra` of the config.
     """
-    count = side_by_side(hydra)
+    count = side_by_side(hydra) * _devices(config)
     if count > 1 and config.get("threads", 1) is None:
         config.threads = max(1, cores() // count)
+
+
+def _devices(config: DictConfig) -> int:
+    """Processes of a job; a wrong number is told where the config is checked."""
+    devices = config.get("devices")
+    return devices if isinstance(devices, int) and devices > 0 else 1
 
 
 def side_by_side(hydra: Any) -> int:

@@ -1,4 +1,4 @@
-"""One job a GPU: a job takes the first free one by a lock, before CUDA starts in its process."""
+"""GPUs of a job: it takes those that are free by a lock each, before CUDA starts in its process."""
 
 import os
 import sys
@@ -9,13 +9,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mixsd.core.errors import SettingError
 from mixsd.run.software import gpus
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 LEASE = "MIXSD_LEASE_GPU"
 """The variable that asks for a lease."""
-_held: list[tuple[str, FileLock]] = []
-"""What this process leased; kept to its end, since CUDA stays on the device on which it started."""
+_held: list[tuple[str, FileLock | None]] = []
+"""What this process took; kept to its end, since CUDA stays on the device on which it started."""
 
 
 def visible_gpus() -> list[str]:
@@ -26,42 +27,69 @@ def visible_gpus() -> list[str]:
     return [name.strip() for name in named.split(",") if name.strip()]
 
 
-def lease_gpu(wait_s: float = 1.0) -> str | None:
-    """Take a GPU for this process and show it no other; the one that it has already, if it has one.
+def taken_gpus() -> list[str]:
+    """The GPUs that this process took."""
+    return [name for name, _ in _held]
 
-    Waits where all are taken. The lock goes with the process, however that ends.
+
+def take_gpus(count: int, wait_s: float = 1.0) -> list[str]:
+    """Take GPUs for this process and its helpers; those that it has already, if it has them.
+
+    This process is shown the first alone. Where `MIXSD_LEASE_GPU` asks for leases, it waits until enough are
+    free, and their locks go with the process, however that ends; elsewhere it takes the first that it sees.
+    One GPU without a lease is the caller's own affair, and nothing is taken.
 
     Args:
+        count: How many.
         wait_s: Seconds between two looks.
 
     Returns:
-        Its name; None where there is none.
+        Their names; none where there is no GPU.
+
+    Raises:
+        SettingError: There are fewer.
     """
-    if _held:
-        return _held[0][0]
+    if len(_held) == count:
+        return taken_gpus()
+    leases = bool(os.environ.get(LEASE))
     visible = visible_gpus()
-    if not visible:
-        return None
+    if not visible or (count == 1 and not leases):
+        return []
+    if len(visible) < count or _held:
+        there = _held or visible
+        raise SettingError(
+            f"devices={count}, but this process has {len(there)} GPUs; give {len(there)} or less"
+        )
     told = False
-    while not (found := _first_free(visible)):
+    while not (found := _free(visible, count) if leases else [(name, None) for name in visible[:count]]):
         if not told:
-            print(f"all of {len(visible)} GPUs are taken by other jobs; waiting for one", file=sys.stderr)
+            print(
+                f"{count} of {len(visible)} GPUs are wanted, and other jobs have them; waiting",
+                file=sys.stderr,
+            )
             told = True
         time.sleep(wait_s)
-    _held.append(found)
-    os.environ[VISIBLE] = found[0]
-    return found[0]
+    _held.extend(found)
+    os.environ[VISIBLE] = found[0][0]
+    return taken_gpus()
 
 
-def _first_free(names: Sequence[str]) -> tuple[str, FileLock] | None:
+def _free(names: Sequence[str], count: int) -> list[tuple[str, FileLock | None]]:
+    """So many that nobody has, locked; none where there are fewer, since who holds some may wait forever."""
     # Of this machine, whatever folders are shared with others.
     folder = Path(tempfile.gettempdir()) / f"mixsd-gpus-{os.getuid()}"
     folder.mkdir(exist_ok=True)
+    found: list[tuple[str, FileLock | None]] = []
     for name in names:
         lock = FileLock(folder / f"{name.replace('/', '_')}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             continue
-        return name, lock
-    return None
+        found.append((name, lock))
+        if len(found) == count:
+            return found
+    for _, lock in found:
+        if lock:
+            lock.release()
+    return []

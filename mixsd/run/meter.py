@@ -30,6 +30,10 @@ class ForwardPasses:
         """Called before every pass."""
         self.count += 1
 
+    def add(self, passes: int) -> None:
+        """Count passes that another process made."""
+        self.count += passes
+
     def __deepcopy__(self, memo: object) -> "ForwardPasses":
         return self  # a copied network reports here too
 

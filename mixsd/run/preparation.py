@@ -12,6 +12,7 @@ from mixsd.core.questions import Fact
 from mixsd.core.store import read_jsonl, write_jsonl
 from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import ChatModel
+from mixsd.lm.likelihood import target_nll
 from mixsd.methods.contract import Preparation, gold_example
 from mixsd.results.schema import Likelihood, TargetReport
 
@@ -43,7 +44,7 @@ def target_report(
     trained = [example for example in made.examples if example.fact_id in gold and not example.extra]
     kept = {example.fact_id for example in trained}
     # One pass over all gold texts serves both of their likelihoods.
-    losses = dict(zip(gold, model.target_nll(list(gold.values()), batch_size), strict=True))
+    losses = dict(zip(gold, target_nll(model, list(gold.values()), batch_size), strict=True))
     contrasts = {
         name: likelihood([example for example in make() if example.fact_id in kept], model, batch_size)
         for name, make in made.contrasts.items()
@@ -63,7 +64,7 @@ def target_report(
 def likelihood(examples: Sequence[Example], model: ChatModel, batch_size: int) -> Likelihood | None:
     """How likely the trained tokens are under the model; None where there are none."""
     written = [example for example in examples if example.trained_tokens]
-    return _summed_up(model.target_nll(written, batch_size))
+    return _summed_up(target_nll(model, written, batch_size))
 
 
 def _summed_up(losses: Sequence[torch.Tensor]) -> Likelihood | None:

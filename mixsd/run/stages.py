@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import torch
 import yaml
 from pydantic import TypeAdapter
 
@@ -20,6 +21,7 @@ from mixsd.core.questions import notes_of
 from mixsd.core.scores import Scores
 from mixsd.core.store import Records, discard, locked, read_json, read_jsonl, write_json, write_text
 from mixsd.lm.chat_model import ChatModel
+from mixsd.lm.processes import helpers, lead
 from mixsd.lm.sources import is_whole
 from mixsd.methods.contract import GradientMethod
 from mixsd.results import schema
@@ -34,6 +36,7 @@ from mixsd.run.environment import environment, made_by
 from mixsd.run.folders import lock_warning, make_folder
 from mixsd.run.interpolate import interpolate
 from mixsd.run.layers import Layers
+from mixsd.run.lease import taken_gpus
 from mixsd.run.ledger import Ledger
 from mixsd.run.measure import Scorer
 from mixsd.run.mirror import run_info, show_results
@@ -79,6 +82,7 @@ def run_experiment(config: RunConfig) -> RunOutcome:
                 replay(config.run_dir, Harmless(config.tracking))
             return _outcome(config, "skipped")
         _write_status(config, "running", stage="the start")
+        lead(config.devices, torch.get_num_threads(), taken_gpus())
         run = _Run(config, layers)
         try:
             results = run.run()
@@ -188,7 +192,10 @@ class _Run:
         config = self.config
         self.layers.open()
         write_text(self.dir / "config.yaml", yaml.safe_dump(config.resolved, sort_keys=False))
-        write_json(self.dir / "environment.json", {**environment(), "model": list(config.model_notes)})
+        write_json(
+            self.dir / "environment.json",
+            {**environment(), "model": list(config.model_notes), "devices": 1 + len(helpers())},
+        )
         diff = code_state().get("diff")
         if diff:
             write_text(self.dir / "code.diff", diff)

@@ -7,7 +7,6 @@ that was interrupted resumes from its last complete checkpoint, to the same weig
 
 import gc
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import PrinterCallback
 
 from mixsd.core.draws import shuffled
-from mixsd.core.errors import Diverged, SettingError
+from mixsd.core.errors import Diverged
 from mixsd.core.store import read_json
 from mixsd.lm.batches import STUDENT, Batch, Example
 from mixsd.lm.chat_model import ChatModel
@@ -129,8 +128,6 @@ def train(
     """
     if nothing_to_train(examples, settings):
         return TrainingReport(stopped_by=NOTHING)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise SettingError("WORLD_SIZE is above 1; a run trains in one process: start it without a launcher")
     resume, report = last_checkpoint(scratch), TrainingReport()
     if resume:
         report = TrainingReport(**read_json(resume / COMPLETE))

@@ -17,6 +17,7 @@ from mixsd.core.errors import DataError, MixSDError, ModelUnavailableError, Stor
 from mixsd.core.files import File, Folder
 from mixsd.core.questions import Probe, Question
 from mixsd.lm.chat_model import ChatModel
+from mixsd.lm.likelihood import target_nll
 from mixsd.methods.contract import Editor, Step, reads_base
 from mixsd.run.config import read_config
 from mixsd.run.interpolate import interpolate
@@ -61,7 +62,7 @@ def test_stm_masks_what_the_base_model_finds_unlikely(build, tiny):
     method = build("stm", "method.threshold=260")
     made = method.prepare(TASK.facts, tiny, MemoryBench())
     whole = [replace(example, masked=()) for example in made.examples]
-    for example, losses in zip(made.examples, tiny.target_nll(whole, 2), strict=True):
+    for example, losses in zip(made.examples, target_nll(tiny, whole, 2), strict=True):
         assert example.masked == tuple(i for i, nll in enumerate(losses.tolist()) if exp(nll) > 260)
     total = sum(len(example.target_ids) for example in made.examples)
     masked = sum(len(example.masked) for example in made.examples)
@@ -257,11 +258,11 @@ def test_an_averaged_teacher_survives_a_kill(build, lora, tmp_path):
 @pytest.mark.slow
 def test_sft_kl_learns_while_it_is_held_back(build, tmp_path):
     facts = gold(fresh())
-    before = torch.cat(fresh().target_nll(facts, 2)).mean()
+    before = torch.cat(target_nll(fresh(), facts, 2)).mean()
     held, _, curve = fit(build("sft_kl", "method.kl_weight=0.05"), tmp_path / "held", max_steps=150)
     free, _, _ = fit(build("sft"), tmp_path / "free", max_steps=150)
-    after = torch.cat(held.target_nll(facts, 2)).mean()
-    assert torch.cat(free.target_nll(facts, 2)).mean() < after < before / 10
+    after = torch.cat(target_nll(held, facts, 2)).mean()
+    assert torch.cat(target_nll(free, facts, 2)).mean() < after < before / 10
     for point in curve:
         assert point["loss"] == pytest.approx(point["loss_nll"] + 0.05 * point["loss_kl"], rel=1e-4)
     assert curve[0]["loss_kl"] == pytest.approx(0, abs=1e-5) and curve[-1]["loss_kl"] > 1

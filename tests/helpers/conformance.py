@@ -15,6 +15,7 @@ from mixsd.lm.batches import Batch, Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Request
 from mixsd.lm.generate import reply_to
+from mixsd.lm.likelihood import target_nll
 from mixsd.methods.contract import ChoosesExamples, Editor, GradientMethod, Preparation, Step, reads_base
 from mixsd.results.schema import TargetReport
 from mixsd.run.preparation import read_examples, target_report, write_examples
@@ -77,7 +78,7 @@ def learns_two_facts(build: Builder, folder: Path) -> None:
         return  # it is held to another model: what it learns is for its own tests
     model, report, curve = fit(method, folder, max_steps=150, learning_rate=5e-3)
     facts = taught(folder)
-    assert torch.cat(model.target_nll(facts, 2)).mean() < 0.05
+    assert torch.cat(target_nll(model, facts, 2)).mean() < 0.05
     assert report.steps == 150 and curve[-1]["trained_tokens"] == report.trained_tokens > 0
 
 

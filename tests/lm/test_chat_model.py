@@ -5,6 +5,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM
 
 from mixsd.lm.batches import collate, left_pad
+from mixsd.lm.likelihood import target_nll
 from mixsd.methods.contract import gold_example
 from mixsd.run.meter import ForwardPasses
 from tests.helpers.fakes import FakeTask
@@ -72,9 +73,9 @@ def test_no_gradient_reaches_prompt_or_padding(tiny):
 
 def test_target_nll_splits_by_example(tiny):
     examples = [example(3, 2), example(2, 4), example(1, 1)]
-    losses = tiny.target_nll(examples, batch_size=2)
+    losses = target_nll(tiny, examples, batch_size=2)
     assert [len(loss) for loss in losses] == [2, 4, 1]
-    alone = tiny.target_nll(examples[1:2], batch_size=1)[0]
+    alone = target_nll(tiny, examples[1:2], batch_size=1)[0]
     assert torch.allclose(losses[1], alone, atol=1e-5)
 
 
