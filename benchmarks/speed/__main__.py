@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed {decoding,sampler,batches,training,harness}`: ratios measured in one run."""
+"""`python -m benchmarks.speed BENCHMARK`: ratios measured in one run."""
 
 import argparse
 import sys
@@ -29,6 +29,13 @@ def main(arguments: list[str] | None = None) -> int:
     decoding.add_argument("--budget", type=int, default=128, help="tokens of a reply at most")
     decoding.add_argument("--batch-size", type=int, default=32)
     decoding.add_argument("--repetitions", type=int, default=3)
+    processes = verbs.add_parser("processes", help="scoring by several processes beside one")
+    processes.add_argument("--prompts", type=int, default=256)
+    processes.add_argument("--budget", type=int, default=48, help="tokens of a reply at most")
+    processes.add_argument("--batch-size", type=int, default=16)
+    processes.add_argument("--devices", type=int, default=2)
+    processes.add_argument("--threads", type=int, default=1, help="of each process")
+    processes.add_argument("--repetitions", type=int, default=3)
     training = verbs.add_parser("training", help="a training step beside TRL's (needs the extra [peers])")
     training.add_argument("--steps", type=int, default=4, help="per repetition; the first is not timed")
     training.add_argument("--repetitions", type=int, default=3)
@@ -45,11 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
         default=["method=sft", "task.facts=48"],
         help="the run held against its stages",
     )
-    for verb in (sampler, batches, decoding):
+    for verb in (sampler, batches, decoding, processes):
         verb.add_argument(
             "--dtypes", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"]
         )
-    for verb in (sampler, batches, decoding, training):
+    for verb in (sampler, batches, decoding, processes, training):
         verb.add_argument(
             "--model",
             nargs="+",
@@ -69,6 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
             "budget",
             "batch_size",
             "runs",
+            "devices",
+            "threads",
         ):
             given = getattr(options, name, [])
             for value in given if isinstance(given, list) else [given]:
@@ -103,6 +112,11 @@ def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
 
         sizes = options.prompts, options.budget, options.repetitions, options.batch_size
         return measure_decoding(options.model, options.dtypes, *sizes)
+    if options.benchmark == "processes":
+        from benchmarks.speed.processes import measure as measure_processes
+
+        sizes = options.prompts, options.budget, options.repetitions, options.batch_size
+        return measure_processes(options.model, options.dtypes, *sizes, options.devices, options.threads)
     from benchmarks.speed.sampler import compare_batches, measure
 
     if options.benchmark == "batches":

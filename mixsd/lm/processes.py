@@ -11,6 +11,7 @@ import secrets
 import subprocess
 import sys
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -58,14 +59,15 @@ class Helper:
     def __init__(self, connection: Connection, rank: int, process: "subprocess.Popen[bytes] | None") -> None:
         self._connection, self._rank, self._process = connection, rank, process
         self._has: int | None = None
+        self._is_there = False
 
-    def do(self, work: Any, parcel: Parcel, take: Callable[[], Any], tell: Callable[[Any], None]) -> int:
+    def do(self, work: Any, parcel: Parcel, left: deque[Any], tell: Callable[[Any], None]) -> int:
         """Let it do units with a model until there are none.
 
         Args:
             work: See `shares.Work`.
             parcel: The model.
-            take: Gives the next unit, None at the end.
+            left: The units; others take of them, too.
             tell: Gets every part.
 
         Returns:
@@ -76,12 +78,15 @@ class Helper:
         """
         passes = 0
         try:
-            if self._has != parcel.number:
+            # Its start takes seconds, in which this process may do all alone.
+            while left and not self._is_there:
+                self._is_there = self._connection.poll(0.05) and _receive(self._connection)
+            if left and self._has != parcel.number:
                 _send(self._connection, _Model(parcel.skeleton))
                 for tensor in parcel.tensors:
                     self._connection.send_bytes(_bytes(tensor.cpu().contiguous()))
                 self._has = parcel.number
-            while (unit := take()) is not None:
+            while (unit := next_of(left)) is not None:
                 _send(self._connection, _Unit(work, unit))
                 while not isinstance(part := _receive(self._connection), _Done):
                     if isinstance(part, BaseException):
@@ -130,6 +135,14 @@ class _Done:
     """A unit is done; what it took."""
 
     passes: int
+
+
+def next_of(left: deque[Any]) -> Any:
+    """The next unit, None where there is none; threads take of the same ones."""
+    try:
+        return left.popleft()
+    except IndexError:
+        return None
 
 
 class _Led:
@@ -260,6 +273,7 @@ def serve(connection: Connection) -> None:
         passes += 1
 
     try:
+        _send(connection, True)  # it is there
         while True:
             order = _receive(connection)
             try:

@@ -5,7 +5,7 @@ alike whatever the number of processes; in float32 replies may be cut as it suit
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 
 from mixsd.lm.chat_model import ChatModel
-from mixsd.lm.processes import Helper, Parcel, dismiss, helpers, parcel_of
+from mixsd.lm.processes import Helper, Parcel, dismiss, helpers, next_of, parcel_of
 
 T = TypeVar("T")
 Tell = Callable[[Any], None]
@@ -35,6 +35,11 @@ class CountsPasses(Protocol):
     def add(self, passes: int) -> None:
         """Count passes that were made elsewhere."""
         ...
+
+
+def company_of(dtypes: Collection[str]) -> dict[str, int]:
+    """What decides which replies share a batch, as part of whatever that moves; nothing in float32."""
+    return {"batches_in_a_unit": BATCHES} if "bfloat16" in dtypes else {}
 
 
 def units(items: Sequence[T], batch_size: int) -> list[Sequence[T]]:
@@ -109,7 +114,7 @@ def share(work: Work, model: ChatModel, todo: Sequence[Any], tell: Tell) -> None
     try:
         for helper in called:
             Thread(target=_lead, args=(helper, work, parcel, left, told.put), daemon=True).start()
-        while (unit := _next(left)) is not None:
+        while (unit := next_of(left)) is not None:
             work(model, unit, here)
         hear(wait=True)
     except BaseException:
@@ -125,17 +130,9 @@ class _Ended:
     passes: int
 
 
-def _next(left: deque[Any]) -> Any:
-    """The next unit; None where there is none."""
-    try:
-        return left.popleft()
-    except IndexError:  # another thread was faster
-        return None
-
-
 def _lead(helper: Helper, work: Work, parcel: Parcel, left: deque[Any], tell: Tell) -> None:
     try:
-        tell(_Ended(helper.do(work, parcel, lambda: _next(left), tell)))
+        tell(_Ended(helper.do(work, parcel, left, tell)))
     except BaseException as error:  # noqa: BLE001 - it is raised where the parts are heard
         tell(error)
 

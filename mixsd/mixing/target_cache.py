@@ -9,6 +9,7 @@ from mixsd.core.grading import VERSION
 from mixsd.core.questions import Fact, described
 from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import DTYPES, ChatModel
+from mixsd.lm.shares import company_of
 from mixsd.methods.contract import Preparation, Workbench, gold_example
 from mixsd.mixing.expert_prompt import REFERENCES_VERSION, wording
 from mixsd.mixing.targets import (
@@ -184,6 +185,7 @@ class Writer:
             "verify": self.verify,
             "decode_dtype": self.decode_dtype,
             "decode_batch_size": batch,
+            **company_of({self.decode_dtype}),
             "max_new_tokens": self.max_new_tokens,
             "facts": described(facts),
         }

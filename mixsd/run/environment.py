@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from mixsd import __version__
+from mixsd.lm.shares import company_of
 from mixsd.run.software import MOVES_NUMBERS, code_state, processor_name, software
 
 RECORDED = (*MOVES_NUMBERS, "datasets", "numpy", "scipy", "hydra-core", "safetensors", "gguf", "wandb")
@@ -45,9 +46,10 @@ def arithmetic(dtypes: set[str]) -> dict[str, Any]:
     In bfloat16 the processor picks the kernel and the threads split the sums: the base model's score moves by
     about a point.
     """
+    company = company_of(dtypes)
     if torch.cuda.is_available():
-        return {"device": device_name()}
-    return _processor() if "bfloat16" in dtypes else {}
+        return {"device": device_name(), **company}
+    return {**_processor(), **company} if company else {}
 
 
 def _processor() -> dict[str, Any]:

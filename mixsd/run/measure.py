@@ -18,6 +18,7 @@ from mixsd.core.scores import ProbeAnswer, Scores, TaskScores, accuracy
 from mixsd.core.store import RecordFile, content_hash
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.generate import generate
+from mixsd.lm.shares import company_of
 from mixsd.methods.contract import as_it_is
 from mixsd.run.config import RunConfig
 from mixsd.run.workbench import Bench
@@ -135,7 +136,8 @@ class Scorer:
     def _settings(self) -> dict[str, Any]:
         model = self._config.model
         # The batch size too: in bf16 it changes replies.
-        return {"dtype": model.scoring_dtype, "batch_size": model.scoring_batch_size}
+        company = company_of({model.scoring_dtype})
+        return {"dtype": model.scoring_dtype, "batch_size": model.scoring_batch_size, **company}
 
     def _split_key(self, probes: Sequence[Probe]) -> dict[str, Any]:
         """All that a split's answers hang on, beyond the model; written beside what is cached."""
