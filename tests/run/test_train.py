@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mixsd.core.errors import SettingError
+from mixsd.lm.likelihood import target_nll
 from mixsd.methods.contract import TokenLoss, gold_example
 from mixsd.run import train as training
 from mixsd.run.checkpoints import COMPLETE, last_checkpoint
@@ -27,7 +28,7 @@ def test_schedule_covers_all_facts_and_keeps_the_shared_order(tiny):
 
 def test_learns_two_facts(tiny, tmp_path):
     report, curve = fit_sft(tiny, make(max_steps=200), tmp_path)
-    losses = torch.cat(tiny.target_nll(gold(tiny), 2))
+    losses = torch.cat(target_nll(tiny, gold(tiny), 2))
     assert losses.mean() < 0.05
     assert report.steps == 200 == len(curve) and curve[-1]["loss"] < 0.1 < curve[0]["loss"]
     tokens = sum(len(e.target_ids) for e in gold(tiny)) * 2 * 200
@@ -46,7 +47,7 @@ def test_accumulation_changes_neither_loss_nor_weights(tiny, tmp_path, average):
 
 def test_first_loss_is_the_mean_nll_of_the_base_model(tiny, tmp_path):
     examples = gold(tiny, 4)
-    expected = torch.cat(tiny.target_nll(examples, 4)).mean().item()
+    expected = torch.cat(target_nll(tiny, examples, 4)).mean().item()
     _, curve = fit_sft(tiny, make(max_steps=1), tmp_path, examples)
     assert curve[0]["loss"] == pytest.approx(expected, rel=1e-4)
 
