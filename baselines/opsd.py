@@ -85,7 +85,7 @@ class OPSD:
         self.expert, self.seed = wording(expert_wording), seed
         self.identity: dict[str, Any] = {"wording": asdict(self.expert)}
         # The other teachers need no copy of the base model in memory.
-        self.reads_base = teacher == FROZEN
+        self.reads_base, self.keeps_logits = teacher == FROZEN, False
         self._average: ChatModel | None = None
 
     def longest_prompt(self, fact: Fact) -> str:

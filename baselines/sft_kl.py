@@ -28,7 +28,7 @@ class SFTWithKL:
         SettingError: The weight is negative.
     """
 
-    reads_base = True
+    reads_base, keeps_logits = True, False
 
     def __init__(self, name: str, kl_weight: float = 1.0) -> None:
         self.name = name

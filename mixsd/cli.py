@@ -15,6 +15,8 @@ from mixsd.core.errors import MixSDError, SettingError, StoreError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mixsd.run.config import RunConfig
+
 WIDTH = 200
 """Columns of a table that goes to a file or a pipe."""
 
@@ -91,25 +93,15 @@ def inspect(options: argparse.Namespace) -> None:
 def card(options: argparse.Namespace) -> None:
     """Write a task's card; the base model answers all probes, or the cache does."""
     _quiet_libraries()
-    from hydra.errors import HydraException
-
     from mixsd.core.store import write_text
     from mixsd.lm.load import load
     from mixsd.results.task_card import task_card
-    from mixsd.run.command_line import mistake
-    from mixsd.run.config import compose_run
     from mixsd.run.folders import make_folder
     from mixsd.run.measure import Scorer
-    from mixsd.run.messages import config_error
     from mixsd.run.stages import cache_identity
     from mixsd.run.workbench import Bench
 
-    if wrong := mistake(options.overrides):
-        raise SettingError(wrong)
-    try:
-        config = compose_run(options.overrides)
-    except HydraException as error:
-        raise SettingError(config_error(error)) from error
+    config = _composed(options.overrides)
     make_folder("cache_dir", config.cache_dir)
     base = Scorer(config, Bench(config.cache_dir, cache_identity(config))).base(
         lambda: load(config.model, config.cache_dir)
@@ -127,6 +119,47 @@ def card(options: argparse.Namespace) -> None:
     write_text(path, text)
     print(text)
     print(f"wrote {path}")
+
+
+def memory(options: argparse.Namespace) -> int:
+    """Tell what a run needs of memory, stage by stage, without loading its model.
+
+    Returns:
+        1 where it does not fit on this device.
+    """
+    _quiet_libraries()
+    from rich.table import Table
+
+    from mixsd.run.memory import GB, estimate, there, verdict
+
+    stages, available = estimate(_composed(options.overrides)), there()
+    table = Table("stage", "GB", "of which", show_edge=False)
+    for stage in stages:
+        parts = ", ".join(f"{name} {size / GB:.2f}" for name, size in stage.parts.items() if size)
+        table.add_row(stage.name, f"{stage.bytes / GB:.2f}", parts)
+    _console().print(table)
+    print(verdict(stages, available))
+    return int(max(stage.bytes for stage in stages) > available)
+
+
+def _composed(overrides: list[str]) -> "RunConfig":
+    """The checked config that overrides give.
+
+    Raises:
+        SettingError: They give none.
+    """
+    from hydra.errors import HydraException
+
+    from mixsd.run.command_line import mistake
+    from mixsd.run.config import compose_run
+    from mixsd.run.messages import config_error
+
+    if wrong := mistake(overrides):
+        raise SettingError(wrong)
+    try:
+        return compose_run(overrides)
+    except HydraException as error:
+        raise SettingError(config_error(error)) from error
 
 
 def push(options: argparse.Namespace) -> None:
@@ -212,6 +245,10 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("overrides", nargs="*", help="as for run.py: task=kgfact_small task.facts=24 ...")
     verb.add_argument("--out", type=Path, help="the file to write (default: cards/<task>.md)")
     verb.set_defaults(run=card)
+
+    verb = verbs.add_parser("memory", help="what a run needs of memory, before its model is loaded")
+    verb.add_argument("overrides", nargs="*", help="as for run.py: model=... method=... training.lora=16 ...")
+    verb.set_defaults(run=memory)
 
     verb = verbs.add_parser("push", help="bring W&B in line with the local files of finished runs")
     verb.add_argument("runs_dir", type=Path, help="a folder that holds runs")

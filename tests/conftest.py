@@ -28,7 +28,7 @@ from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.sources import ModelSettings
 from mixsd.methods.contract import Method
-from tests.helpers.commands import WarmPython
+from tests.helpers.commands import WarmProcess, WarmPython
 from tests.helpers.fakes import MemoryRecords
 from tests.helpers.training import build_method
 
@@ -41,7 +41,7 @@ torch.set_num_threads(1)  # two threads that spin on shared cores are ten times 
 SMALL_TASK = ("task.facts=4", "task.retrieval=8")
 SMALL = (
     *SMALL_TASK, "model=tiny_random", "task.max_new_tokens=8", "training.max_steps=4",
-    "training.eval_every=2", "training.batch_size=4", "training.micro_batch_size=4", "retention.limit=25",
+    "training.eval_every=2", "training.batch_size=4", "training.micro_batch_size=4", "retention.limit=8",
     "retention.validation_limit=2",
 )  # fmt: skip
 
@@ -157,6 +157,14 @@ def warm_cli(warm_python: WarmPython, tmp_path: Path) -> Callable[..., subproces
     )
 
 
+@pytest.fixture
+def warm_start(warm_python: WarmPython, tmp_path: Path) -> Callable[..., WarmProcess]:
+    """As `warm_cli`, for a command that runs while the test goes on."""
+    return lambda *arguments, **environment: warm_python.start(
+        arguments, ROOT, _variables(tmp_path, environment)
+    )
+
+
 def _variables(tmp_path: Path, more: dict[str, str]) -> dict[str, str]:
     return {**os.environ, "MIXSD_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", **more}
 
@@ -167,9 +175,7 @@ def sweep(tmp_path_factory, warm_python):
     folder = tmp_path_factory.mktemp("sweep")
     command = ["run.py", "-m", *SMALL, f"runs_dir={folder}/runs", "experiment_name=e", "method=sft,mixsd"]
     variables = _variables(folder, {})
-    first = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=300
-    )
+    first = warm_python.run(command, ROOT, variables)
     assert first.returncode == 0, first.stderr
     return folder / "runs", first, lambda: warm_python.run(command, ROOT, variables)
 

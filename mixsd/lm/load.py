@@ -7,7 +7,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from mixsd.core.errors import ModelUnavailableError
 from mixsd.lm import sources
@@ -72,6 +79,24 @@ def template_of(settings: ModelSettings, cache_dir: Path) -> ChatTemplate:
     else:
         tokenizer = _tokenizer(str(folder) if folder.exists() else settings.source)
     return ChatTemplate(tokenizer, **settings.rendering, name=settings.name)
+
+
+def config_of(settings: ModelSettings, cache_dir: Path) -> PretrainedConfig:
+    """A model's config alone, without its weights; a GGUF file is converted first.
+
+    Raises:
+        ModelUnavailableError: It cannot be read.
+    """
+    if settings.name == TINY:
+        return tiny_random()[0].config
+    if sources.is_adapter(Path(settings.source)):
+        return config_of(sources.base_of(settings), cache_dir)
+    file = _gguf(settings)
+    folder = str(converted(file, settings.label, cache_dir)) if file else settings.source
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(folder, "config", error) from error
 
 
 def _gguf(settings: ModelSettings) -> Path | None:

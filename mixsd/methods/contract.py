@@ -74,7 +74,8 @@ class GradientMethod(Protocol):
     """A method that trains. It prepares its examples once, then gives a loss for every batch of them.
 
     More attributes are read where a method has them: `reads_base` (bool), whether its loss needs the
-    frozen base model (`ChatModel.as_base`); `identity` (a dictionary JSON can hold), what changes its
+    frozen base model (`ChatModel.as_base`); `keeps_logits` (bool), whether it has all of a batch's logits at
+    once, which an estimate of memory goes by; `identity` (a dictionary JSON can hold), what changes its
     numbers beyond its settings and the files they name; `inert` (names of settings), what cannot change one;
     `longest_prompt` (fact -> user turn), where it reads more than the fact's prompt.
     """

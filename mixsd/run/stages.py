@@ -30,6 +30,7 @@ from mixsd.results.gate import unmet
 from mixsd.results.model_card import model_card
 from mixsd.results.schema import Drift, RunResults, TargetReport, TrainingReport
 from mixsd.run import layers as files
+from mixsd.run import memory
 from mixsd.run.config import RunConfig
 from mixsd.run.drift import measure_drift
 from mixsd.run.environment import environment, made_by
@@ -203,6 +204,7 @@ class _Run:
         console.rule(config.run_id, style="dim")
         for note in (
             *filter(None, map(lock_warning, (self.dir, config.cache_dir))),
+            *filter(None, [memory.warning(config)]),
             *self.layers.notes,
             *notes_of(config.task),
             *config.model_notes,

@@ -57,5 +57,10 @@ def test_bfloat16_is_native_where_there_are_instructions_for_it(
 
 
 def test_bfloat16_hangs_on_processor_and_threads():
-    assert set(arithmetic({"bfloat16", "float32"})) == {"device", "instructions", "threads", "batches_in_a_unit"}
+    assert set(arithmetic({"bfloat16", "float32"})) == {
+        "device",
+        "instructions",
+        "threads",
+        "batches_in_a_unit",
+    }
     assert arithmetic({"float32"}) == {}

@@ -2,56 +2,43 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import psutil
 import pytest
 
 from mixsd.core.store import read_json, read_jsonl
-from tests.conftest import ROOT, SMALL
+from tests.conftest import SMALL
 from tests.helpers.results import numbers
 
 TRAINING = (
-    *SMALL, "method=sft", "retention=none", "tracking=none", "training.max_steps=120", "drift=none",
-    "training.eval_every=60", "training.checkpoint_every=100", "training.dtype=float32", "sweep.report=false",
+    *SMALL, "method=sft", "retention=none", "tracking=none", "training.max_steps=80", "drift=none",
+    "training.eval_every=40", "training.checkpoint_every=100", "training.dtype=float32", "sweep.report=false",
 )  # fmt: skip
 
 
 @pytest.mark.slow
-def test_a_job_that_is_preempted_is_queued_again_and_gives_the_same_results(warm_cli, tmp_path):
+def test_a_job_that_is_preempted_is_queued_again_and_gives_the_same_results(warm_start, warm_cli, tmp_path):
     alone = warm_cli("run.py", *TRAINING, f"runs_dir={tmp_path}/alone")
     assert alone.returncode == 0, alone.stderr
-    command = [
-        sys.executable, "run.py", "-m", *TRAINING, f"runs_dir={tmp_path}/runs", "hydra/launcher=submitit_local",
-    ]  # fmt: skip
-    environment = {**os.environ, "MIXSD_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    elsewhere = (f"runs_dir={tmp_path}/runs", "hydra/launcher=submitit_local")
+    process = warm_start("run.py", "-m", *TRAINING, *elsewhere)
     run_dir = _after_steps(tmp_path / "runs/default", 20, process)
     os.kill(_job_of(tmp_path), signal.SIGUSR2)
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
     assert numbers(run_dir) == numbers(next((tmp_path / "alone/default").glob("kg*")))
     steps = [row["step"] for row in read_jsonl(run_dir / "metrics.jsonl")]
-    assert steps == list(range(1, 121)), "each once"
+    assert steps == list(range(1, 81)), "each once"
     assert "requeue" in _logs(tmp_path).lower(), "submitit started it twice"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_sweep_side_by_side_that_is_ended_leaves_no_process(tmp_path, number):
+def test_a_sweep_side_by_side_that_is_ended_leaves_no_process(warm_start, tmp_path, number):
     """SIGTERM is passed on, and checkpoints are written; where the sweep itself is killed, its processes notice."""
-    command = [
-        sys.executable, "run.py", "-m", *TRAINING, "training.max_steps=3000", "seed=0,1", f"runs_dir={tmp_path}/runs",
-        "hydra/launcher=cores",
-    ]  # fmt: skip
-    environment = {**os.environ, "MIXSD_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    jobs = ("training.max_steps=3000", "seed=0,1", f"runs_dir={tmp_path}/runs", "hydra/launcher=cores")
+    process = warm_start("run.py", "-m", *TRAINING, *jobs)
     first = _after_steps(tmp_path / "runs/default", 20, process)
     workers = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)

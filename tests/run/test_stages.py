@@ -18,7 +18,7 @@ from tests.conftest import SMALL
 from tests.helpers.training import saved_model
 
 pytestmark = pytest.mark.slow
-QUICK = (*SMALL, "retention.tasks=[pocket_knowledge]", "retention.limit=20", "training.dtype=float32")
+QUICK = (*SMALL, "retention.tasks=[pocket_knowledge]", "training.dtype=float32")
 EDITOR = ("method=in_context", "method._target_=tests.helpers.editors.Louder", "~method.expert_wording")
 
 

@@ -43,7 +43,8 @@ def runs(tmp_path):
 
 @pytest.mark.slow
 def test_a_setting_that_one_method_has_makes_no_second_run_of_the_other(sweep, tmp_path):
-    done = sweep("method=sft,mixsd", "method.mixing_rate=0.1,0.3", "method.on_failure=keep_last")
+    quick = ("method.on_failure=keep_last", "drift=none", "sweep.report=false")
+    done = sweep("method=sft,mixsd", "method.mixing_rate=0.1,0.3", *quick)
     assert done.returncode == 0, done.stderr
     rates = [
         read_json(path / "identity.json")["prepared"]["method"].get("mixing_rate") for path in runs(tmp_path)
@@ -82,7 +83,7 @@ def test_a_dry_run_says_what_it_would_do_and_makes_nothing(sweep, warm_cli, tmp_
 
 @pytest.mark.slow
 def test_a_finished_sweep_is_told_without_torch_until_something_changes(sweep, cli, tmp_path):
-    jobs = ("method=sft", "seed=0,1", "sweep.report=false")
+    jobs = ("method=sft", "seed=0,1", "drift=none", "sweep.report=false")
     first = sweep(*jobs)
     assert first.returncode == 0 and "2 of 2 done" in first.stdout, first.stderr
     again = ("run.py", "-m", *QUICK, f"runs_dir={tmp_path}/runs", *jobs)
@@ -91,7 +92,7 @@ def test_a_finished_sweep_is_told_without_torch_until_something_changes(sweep, c
     assert "nothing has changed since" in watched.stdout and "torch: no" in watched.stdout
     gone = runs(tmp_path)[0] / "DONE"
     gone.unlink()
-    assert "1 to run" in cli("-c", WATCHED, *again).stdout
+    assert "1 to run" in sweep(*jobs).stdout
     assert gone.exists()
     changed = cli("-c", WATCHED, *again, OMP_NUM_THREADS="2")
     assert changed.stdout.count("  skipped") == 2 and "torch: yes" in changed.stdout
@@ -132,11 +133,11 @@ def test_the_report_is_there_at_the_end_and_the_sweep_can_be_told_and_done_again
 
 
 @pytest.mark.slow
-def test_runs_side_by_side_give_what_they_give_one_after_another(sweep, cli, tmp_path):
+def test_runs_side_by_side_give_what_they_give_one_after_another(sweep, warm_cli, tmp_path):
     jobs = ("method=sft,mixsd", "method.on_failure=keep_last", "sweep.report=false")
     assert sweep(*jobs, "training.dtype=float32").returncode == 0
     arguments = ("run.py", "-m", *QUICK, f"runs_dir={tmp_path}/beside", f"cache_dir={tmp_path}/cache", *jobs)
-    done = cli(*arguments, "training.dtype=float32", "hydra/launcher=gpus", CUDA_VISIBLE_DEVICES="0,1")
+    done = warm_cli(*arguments, "training.dtype=float32", "hydra/launcher=gpus", CUDA_VISIBLE_DEVICES="0,1")
     assert done.returncode == 0 and "2 side by side" in done.stdout, done.stderr
     assert "2 of 2 done" in done.stdout
     alone = {path.name: path for path in runs(tmp_path)}

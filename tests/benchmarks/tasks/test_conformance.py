@@ -95,7 +95,7 @@ def test_a_new_task_is_one_file_and_one_yaml(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_card_of_a_task(cli, tmp_path):
+def test_the_card_of_a_task(cli, warm_cli, tmp_path):
     out = tmp_path / "card.md"
     done = cli(
         "-m",
@@ -111,5 +111,5 @@ def test_the_card_of_a_task(cli, tmp_path):
     card = out.read_text()
     assert "24 facts" in card and "| locality | retention | 44 |" in card and "Apache-2.0" in card
     assert "gives them away: pocket_knowledge" in card and "compared one by one" in card
-    bad = cli("-m", "mixsd", "card", "task=kgfakt")
+    bad = warm_cli("-m", "mixsd", "card", "task=kgfakt")
     assert bad.returncode == 2 and "task=kgfakt is unknown" in bad.stderr

@@ -1,0 +1,300 @@
+"""What a run needs of memory, told before its model is loaded.
+
+Weights and what an optimiser keeps of them are counted; what a forward pass keeps for the backward one is
+taken from a pass of the model's own code over tensors without contents, one and two layers deep, since every
+further layer keeps the same.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import torch
+import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import AutoModelForCausalLM, PretrainedConfig
+
+from mixsd.core.questions import RECALL
+from mixsd.lm.chat_model import DTYPES
+from mixsd.lm.load import config_of, template_of
+from mixsd.methods.contract import GradientMethod, reads_base
+from mixsd.run.config import RunConfig
+
+GB = 1e9
+FLOAT32 = 4
+SURE = 100
+"""Bytes a parameter that no usual run exceeds: a training holds 16, and activations of long batches."""
+TOO_MUCH = "does not fit by this estimate"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage of a run holds at its peak.
+
+    Attributes:
+        name: The stage.
+        parts: Bytes of each thing that is held.
+    """
+
+    name: str
+    parts: Mapping[str, int]
+
+    @property
+    def bytes(self) -> int:
+        """All of them."""
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of what is trained on, at most.
+
+    Attributes:
+        prompt: The longest prompt.
+        example: The longest example, prompt and target.
+        target: The longest targets of a micro-batch, on average.
+    """
+
+    prompt: int
+    example: int
+    target: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a model decides its memory.
+
+    Attributes:
+        parameters: All weights, tied ones once.
+        linear: Weights of linear layers, the output layer's included.
+        output: Weights of the output layer.
+        adapters: Weights of LoRA adapters of rank 1 on all linear layers but the output layer.
+        cached: Numbers that the KV cache keeps of a token.
+        vocabulary: Tokens.
+    """
+
+    parameters: int
+    linear: int
+    output: int
+    adapters: int
+    cached: int
+    vocabulary: int
+
+
+def stages_of(config: RunConfig, network: PretrainedConfig, lengths: Lengths) -> list[Stage]:
+    """The stages of a run with what each holds, on one device.
+
+    Args:
+        config: The run.
+        network: The config of its model.
+        lengths: Of what is trained on.
+    """
+    shape = shape_of(network)
+    weights = FLOAT32 * shape.parameters
+    splits = Counter(probe.split for probe in config.probes)
+    context = lengths.prompt + config.task.max_new_tokens
+    many = config.model.scoring_batch_size if config.retention.tasks else max(splits.values())
+    found = [Stage("scoring", {"weights": weights, **_reading(config, shape, context, many)})]
+    if isinstance(config.method, GradientMethod):
+        held = _trained(config, shape)
+        evaluated = _reading(config, shape, context, splits[RECALL])
+        found += [
+            Stage("training", {**held, **_step(config, network, shape, lengths)}),
+            # By then a step's gradients are gone.
+            Stage("evaluation in training", {**held, **evaluated}),
+        ]
+    if config.drift.measure:
+        both = {"base and tuned weights": 2 * weights}
+        found.append(Stage("drift", {**both, "gradients and Fisher diagonal": 2 * weights}))
+    if config.training.interpolate:
+        reading = _reading(config, shape, context, many)
+        found.append(Stage("interpolation", {"three models": 3 * weights, **reading}))
+    return found
+
+
+def _reading(config: RunConfig, shape: Shape, context: int, questions: int) -> dict[str, int]:
+    """What decoding needs beside the weights, for so many questions of so many tokens with their replies."""
+    size = DTYPES[config.model.scoring_dtype].itemsize
+    rows = min(config.model.scoring_batch_size, questions)
+    return {
+        "a copy in the scoring dtype": 0 if size == FLOAT32 else size * shape.parameters,
+        # Only on a CPU are weights laid out once more while they are read.
+        "packed weights": 0 if torch.cuda.is_available() else size * shape.linear,
+        "KV cache": size * shape.cached * context * rows,
+        "logits": size * shape.vocabulary * rows,
+    }
+
+
+def _trained(config: RunConfig, shape: Shape) -> dict[str, int]:
+    """What a training holds all the time."""
+    lora = config.training.lora
+    trained = lora * shape.adapters if lora else shape.parameters
+    return {
+        "weights": FLOAT32 * shape.parameters,
+        "adapters": FLOAT32 * trained if lora else 0,
+        "AdamW": 2 * FLOAT32 * trained,
+        "the base model": _base_copy(config, shape),
+    }
+
+
+def _step(config: RunConfig, network: PretrainedConfig, shape: Shape, lengths: Lengths) -> dict[str, int]:
+    """What a training step holds for a time."""
+    training, method = config.training, config.method
+    rows = min(training.micro_batch_size, len(config.task.facts))
+    # Some losses make logits piece by piece, and again for the gradient.
+    logits = lengths.target if getattr(method, "keeps_logits", True) else 1
+    kept = activations(network, rows, lengths.example, logits, training.dtype)
+    gradients = FLOAT32 * (training.lora * shape.adapters if training.lora else shape.parameters)
+    # Of the first micro-batch they take the place of activations; of others they are there before.
+    is_one = rows >= min(training.batch_size, len(config.task.facts))
+    return {
+        "activations": kept,
+        "gradients": max(0, gradients - kept) if is_one else gradients,
+        "gradients of the logits": FLOAT32 * rows * logits * shape.vocabulary,
+        "gradient of the output layer": 0 if training.lora else FLOAT32 * shape.output,
+    }
+
+
+def _base_copy(config: RunConfig, shape: Shape) -> int:
+    method: Any = config.method
+    is_kept = reads_base(method) and not config.training.lora
+    return DTYPES[config.training.dtype].itemsize * shape.parameters if is_kept else 0
+
+
+def shape_of(network: PretrainedConfig) -> Shape:
+    """Count a model's weights without making them."""
+    with torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(network)
+    linear = {name: layer for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)}
+    output = model.get_output_embeddings()
+    text = network.get_text_config()
+    heads = text.num_attention_heads
+    head = getattr(text, "head_dim", None) or text.hidden_size // heads
+    kv_heads = getattr(text, "num_key_value_heads", None) or heads
+    return Shape(
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        linear=sum(layer.weight.numel() for layer in linear.values()),
+        output=output.weight.numel(),
+        adapters=sum(
+            layer.in_features + layer.out_features for layer in linear.values() if layer is not output
+        ),
+        cached=2 * text.num_hidden_layers * kv_heads * head,
+        vocabulary=output.weight.shape[0],
+    )
+
+
+def activations(network: PretrainedConfig, rows: int, tokens: int, targets: int, dtype: str) -> int:
+    """Bytes that a forward pass keeps for the backward one.
+
+    Args:
+        network: The model's config.
+        rows: Examples in the batch.
+        tokens: Of an example.
+        targets: Those of them that are trained on.
+        dtype: `bfloat16` for autocast.
+    """
+    one, two = (_kept(_with_layers(network, layers), rows, tokens, targets, dtype) for layers in (1, 2))
+    return one + (two - one) * (network.get_text_config().num_hidden_layers - 1)
+
+
+def _with_layers(network: PretrainedConfig, layers: int) -> PretrainedConfig:
+    shallow = deepcopy(network)
+    text = shallow.get_text_config()
+    text.num_hidden_layers = layers
+    kinds: Sequence[str] | None = getattr(text, "layer_types", None)
+    if kinds:
+        text.layer_types = list(kinds)[:layers]
+    return shallow
+
+
+def _kept(network: PretrainedConfig, rows: int, tokens: int, targets: int, dtype: str) -> int:
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model: Any = AutoModelForCausalLM.from_config(network, dtype=torch.float32).train()
+        own = {weight.untyped_storage()._cdata for weight in model.parameters()}
+        # With the tensors, so that no storage is freed and another put in its place.
+        seen: dict[int, tuple[int, Any]] = {}
+
+        def keep(tensor: Any) -> Any:
+            storage = tensor.untyped_storage()
+            if storage._cdata not in own:
+                seen[storage._cdata] = storage.nbytes(), tensor
+            return tensor
+
+        ids = torch.zeros(rows, tokens, dtype=torch.long)
+        with (
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"),
+        ):
+            logits = model(ids, attention_mask=torch.ones_like(ids), logits_to_keep=targets, use_cache=False)
+            flat = logits.logits.reshape(rows * targets, -1).float()
+            F.cross_entropy(flat, torch.zeros(rows * targets, dtype=torch.long), reduction="none")
+        return sum(size for size, _ in seen.values())
+
+
+def estimate(config: RunConfig) -> list[Stage]:
+    """The stages of a run with what each holds, from its config alone.
+
+    Raises:
+        ModelUnavailableError: The model's config cannot be read.
+    """
+    template = template_of(config.model, config.cache_dir)
+    return stages_of(config, config_of(config.model, config.cache_dir), lengths_of(config, template))
+
+
+def warning(config: RunConfig) -> str:
+    """What to tell before a model is loaded that does not fit by the estimate; '' where it fits."""
+    available = there()
+    try:
+        # A model that is small beside the memory needs no closer look, which takes seconds.
+        small = SURE * shape_of(config_of(config.model, config.cache_dir)).parameters < available
+        said = "" if small else verdict(estimate(config), available)
+    except Exception:  # noqa: BLE001 - a model that cannot be estimated may still run
+        return ""
+    return said if said.startswith(TOO_MUCH) else ""
+
+
+def there() -> int:
+    """Bytes of memory that the device has, all in all."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory
+    return psutil.virtual_memory().total
+
+
+def lengths_of(config: RunConfig, template: Any) -> Lengths:
+    """How long prompts and targets are; targets that a model writes, as long as they may be.
+
+    Args:
+        config: The run.
+        template: The model's chat template.
+    """
+
+    def gold(text: str) -> int:
+        return len(template.tokenizer(text, add_special_tokens=False)["input_ids"]) + 1
+
+    written = getattr(config.method, "max_new_tokens", None)
+    facts = config.task.facts
+    prompts = [
+        len(template.ids([{"role": "user", "content": fact.prompt}], reply_follows=True)) for fact in facts
+    ]
+    targets = [written or gold(fact.gold_text) for fact in facts]
+    longest = sorted(targets, reverse=True)[: config.training.micro_batch_size]
+    return Lengths(
+        prompt=max(prompts),
+        example=max(map(sum, zip(prompts, targets, strict=True))),
+        target=-(-sum(longest) // len(longest)),
+    )
+
+
+def verdict(stages: Sequence[Stage], available: int) -> str:
+    """Whether it fits, in one line, and what makes it smaller where it does not."""
+    peak = max(stages, key=lambda stage: stage.bytes)
+    said = f"{peak.bytes / GB:.1f} GB at its peak ({peak.name}), of {available / GB:.1f} GB on this device"
+    if peak.bytes <= available:
+        return f"fits by this estimate: {said}"
+    return (
+        f"{TOO_MUCH}: {said}; smaller: training.lora=16, training.micro_batch_size, "
+        "model.scoring_batch_size, drift=none"
+    )
