@@ -12,6 +12,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from mixsd.core.errors import ModelUnavailableError
 from mixsd.lm.batches import Batch, Example, collate, left_pad
+from mixsd.lm.row_caches import has_full_attention
 from mixsd.lm.template import ChatTemplate
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -153,7 +154,7 @@ class ChatModel:
         """
         # Two passes pay once prompts are shared by two examples on average.
         prompts = dict.fromkeys(example.prompt_ids for example in batch.examples)
-        if 2 * len(prompts) <= len(batch.examples):
+        if 2 * len(prompts) <= len(batch.examples) and has_full_attention(self.network.config):
             return self._states_after(list(prompts), batch)
         output = self.network.get_decoder()(
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False

@@ -23,16 +23,9 @@ def see_that_it_is_whole(network: PreTrainedModel, template: ChatTemplate) -> No
     """Look at the weights of a model.
 
     Raises:
-        ModelUnavailableError: Some are not finite, a token has no embedding, or the layers are of a kind that
-            the decoder does not know.
+        ModelUnavailableError: Some are not finite, or a token has no embedding.
     """
     name = template.name
-    kinds = set(getattr(network.config, "layer_types", None) or ["full_attention"])
-    if kinds != {"full_attention"}:
-        raise ModelUnavailableError(
-            f"model {name} has layers of {', '.join(sorted(kinds))}; the decoder keeps full caches, "
-            "so only models with full attention in every layer are allowed"
-        )
     tokenizer = template.tokenizer
     rows = network.get_input_embeddings().weight.shape[0]  # type: ignore[union-attr]
     beyond = {token for token in tokenizer.get_vocab().values() if token >= rows}

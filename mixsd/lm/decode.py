@@ -18,6 +18,7 @@ from mixsd.core.errors import DataError
 from mixsd.lm.batches import AGREED, EXPERT, NAIVE
 from mixsd.lm.kv_rows import KVRows
 from mixsd.lm.packed import packed
+from mixsd.lm.row_caches import RowCaches, has_full_attention
 
 REFILL_SHARE = 0.25
 """Waiting replies join when this share of the places is free: each joining reads prompts and moves caches."""
@@ -176,7 +177,7 @@ def decode(
     budgets = [_budget(model, request, max_new_tokens) for request in requests]
     waiting = deque(range(len(requests)))
     width = len(requests[0].prompts)
-    kv_rows = KVRows(model)
+    kv_rows = KVRows(model) if has_full_attention(model.config) else RowCaches(model)
     places: list[_Place] = []
     logits = torch.zeros(0, device=model.device)
 
@@ -215,7 +216,7 @@ def decode(
 
 def _choose(
     places: Sequence[_Place],
-    kv_rows: KVRows,
+    kv_rows: KVRows | RowCaches,
     logits: Tensor,
     sampling: Sampling,
     width: int,
