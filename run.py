@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mixsd.core.errors import Terminated
+from mixsd.core.errors import MixSDError, Terminated
 from mixsd.run.command_line import arranged, mistake
 from mixsd.run.grid import register
 from mixsd.run.messages import config_error, help_text
@@ -42,11 +42,18 @@ if __name__ == "__main__":
     if wrong := mistake(sys.argv[1:]):
         print(wrong, file=sys.stderr)
         sys.exit(2)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # torchrun and its like
+    if os.environ.get("WORLD_SIZE", "1") != "1":  # torchrun and its like
+        from mixsd.run.lease import take_local_gpu
+
+        take_local_gpu()  # before torch looks for GPUs
         from mixsd.lm.processes import join_launcher
 
-        if join_launcher():
-            sys.exit(0)
+        try:
+            if join_launcher():
+                sys.exit(0)
+        except MixSDError as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
     register()  # Hydra looks its sweeper up before any of our code runs
     try:
         main()

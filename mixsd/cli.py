@@ -130,15 +130,18 @@ def memory(options: argparse.Namespace) -> int:
     _quiet_libraries()
     from rich.table import Table
 
-    from mixsd.run.memory import GB, estimate, there, verdict
+    from mixsd.lm.load import config_of
+    from mixsd.run.memory import GB, estimate, not_counted, there, verdict
 
-    stages, available = estimate(_composed(options.overrides)), there()
+    config = _composed(options.overrides)
+    stages, available = estimate(config), there()
     table = Table("stage", "GB", "of which", show_edge=False)
     for stage in stages:
         parts = ", ".join(f"{name} {size / GB:.2f}" for name, size in stage.parts.items() if size)
         table.add_row(stage.name, f"{stage.bytes / GB:.2f}", parts)
     _console().print(table)
     print(verdict(stages, available))
+    print(not_counted(config, config_of(config.model, config.cache_dir)))
     return int(max(stage.bytes for stage in stages) > available)
 
 

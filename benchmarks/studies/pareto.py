@@ -7,6 +7,7 @@ Recall and the score on validation documents, as the optimiser saw them; test do
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     for number in order:
         run = trials[number]
         table.add_row(
-            Text(run.label), f"{run.recall:.2f}", f"{run.validation:.3f}", "yes" if number in best else ""
+            Text(_short(run.label)),
+            f"{run.recall:.2f}",
+            f"{run.validation:.3f}",
+            "yes" if number in best else "",
         )
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     rows = [_row(run, number in best) for number, run in enumerate(trials)]
@@ -57,8 +61,13 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return [number for number, point in enumerate(points) if not beaten(point)]
 
 
+def _short(label: str) -> str:
+    """A label with three digits of each number: a search tries what nobody would type."""
+    return re.sub(r"(?<==)\d+\.\d+(e-?\d+)?", lambda number: f"{float(number[0]):.3g}", label)
+
+
 def _row(run: Run, on_front: bool) -> dict[str, object]:
-    settings = f"{run.label} s{run.seed}"
+    settings = f"{_short(run.label)} s{run.seed}"
     return {"recall": run.recall, "validation": run.validation, "front": on_front, "settings": settings}
 
 

@@ -5,6 +5,7 @@ that. It gets a model, then units of work, and sends back what each gives, until
 """
 
 import copy
+import hashlib
 import os
 import pickle
 import secrets
@@ -13,6 +14,8 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -22,13 +25,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
 from mixsd.core.errors import HelperLost, SettingError
 from mixsd.lm.chat_model import ChatModel
+from mixsd.lm.helper import ignore_signals
 
 PLACES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What a launcher tells each of its processes."""
-_GONE = (EOFError, ConnectionError, BrokenPipeError)
+PATIENCE_S = 600.0
+"""How long the other processes of a launcher are waited for."""
 _numbers = count()
 
 
@@ -80,11 +86,15 @@ class Helper:
         try:
             # Its start takes seconds, in which this process may do all alone.
             while left and not self._is_there:
-                self._is_there = self._connection.poll(0.05) and _receive(self._connection)
+                self._is_there = self._connection.poll(0.05) and bool(_receive(self._connection))
             if left and self._has != parcel.number:
-                _send(self._connection, _Model(parcel.skeleton))
+                order = _Model(parcel.skeleton, len(parcel.tensors), torch.get_num_threads())
+                _send(self._connection, order)
                 for tensor in parcel.tensors:
-                    self._connection.send_bytes(_bytes(tensor.cpu().contiguous()))
+                    _send_bytes(self._connection, _bytes(tensor))
+                self._has = None
+                if isinstance(answer := _receive(self._connection), BaseException):
+                    raise answer
                 self._has = parcel.number
             while (unit := next_of(left)) is not None:
                 _send(self._connection, _Unit(work, unit))
@@ -93,7 +103,7 @@ class Helper:
                         raise part
                     tell(part)
                 passes += part.passes
-        except _GONE as error:
+        except _Gone as error:
             raise HelperLost(f"{self._said()}; give the same command again") from error
         return passes
 
@@ -103,23 +113,28 @@ class Helper:
         return self._process is not None and self._process.poll() is not None
 
     def _said(self) -> str:
-        status = self._process.wait(timeout=10) if self._process else None
+        status = None
+        with suppress(subprocess.TimeoutExpired):
+            status = self._process.wait(timeout=10) if self._process else None
         how = "" if status is None else f" by signal {-status}" if status < 0 else f" with status {status}"
         return f"helper process {self._rank} ended{how} in the middle of its work"
 
     def close(self) -> None:
         """Let it end, at once."""
-        self._connection.close()
+        # Killed first: whoever still listens hears that, on a connection that is still this one.
         if self._process:
             self._process.kill()
             self._process.wait()
+        self._connection.close()
 
 
 @dataclass(frozen=True)
 class _Model:
-    """An order: take this model, whose weights follow."""
+    """An order: take this model, whose weights follow, and compute with so many threads."""
 
     skeleton: bytes
+    tensors: int
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -151,8 +166,9 @@ class _Led:
     def __init__(self) -> None:
         self.wanted, self.threads, self.gpus = 0, 1, list[str]()
         self.helpers: list[Helper] = []
-        self.by_launcher = False
-        self.known: tuple[Any, tuple[Any, ...], int, bytes] | None = None
+        self.launched = 0
+        """Processes that a launcher started, this one among them."""
+        self.known: tuple[Any, Any, tuple[bytes, ...], int, bytes] | None = None
 
 
 _led = _Led()
@@ -168,13 +184,16 @@ def lead(devices: int | None, threads: int, gpus: Sequence[str] = ()) -> None:
 
     Raises:
         SettingError: A launcher started another number of processes.
+        HelperLost: They have ended.
     """
-    if _led.by_launcher:
-        if devices not in (None, len(_led.helpers) + 1):
+    if _led.launched:
+        if devices not in (None, _led.launched):
             raise SettingError(
-                f"devices={devices}, but the launcher started {len(_led.helpers) + 1} processes; leave "
-                "devices out, or give that number"
+                f"devices={devices}, but the launcher started {_led.launched} processes; leave devices out, "
+                "or give that number"
             )
+        if not _led.helpers:
+            raise HelperLost("the launcher's other processes have ended; give the same command again")
         return
     wanted = (devices or 1) - 1
     if (wanted, threads, list(gpus)) != (_led.wanted, _led.threads, _led.gpus):
@@ -186,7 +205,7 @@ def lead(devices: int | None, threads: int, gpus: Sequence[str] = ()) -> None:
 def helpers() -> list[Helper]:
     """The helpers of this process, started where they are not."""
     there = [helper for helper in _led.helpers if not helper.has_ended]
-    if not _led.by_launcher and len(there) < _led.wanted:
+    if not _led.launched and len(there) < _led.wanted:
         dismiss()
         _led.helpers = [_start(rank) for rank in range(1, _led.wanted + 1)]
     return _led.helpers
@@ -222,31 +241,39 @@ def join_launcher() -> bool:
 
     Returns:
         Whether this process was a helper, and is to end now.
-    """
-    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    if size == 1:
-        return False
-    from torch.distributed.rendezvous import rendezvous
 
-    store, _, _ = next(rendezvous("env://"))
-    if rank:
-        address, port, key = store.get("mixsd").decode().split()
-        connection = Client((address, int(port)), authkey=bytes.fromhex(key))
-        _send(connection, rank)
-        serve(connection)
-        return True
-    key = secrets.token_bytes(32)
-    with Listener((os.environ["MASTER_ADDR"], 0), backlog=size, authkey=key) as listener:
-        address, port = listener.address  # type: ignore[misc]
-        store.set("mixsd", f"{address} {port} {key.hex()}")
-        there = [listener.accept() for _ in range(1, size)]
+    Raises:
+        SettingError: What the launcher tells makes no sense, or the others do not come.
+    """
+    given = {name: os.environ[name] for name in PLACES if name in os.environ}
+    try:
+        size, rank = int(given["WORLD_SIZE"]), int(given["RANK"])
+        store, _, _ = next(rendezvous("env://"))
+        if rank:
+            ignore_signals()
+            address, port, key = store.get("mixsd").decode().split()
+            connection = Client((address, int(port)), authkey=bytes.fromhex(key))
+            _send(connection, rank)
+            serve(connection)
+            return True
+        key = secrets.token_bytes(32)
+        with Listener(("", 0), backlog=size, authkey=key) as listener:
+            listener._listener._socket.settimeout(PATIENCE_S)  # type: ignore[attr-defined]
+            store.set("mixsd", f"{given['MASTER_ADDR']} {listener.address[1]} {key.hex()}")
+            there = [listener.accept() for _ in range(1, size)]
+    except (KeyError, ValueError, OSError, RuntimeError, StopIteration) as error:
+        told, said = (f"{name}={value}" for name, value in given.items()), " ".join(str(error).split())
+        raise SettingError(
+            f"{' '.join(told)} says that this is one of several processes, but they do not come together "
+            f"({type(error).__name__}: {said[:120]}); start all by torchrun or its like, or unset WORLD_SIZE"
+        ) from error
     _led.helpers = sorted(
         (Helper(connection, _receive(connection), None) for connection in there), key=lambda one: one._rank
     )
-    _led.by_launcher = True
+    _led.launched = size
     # Libraries would make a process group of their own out of these.
-    for name in PLACES:
-        os.environ.pop(name, None)
+    for name in given:
+        del os.environ[name]
     return False
 
 
@@ -255,11 +282,18 @@ def parcel_of(model: ChatModel) -> Parcel:
     network = model.network
     tensors = _tensors(network)
     # By content: a fused optimiser changes weights and leaves their version counters as they were.
-    content = tuple(torch.hash_tensor(tensor).view(torch.int64).item() for tensor in tensors)
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        content = tuple(pool.map(_digest, tensors))
     known = _led.known
-    if known is None or known[0]() is not network or known[1] != content:
-        known = _led.known = (weakref.ref(network), content, next(_numbers), _skeleton(model))
-    return Parcel(known[2], known[3], tensors)
+    same = known and known[0]() is network and known[1] is model.template and known[2] == content
+    if not known or not same:
+        known = weakref.ref(network), model.template, content, next(_numbers), _skeleton(model)
+        _led.known = known
+    return Parcel(known[3], known[4], tensors)
+
+
+def _digest(tensor: Tensor) -> bytes:
+    return hashlib.blake2b(_bytes(tensor), digest_size=16).digest()
 
 
 def serve(connection: Connection) -> None:
@@ -272,35 +306,53 @@ def serve(connection: Connection) -> None:
         nonlocal passes
         passes += 1
 
-    try:
+    with suppress(_Gone):
         _send(connection, True)  # it is there
         while True:
             order = _receive(connection)
+            # All of them before anything can fail: what comes next is an order again.
+            buffers = deque(_receive_bytes(connection) for _ in range(getattr(order, "tensors", 0)))
             try:
                 if isinstance(order, _Model):
+                    torch.set_num_threads(order.threads)
                     model = None  # two would not fit
-                    model = _received(order.skeleton, connection, device)
+                    model = _received(order.skeleton, buffers, device)
                     model.network.get_decoder().register_forward_pre_hook(count_pass)
-                    continue
-                assert model is not None
-                passes = 0
-                order.work(model, order.unit, partial(_send, connection))
+                else:
+                    passes = 0
+                    order.work(model, order.unit, partial(_send, connection))
                 _send(connection, _Done(passes))
-            except _GONE:
+            except _Gone:
                 raise
             except Exception as error:  # noqa: BLE001 - it is raised again where the work was given
                 _send(connection, _sendable(error))
-    except _GONE:
-        return
+
+
+class _Gone(Exception):
+    """The other end of a connection is."""
 
 
 def _send(connection: Connection, what: Any) -> None:
     # Pickled here: torch would have `send` pass tensors on as shared memory, which ends at the machine.
-    connection.send_bytes(pickle.dumps(what))
+    _send_bytes(connection, pickle.dumps(what))
 
 
 def _receive(connection: Connection) -> Any:
-    return pickle.loads(connection.recv_bytes())
+    return pickle.loads(_receive_bytes(connection))
+
+
+def _send_bytes(connection: Connection, what: Any) -> None:
+    try:
+        connection.send_bytes(what)
+    except OSError as error:
+        raise _Gone from error
+
+
+def _receive_bytes(connection: Connection) -> bytes:
+    try:
+        return connection.recv_bytes()
+    except (EOFError, OSError) as error:
+        raise _Gone from error
 
 
 def _sendable(error: Exception) -> Exception:
@@ -337,17 +389,17 @@ def _skeleton(model: ChatModel) -> bytes:
     return pickle.dumps((empty, model.template))
 
 
-def _received(skeleton: bytes, connection: Connection, device: str) -> ChatModel:
+def _received(skeleton: bytes, buffers: deque[bytes], device: str) -> ChatModel:
     empty, template = pickle.loads(skeleton)
     tensors = []
     for tensor in _tensors(empty):
-        here = torch.empty_like(tensor, device="cpu")
-        connection.recv_bytes_into(_bytes(here))
-        tensors.append(here.to(device))
+        # A copy, since bytes cannot be written to; without the strides of the other end.
+        here = torch.frombuffer(bytearray(buffers.popleft()), dtype=torch.uint8)
+        tensors.append(here.view(tensor.dtype).reshape(tensor.shape).to(device))
     return ChatModel(_with(empty, tensors).eval(), template)
 
 
 def _bytes(tensor: Tensor) -> memoryview:
-    """A tensor's memory, to be read or written as it is."""
-    numbers: Any = tensor.detach().reshape(-1).view(torch.uint8).numpy()
+    """A tensor's contents, row by row."""
+    numbers: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     return memoryview(numbers)

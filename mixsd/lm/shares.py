@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 
+from mixsd.core.errors import HelperLost
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.processes import Helper, Parcel, dismiss, helpers, next_of, parcel_of
 
@@ -98,6 +99,7 @@ def share(work: Work, model: ChatModel, todo: Sequence[Any], tell: Tell) -> None
         while at_work and (wait or not told.empty()):
             part = told.get()
             if isinstance(part, BaseException):
+                at_work -= 1
                 raise part
             if isinstance(part, _Ended):
                 at_work -= 1
@@ -117,9 +119,13 @@ def share(work: Work, model: ChatModel, todo: Sequence[Any], tell: Tell) -> None
         while (unit := next_of(left)) is not None:
             work(model, unit, here)
         hear(wait=True)
+    except (KeyboardInterrupt, HelperLost):
+        dismiss()  # others are started when they are wanted
+        raise
     except BaseException:
-        # They are at work for somebody who has left; others are started when they are wanted.
-        dismiss()
+        # Nobody may tell of this work when the next one has begun.
+        left.clear()
+        _hear_out(told, at_work)
         raise
 
 
@@ -128,6 +134,15 @@ class _Ended:
     """A helper has no more to do."""
 
     passes: int
+
+
+def _hear_out(told: "SimpleQueue[Any]", at_work: int) -> None:
+    """Wait until helpers have ended what they are at, and forget it."""
+    while at_work:
+        part = told.get()
+        at_work -= isinstance(part, _Ended | BaseException)
+        if isinstance(part, HelperLost):
+            dismiss()
 
 
 def _lead(helper: Helper, work: Work, parcel: Parcel, left: deque[Any], tell: Tell) -> None:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import torch
+
 from mixsd.core.errors import at_least, one_of, within
 from mixsd.core.grading import grade
 from mixsd.core.questions import Fact, Outcome
@@ -218,17 +220,23 @@ def make_targets(
         on_finished(target)
 
     def keep(target: Target) -> None:
+        if target.fact_id in finished:
+            return
         done.append(target.fact_id, target.to_json())  # at once: what is finished survives a kill
         finished[target.fact_id] = target
         on_finished(target)
 
     # Coins depend on seed, fact, attempt and position alone, so a fact's target is the same in any company.
-    waiting = [fact for fact in facts if fact.id not in finished]
+    missing = {fact.id for fact in facts} - finished.keys()
+    exact = not missing or model.network.dtype == torch.float32
+    # Elsewhere company counts: a unit that was interrupted is written again whole, to the same end.
+    waiting = [fact for fact in facts if fact.id in missing or (missing and not exact)]
     # Prompts of like length join together, so that little is padded.
     longest = {fact.id: max(map(len, request(fact, expert, model, settings).prompts)) for fact in waiting}
     waiting.sort(key=lambda fact: longest[fact.id])
     writing = _Writing(settings, max_new_tokens, batch_size, request, verify)
-    share(writing, model, reply_units(waiting, model, batch_size), keep)
+    todo = reply_units(waiting, model, batch_size)
+    share(writing, model, [unit for unit in todo if missing & {fact.id for fact in unit}], keep)
     return [finished[fact.id] for fact in facts]
 
 

@@ -45,7 +45,9 @@ def search_without_numbers(error: Exception) -> str:
     """What ended an optimiser's search whose trials failed, in one line; '' for any other error."""
     ended = [job.state for sweep in sweep_so_far for job in sweep.jobs()]
     failed = ended.count(FAILED)
-    if not failed or not (isinstance(error, JobFailed) or failed == len(ended)):
+    # Of Optuna, which would name the best of them.
+    none_is_best = failed == len(ended) and "No trials are completed" in str(error)
+    if not failed or not (isinstance(error, JobFailed) or none_is_best):
         return ""
     return f"the search ends: {failed} of {len(ended)} trials failed, for the reasons told above"
 
@@ -76,11 +78,11 @@ def run_job(config: DictConfig) -> Returned:
     in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
     share_machine(config, HydraConfig.get())
     # Before torch is imported: CUDA starts on what is visible then.
+    too_few: MixSDError | None = None
     try:
         take_gpus(_devices(config))
     except MixSDError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        too_few = error  # told as any other mistake of this job
     from mixsd.results.gate import EXIT_STATUS
     from mixsd.run.config import read_config
     from mixsd.run.messages import describe_run
@@ -91,6 +93,8 @@ def run_job(config: DictConfig) -> Returned:
     signals.hear()
     try:
         run = read_config(config)
+        if too_few:
+            raise too_few
         if config.dry_run:
             return _returned(run, _tell_plan(run))
         if run.sweep.fail_fast and any(sweep.any_failed for sweep in sweep_so_far):

@@ -18,6 +18,8 @@ LEASE = "MIXSD_LEASE_GPU"
 _held: list[tuple[str, FileLock | None]] = []
 """What this process took; kept to its end, since CUDA stays on the device on which it started."""
 
+_by_launcher = False
+
 
 def visible_gpus() -> list[str]:
     """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
@@ -25,6 +27,15 @@ def visible_gpus() -> list[str]:
     if named is None:
         return [str(number) for number, _ in enumerate(gpus())]
     return [name.strip() for name in named.split(",") if name.strip()]
+
+
+def take_local_gpu() -> None:
+    """Show this process, which a launcher started beside others of its machine, a GPU of its own."""
+    global _by_launcher
+    _by_launcher = True
+    place = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
+    if visible := visible_gpus():
+        os.environ[VISIBLE] = visible[place % len(visible)]
 
 
 def taken_gpus() -> list[str]:
@@ -49,8 +60,8 @@ def take_gpus(count: int, wait_s: float = 1.0) -> list[str]:
     Raises:
         SettingError: There are fewer.
     """
-    if len(_held) == count:
-        return taken_gpus()
+    if _by_launcher or len(_held) >= count:
+        return taken_gpus()[:count]
     leases = bool(os.environ.get(LEASE))
     visible = visible_gpus()
     if not visible or (count == 1 and not leases):

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 from mixsd.core.questions import RECALL
 from mixsd.lm.chat_model import DTYPES
 from mixsd.lm.load import config_of, template_of
-from mixsd.methods.contract import GradientMethod, reads_base
+from mixsd.methods.contract import GradientMethod, longest_prompt, reads_base
 from mixsd.run.config import RunConfig
 
 GB = 1e9
@@ -53,12 +53,12 @@ class Lengths:
     """Tokens of what is trained on, at most.
 
     Attributes:
-        prompt: The longest prompt.
+        context: The longest question with its reply, as the method asks it.
         example: The longest example, prompt and target.
         target: The longest targets of a micro-batch, on average.
     """
 
-    prompt: int
+    context: int
     example: int
     target: int
 
@@ -95,12 +95,11 @@ def stages_of(config: RunConfig, network: PretrainedConfig, lengths: Lengths) ->
     shape = shape_of(network)
     weights = FLOAT32 * shape.parameters
     splits = Counter(probe.split for probe in config.probes)
-    context = lengths.prompt + config.task.max_new_tokens
     many = config.model.scoring_batch_size if config.retention.tasks else max(splits.values())
-    found = [Stage("scoring", {"weights": weights, **_reading(config, shape, context, many)})]
+    found = [Stage("scoring", {"weights": weights, **_reading(config, shape, lengths.context, many)})]
     if isinstance(config.method, GradientMethod):
         held = _trained(config, shape)
-        evaluated = _reading(config, shape, context, splits[RECALL])
+        evaluated = _reading(config, shape, lengths.context, splits[RECALL])
         found += [
             Stage("training", {**held, **_step(config, network, shape, lengths)}),
             # By then a step's gradients are gone.
@@ -110,7 +109,7 @@ def stages_of(config: RunConfig, network: PretrainedConfig, lengths: Lengths) ->
         both = {"base and tuned weights": 2 * weights}
         found.append(Stage("drift", {**both, "gradients and Fisher diagonal": 2 * weights}))
     if config.training.interpolate:
-        reading = _reading(config, shape, context, many)
+        reading = _reading(config, shape, lengths.context, many)
         found.append(Stage("interpolation", {"three models": 3 * weights, **reading}))
     return found
 
@@ -119,13 +118,16 @@ def _reading(config: RunConfig, shape: Shape, context: int, questions: int) -> d
     """What decoding needs beside the weights, for so many questions of so many tokens with their replies."""
     size = DTYPES[config.model.scoring_dtype].itemsize
     rows = min(config.model.scoring_batch_size, questions)
-    return {
+    on_cpu, helpers = not torch.cuda.is_available(), (config.devices or 1) - 1
+    found = {
         "a copy in the scoring dtype": 0 if size == FLOAT32 else size * shape.parameters,
         # Only on a CPU are weights laid out once more while they are read.
-        "packed weights": 0 if torch.cuda.is_available() else size * shape.linear,
+        "packed weights": size * shape.linear if on_cpu else 0,
         "KV cache": size * shape.cached * context * rows,
         "logits": size * shape.vocabulary * rows,
     }
+    # On GPUs each has its own.
+    return {**found, "helpers": helpers * (size * shape.parameters + sum(found.values())) if on_cpu else 0}
 
 
 def _trained(config: RunConfig, shape: Shape) -> dict[str, int]:
@@ -143,13 +145,14 @@ def _trained(config: RunConfig, shape: Shape) -> dict[str, int]:
 def _step(config: RunConfig, network: PretrainedConfig, shape: Shape, lengths: Lengths) -> dict[str, int]:
     """What a training step holds for a time."""
     training, method = config.training, config.method
-    rows = min(training.micro_batch_size, len(config.task.facts))
+    examples = min(training.batch_size, len(config.task.facts)) * getattr(method, "rollouts", 1)
+    rows = min(training.micro_batch_size, examples)
     # Some losses make logits piece by piece, and again for the gradient.
     logits = lengths.target if getattr(method, "keeps_logits", True) else 1
     kept = activations(network, rows, lengths.example, logits, training.dtype)
     gradients = FLOAT32 * (training.lora * shape.adapters if training.lora else shape.parameters)
     # Of the first micro-batch they take the place of activations; of others they are there before.
-    is_one = rows >= min(training.batch_size, len(config.task.facts))
+    is_one = rows >= examples
     return {
         "activations": kept,
         "gradients": max(0, gradients - kept) if is_one else gradients,
@@ -276,15 +279,29 @@ def lengths_of(config: RunConfig, template: Any) -> Lengths:
 
     written = getattr(config.method, "max_new_tokens", None)
     facts = config.task.facts
-    prompts = [
-        len(template.ids([{"role": "user", "content": fact.prompt}], reply_follows=True)) for fact in facts
-    ]
+
+    def rendered(text: str) -> int:
+        return len(template.ids([{"role": "user", "content": text}], reply_follows=True))
+
+    prompts = [rendered(fact.prompt) for fact in facts]
+    asked = max(rendered(longest_prompt(config.method, fact)) for fact in facts)
     targets = [written or gold(fact.gold_text) for fact in facts]
     longest = sorted(targets, reverse=True)[: config.training.micro_batch_size]
     return Lengths(
-        prompt=max(prompts),
+        context=asked + config.task.max_new_tokens,
         example=max(map(sum, zip(prompts, targets, strict=True))),
         target=-(-sum(longest) // len(longest)),
+    )
+
+
+def not_counted(config: RunConfig, network: PretrainedConfig) -> str:
+    """What comes on top of the estimate, in one line."""
+    size = DTYPES[config.model.scoring_dtype].itemsize
+    cache = size * shape_of(network).cached * 1000 * config.model.scoring_batch_size
+    return (
+        f"not counted: held-out tasks with longer prompts and replies ({cache / GB:.1f} GB a 1,000 tokens at "
+        f"model.scoring_batch_size={config.model.scoring_batch_size}), targets and rollouts while they are "
+        "decoded, an averaged teacher, and what the allocator and libraries keep"
     )
 
 

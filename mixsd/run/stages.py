@@ -82,8 +82,8 @@ def run_experiment(config: RunConfig) -> RunOutcome:
             if in_agent():
                 replay(config.run_dir, Harmless(config.tracking))
             return _outcome(config, "skipped")
-        _write_status(config, "running", stage="the start")
         lead(config.devices, torch.get_num_threads(), taken_gpus())
+        _write_status(config, "running", stage="the start")
         run = _Run(config, layers)
         try:
             results = run.run()

@@ -123,7 +123,6 @@ def train(
             within `evaluate` apart.
 
     Raises:
-        SettingError: Started as one of several processes.
         Diverged: The loss is no finite number any more.
     """
     if nothing_to_train(examples, settings):

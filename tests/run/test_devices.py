@@ -107,3 +107,10 @@ def test_a_wrong_number_of_devices_is_one_line(warm_cli, tmp_path):
             and f"devices={given.capitalize() if given == 'true' else given}" in done.stderr
         )
         assert "allowed: 1 or more, or null" in done.stderr
+
+
+def test_a_launcher_that_told_half_is_one_line(cli, tmp_path):
+    for given in ({"WORLD_SIZE": "2"}, {"WORLD_SIZE": "two", "RANK": "0"}):
+        done = cli("run.py", *SMALL, f"runs_dir={tmp_path}/runs", **given)
+        assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr
+        assert "unset WORLD_SIZE" in done.stderr

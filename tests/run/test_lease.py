@@ -93,3 +93,12 @@ def test_without_a_gpu_there_is_nothing_to_lease(monkeypatch):
     assert lease.take_gpus(1) == lease.take_gpus(2) == [] and time.monotonic() - start < 1
     monkeypatch.setattr(lease, "gpus", lambda: ["0000:01", "0000:02"])
     assert lease.visible_gpus() == ["0", "1"]
+
+
+def test_each_process_of_a_launcher_is_shown_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(lease, "_by_launcher", False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    lease.take_local_gpu()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
+    assert lease.take_gpus(8) == [], "it has what it was given"

@@ -54,7 +54,7 @@ def test_activations_grow_by_the_layer_and_by_the_row():
 
 
 def test_the_parts_are_those_of_the_config(read, cache_dir):
-    sizes = Lengths(prompt=20, example=30, target=10)
+    sizes = Lengths(context=30, example=30, target=10)
 
     def parts(*overrides):
         config = read(*SMALL, "tracking=none", *overrides)
@@ -77,6 +77,11 @@ def test_the_parts_are_those_of_the_config(read, cache_dir):
     )
     several, _ = parts("method=sft", "training.micro_batch_size=2")
     assert several["training"].parts["gradients"] == weights, "of the micro-batches before"
+    rollouts, _ = parts("method=opsd", "method.rollouts=3")
+    assert rollouts["training"].parts["gradients"] == weights, "three answers to each of four facts"
+    helped, _ = parts("method=sft", "devices=3")
+    own = sum(size for name, size in helped["scoring"].parts.items() if name != "helpers")
+    assert helped["scoring"].parts["helpers"] == 2 * own, "a helper on a CPU takes what this process takes"
     half, _ = parts("method=sft", "model.scoring_dtype=bfloat16", "training.interpolate=[0.5]", "drift=none")
     assert half["scoring"].parts["a copy in the scoring dtype"] == weights // 2 and "drift" not in half
     assert half["interpolation"].parts["three models"] == 3 * weights
