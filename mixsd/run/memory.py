@@ -145,7 +145,8 @@ def _trained(config: RunConfig, shape: Shape) -> dict[str, int]:
 def _step(config: RunConfig, network: PretrainedConfig, shape: Shape, lengths: Lengths) -> dict[str, int]:
     """What a training step holds for a time."""
     training, method = config.training, config.method
-    examples = min(training.batch_size, len(config.task.facts)) * getattr(method, "rollouts", 1)
+    # As many, however few facts there are: then a step has some of them twice.
+    examples = training.batch_size * getattr(method, "rollouts", 1)
     rows = min(training.micro_batch_size, examples)
     # Some losses make logits piece by piece, and again for the gradient.
     logits = lengths.target if getattr(method, "keeps_logits", True) else 1

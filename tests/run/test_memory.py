@@ -11,7 +11,7 @@ from tests.conftest import SMALL
 
 TRAINED = (
     "method=sft", "task.facts=6", "task.retrieval=0", "task.splits=[]", "training.max_steps=2",
-    "training.eval_every=2", "retention=none", "tracking=none", "sweep.report=false", "drift=none",
+    "training.eval_every=2", "training.batch_size=6", "training.micro_batch_size=6", "retention=none", "tracking=none", "sweep.report=false", "drift=none",
     "threads=1", "training.dtype=float32", "model.scoring_dtype=float32",
 )  # fmt: skip
 
