@@ -4,53 +4,32 @@ This process is the program: it reads the config, writes files, talks to tracker
 that. It gets a model, then units of work, and sends back what each gives, until its connection ends.
 """
 
-import copy
-import hashlib
 import os
 import pickle
 import secrets
 import subprocess
 import sys
-import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from multiprocessing import Pipe
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
 from mixsd.core.errors import HelperLost, SettingError
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.helper import ignore_signals
+from mixsd.lm.parcels import Parcel, received, to_bytes
 
 PLACES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What a launcher tells each of its processes."""
 PATIENCE_S = 600.0
 """How long the other processes of a launcher are waited for."""
-_numbers = count()
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """A model on its way to helpers.
-
-    Attributes:
-        number: Names these weights; a helper that has them gets nothing.
-        skeleton: The pickled network without its weights, and its chat template.
-        tensors: The weights.
-    """
-
-    number: int
-    skeleton: bytes
-    tensors: Sequence[Tensor]
 
 
 class Helper:
@@ -91,7 +70,7 @@ class Helper:
                 order = _Model(parcel.skeleton, len(parcel.tensors), torch.get_num_threads())
                 _send(self._connection, order)
                 for tensor in parcel.tensors:
-                    _send_bytes(self._connection, _bytes(tensor))
+                    _send_bytes(self._connection, to_bytes(tensor))
                 self._has = None
                 if isinstance(answer := _receive(self._connection), BaseException):
                     raise answer
@@ -168,7 +147,6 @@ class _Led:
         self.helpers: list[Helper] = []
         self.launched = 0
         """Processes that a launcher started, this one among them."""
-        self.known: tuple[Any, Any, tuple[bytes, ...], int, bytes] | None = None
 
 
 _led = _Led()
@@ -277,25 +255,6 @@ def join_launcher() -> bool:
     return False
 
 
-def parcel_of(model: ChatModel) -> Parcel:
-    """A model as helpers get it."""
-    network = model.network
-    tensors = _tensors(network)
-    # By content: a fused optimiser changes weights and leaves their version counters as they were.
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        content = tuple(pool.map(_digest, tensors))
-    known = _led.known
-    same = known and known[0]() is network and known[1] is model.template and known[2] == content
-    if not known or not same:
-        known = weakref.ref(network), model.template, content, next(_numbers), _skeleton(model)
-        _led.known = known
-    return Parcel(known[3], known[4], tensors)
-
-
-def _digest(tensor: Tensor) -> bytes:
-    return hashlib.blake2b(_bytes(tensor), digest_size=16).digest()
-
-
 def serve(connection: Connection) -> None:
     """Do what comes, until the connection ends."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -316,7 +275,7 @@ def serve(connection: Connection) -> None:
                 if isinstance(order, _Model):
                     torch.set_num_threads(order.threads)
                     model = None  # two would not fit
-                    model = _received(order.skeleton, buffers, device)
+                    model = received(order.skeleton, buffers, device)
                     model.network.get_decoder().register_forward_pre_hook(count_pass)
                 else:
                     passes = 0
@@ -361,45 +320,3 @@ def _sendable(error: Exception) -> Exception:
     except Exception:  # noqa: BLE001 - errors of libraries may hold anything
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
-
-
-def _tensors(network: nn.Module) -> list[Tensor]:
-    """Each tensor of a network once: its weights, and buffers that no checkpoint holds."""
-    found = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
-    return list(found.values())
-
-
-def _with(network: nn.Module, tensors: Sequence[Tensor]) -> Any:
-    """A copy of a network with other tensors in the places of its own; tied ones stay tied."""
-    given = zip(_tensors(network), tensors, strict=True)
-    memo: dict[int, Any] = {id(own): _like(own, tensor) for own, tensor in given}
-    return copy.deepcopy(network, memo)
-
-
-def _like(own: Tensor, tensor: Tensor) -> Tensor:
-    return nn.Parameter(tensor, requires_grad=False) if isinstance(own, nn.Parameter) else tensor
-
-
-def _skeleton(model: ChatModel) -> bytes:
-    network = model.network
-    empty = _with(network, [torch.empty_like(tensor, device="meta") for tensor in _tensors(network)])
-    # Those of a meter belong to this process.
-    for module in empty.modules():
-        module._forward_pre_hooks.clear()
-    return pickle.dumps((empty, model.template))
-
-
-def _received(skeleton: bytes, buffers: deque[bytes], device: str) -> ChatModel:
-    empty, template = pickle.loads(skeleton)
-    tensors = []
-    for tensor in _tensors(empty):
-        # A copy, since bytes cannot be written to; without the strides of the other end.
-        here = torch.frombuffer(bytearray(buffers.popleft()), dtype=torch.uint8)
-        tensors.append(here.view(tensor.dtype).reshape(tensor.shape).to(device))
-    return ChatModel(_with(empty, tensors).eval(), template)
-
-
-def _bytes(tensor: Tensor) -> memoryview:
-    """A tensor's contents, row by row."""
-    numbers: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return memoryview(numbers)

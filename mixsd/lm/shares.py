@@ -15,7 +15,8 @@ import torch
 
 from mixsd.core.errors import HelperLost
 from mixsd.lm.chat_model import ChatModel
-from mixsd.lm.processes import Helper, Parcel, dismiss, helpers, next_of, parcel_of
+from mixsd.lm.parcels import Parcel, parcel_of
+from mixsd.lm.processes import Helper, dismiss, helpers, next_of
 
 T = TypeVar("T")
 Tell = Callable[[Any], None]
@@ -61,7 +62,7 @@ def reply_units(items: Sequence[T], model: ChatModel, batch_size: int) -> list[S
         model: What decodes it.
         batch_size: Replies at a time.
     """
-    if items and model.network.dtype != torch.float32:
+    if model.network.dtype != torch.float32:
         return units(items, batch_size)
     # In float32 company changes no token: one unit where nobody helps, else some for each process.
     turns = TURNS * (len(helpers()) + 1) if helpers() else 1

@@ -226,17 +226,17 @@ def make_targets(
         finished[target.fact_id] = target
         on_finished(target)
 
-    # Coins depend on seed, fact, attempt and position alone, so a fact's target is the same in any company.
     missing = {fact.id for fact in facts} - finished.keys()
-    exact = not missing or model.network.dtype == torch.float32
-    # Elsewhere company counts: a unit that was interrupted is written again whole, to the same end.
-    waiting = [fact for fact in facts if fact.id in missing or (missing and not exact)]
-    # Prompts of like length join together, so that little is padded.
-    longest = {fact.id: max(map(len, request(fact, expert, model, settings).prompts)) for fact in waiting}
-    waiting.sort(key=lambda fact: longest[fact.id])
-    writing = _Writing(settings, max_new_tokens, batch_size, request, verify)
-    todo = reply_units(waiting, model, batch_size)
-    share(writing, model, [unit for unit in todo if missing & {fact.id for fact in unit}], keep)
+    if missing:
+        # Coins depend on seed, fact, attempt and position alone, so in float32 a target is the same in any
+        # company. Elsewhere a unit that was interrupted is written again whole, to the same end.
+        alone = model.network.dtype == torch.float32
+        waiting = [fact for fact in facts if fact.id in missing or not alone]
+        # Prompts of like length join together, so that little is padded.
+        waiting.sort(key=lambda fact: max(map(len, request(fact, expert, model, settings).prompts)))
+        todo = reply_units(waiting, model, batch_size)
+        writing = _Writing(settings, max_new_tokens, batch_size, request, verify)
+        share(writing, model, [unit for unit in todo if missing & {fact.id for fact in unit}], keep)
     return [finished[fact.id] for fact in facts]
 
 

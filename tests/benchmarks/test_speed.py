@@ -60,3 +60,15 @@ def test_packed_weights_give_the_same_replies_in_float32(tmp_path, monkeypatch):
 def test_sizes_that_are_none_are_one_line(arguments, said, capsys):
     assert main(arguments) == 2
     assert f"{said} is out of range; allowed: 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_processes_benchmark_compares_in_one_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIXSD_CACHE_DIR", str(tmp_path))
+    path = tmp_path / "rows.json"
+    sizes = ["--prompts", "20", "--budget", "4", "--batch-size", "2", "--repetitions", "1"]
+    arguments = ["processes", "--model", "tiny_random", *sizes, "--dtypes", "float32", "--json", str(path)]
+    assert main(arguments) == 0
+    rows = json.loads(path.read_text())
+    assert [row["way"] for row in rows] == ["one process, whole", "one process, units", "2 processes"]
+    assert {row["as in units"] for row in rows} == {20} and rows[1]["times as fast"] == 1

@@ -12,7 +12,7 @@ import torch
 
 from mixsd.core.draws import uniform
 from mixsd.core.errors import DataError, HelperLost, SettingError
-from mixsd.lm import processes, shares
+from mixsd.lm import parcels, processes, shares
 from mixsd.lm.decode import Request, Sampling
 from mixsd.lm.generate import generate
 from mixsd.lm.likelihood import target_nll
@@ -109,32 +109,32 @@ def test_helpers_work_with_the_weights_as_they_are_now(tiny, helped, alone):
 
 
 def test_weights_are_sent_once(tiny, two):
-    number = processes.parcel_of(tiny).number
-    assert processes.parcel_of(tiny).number == number
+    number = parcels.parcel_of(tiny).number
+    assert parcels.parcel_of(tiny).number == number
     with torch.no_grad():
         tiny.network.lm_head.weight[3, 2] += 1e-6
-    assert processes.parcel_of(tiny).number == number + 1
+    assert parcels.parcel_of(tiny).number == number + 1
     with torch.no_grad():
         tiny.network.lm_head.weight.copy_(tiny.network.lm_head.weight.flip(0))
-    assert processes.parcel_of(tiny).number == number + 2, "the same numbers in another order"
+    assert parcels.parcel_of(tiny).number == number + 2, "the same numbers in another order"
 
 
 def sent(parcel):
-    return deque(bytes(processes._bytes(tensor)) for tensor in parcel.tensors)
+    return deque(bytes(parcels.to_bytes(tensor)) for tensor in parcel.tensors)
 
 
 def test_weights_that_do_not_lie_row_by_row_arrive_as_they_are(tiny):
     weight = tiny.network.lm_head.weight
     weight.data = weight.data.T.contiguous().T
     assert not weight.is_contiguous()
-    parcel = processes.parcel_of(tiny)
-    assert processes._received(parcel.skeleton, sent(parcel), "cpu").same_weights(tiny)
+    parcel = parcels.parcel_of(tiny)
+    assert parcels.received(parcel.skeleton, sent(parcel), "cpu").same_weights(tiny)
 
 
 def test_a_received_model_is_the_one_that_was_sent(tiny):
     """Tied weights stay tied, and what no checkpoint holds comes too."""
-    parcel = processes.parcel_of(tiny)
-    received = processes._received(parcel.skeleton, sent(parcel), "cpu")
+    parcel = parcels.parcel_of(tiny)
+    received = parcels.received(parcel.skeleton, sent(parcel), "cpu")
     assert received.same_weights(tiny) and received.end_ids == tiny.end_ids
     buffers = dict(tiny.network.named_buffers())
     assert buffers and all(torch.equal(buffers[n], b) for n, b in received.network.named_buffers())
@@ -186,8 +186,8 @@ def test_a_helper_leaves_signals_to_its_leader(tiny, two):
 
 
 def test_an_error_while_a_model_is_received_is_raised_here(tiny, two, monkeypatch):
-    parcel = processes.parcel_of(tiny)
-    spoilt = processes.Parcel(-1, pickle.dumps("no model"), parcel.tensors)
+    parcel = parcels.parcel_of(tiny)
+    spoilt = parcels.Parcel(-1, pickle.dumps("no model"), parcel.tensors)
     monkeypatch.setattr(shares, "parcel_of", lambda _: spoilt)
     with pytest.raises(ValueError, match="unpack"):
         share(units_of_work.tells_who, tiny, range(30), lambda _: None)

@@ -3,6 +3,7 @@
 import pytest
 from transformers import LlamaConfig
 
+from mixsd.cli import main
 from mixsd.core.store import read_json
 from mixsd.lm.load import config_of
 from mixsd.run import memory
@@ -121,3 +122,14 @@ def test_the_verdict_says_what_makes_it_smaller():
         "fits by this estimate: 3.0 GB at its peak (training), of 4.0 GB on this device"
     )
     assert verdict(stages, 2 * 10**9).startswith("does not fit") and "training.lora=16" in verdict(stages, 1)
+
+
+def test_the_command_tells_every_stage_and_what_it_leaves_out(monkeypatch, capsys):
+    overrides = ["memory", *SMALL, "tracking=none", "method=sft"]
+    assert main(overrides) == 0
+    told = capsys.readouterr().out
+    assert all(stage in told for stage in ("scoring", "training", "evaluation in training", "drift"))
+    assert "fits by this estimate" in told and "not counted: held-out tasks" in told
+    monkeypatch.setattr(memory, "there", lambda: 10**5)
+    assert main(overrides) == 1 and "does not fit" in capsys.readouterr().out
+    assert main(["memory", "task=nonsense"]) == 2 and "nonsense" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from mixsd.core.errors import DataError, Diverged
+from mixsd.core.errors import DataError, Diverged, HelperLost
 from mixsd.core.store import read_json, read_jsonl, write_jsonl
 from mixsd.run.job import _in_one_line, _returned, _try
 from mixsd.run.settings import SweepSettings
@@ -210,6 +210,8 @@ def test_a_crash_is_tried_again_and_a_mistake_is_not(monkeypatch, capsys):
     with pytest.raises(RuntimeError):
         _try(run)
     assert len(tries) == 3
+    crash(HelperLost("helper process 1 ended"), 1)
+    assert _try(run) == "done" and len(tries) == 2, "it was killed, and the next one need not be"
     for error in (Diverged("x"), DataError("x"), OSError(errno.ENOSPC, "full")):
         crash(error, 9)
         with pytest.raises(type(error)):

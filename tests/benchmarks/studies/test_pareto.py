@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.studies.pareto import front, main
+from benchmarks.studies.pareto import _short, front, main
 from mixsd.core.store import write_jsonl
 from tests.helpers.made_runs import make_run
 
@@ -19,6 +19,12 @@ from tests.helpers.made_runs import make_run
 )
 def test_the_front_is_what_nothing_else_beats_in_both(points, expected):
     assert front(points) == expected
+
+
+def test_numbers_that_nobody_would_type_are_shortened():
+    assert _short("mixsd rate=0.5006325564606936 learning_rate=2.588170214937917e-05 k=3") == (
+        "mixsd rate=0.501 learning_rate=2.59e-05 k=3"
+    )
 
 
 def test_trials_are_drawn_with_their_front(tmp_path, capsys):
