@@ -8,7 +8,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -21,6 +21,8 @@ Plugins.instance()  # loads Hydra's own plugins anew: a class of an earlier copy
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
 
 Jobs = list[list[str]]
+LAUNCHERS = ("joblib.", "submitit.")
+"""Packages whose errors come from a launcher, not from a job."""
 
 
 class GridSweeper(BasicSweeper):
@@ -39,6 +41,22 @@ class GridSweeper(BasicSweeper):
         assert hydra is not None
         jobs = GridSweeper.order or grid_jobs(overrides, hydra.config_loader)
         return list(BasicSweeper.split_overrides_to_chunks(jobs, max_batch_size))  # type: ignore[arg-type]
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the jobs; where a launcher lost the process of one, that is told, and the sweep ends."""
+        try:
+            return super().sweep(arguments)
+        except Exception as error:
+            # Jobs tell of their own failures; what a launcher raises is the death of a process.
+            kind = type(error)
+            if not kind.__module__.startswith(LAUNCHERS):
+                raise
+            print(
+                f"the process of a job was lost ({kind.__name__}): it was killed from outside, "
+                "most often for want of memory",
+                file=sys.stderr,
+            )
+            return []
 
 
 # Hydra takes plugins from packages below `hydra_plugins` alone; this one is registered under such a name.

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mixsd.core.errors import MixSDError, SettingError
 from mixsd.run import job, signals, sweep_file
-from mixsd.run.ended import FAILED, NOT_RUN, UNMET, WHOLE, Ended, EndedJob
+from mixsd.run.ended import FAILED, UNMET, WHOLE, Ended, EndedJob
 from mixsd.run.grid import GridSweeper, grid_jobs
 from mixsd.run.job import job_of, share_machine, side_by_side
 from mixsd.run.lease import visible_gpus
@@ -149,7 +149,7 @@ class SweepCallback(Callback):
             if self._ended:
                 self._ended.forget()
             if status == 1:
-                print("Run the same command again to finish the failed ones.", file=sys.stderr)
+                print("Run the same command again to finish those that are not done.", file=sys.stderr)
             if status:
                 sys.exit(status)
 
@@ -162,7 +162,7 @@ class SweepCallback(Callback):
         states: list[tuple[Path, str]] = []
         for planned in self._plan.jobs:
             # A job without an end was left out by its launcher, or its process was killed.
-            one = by_job.get(planned.overrides) or EndedJob([], "done" if planned.is_done else FAILED)
+            one = by_job.get(planned.overrides) or EndedJob([], _without_an_end(planned))
             # On another machine, with other arithmetic, it may be another run than was planned.
             states.append((Path(one.run_dir) if one.run_dir else planned.run_dir, one.state))
         return states
@@ -186,11 +186,21 @@ class SweepCallback(Callback):
             _told(lambda folder=folder, tracker=tracker: mirror_sweep(folder, tracker))
 
 
+def _without_an_end(planned: "Job") -> str:
+    """How a job is that did not tell its end; one of a cluster may go on when its sweep is over."""
+    from mixsd.run.state import KILLED, RUNNING, state_of
+
+    if planned.is_done:
+        return "done"
+    state = state_of(planned.run_dir).state
+    return state if state in (RUNNING, KILLED) else FAILED
+
+
 def _status(states: Sequence[str]) -> int:
     """A sweep's exit status."""
     from mixsd.results.gate import EXIT_STATUS
 
-    if FAILED in states or NOT_RUN in states:
+    if set(states) - set(WHOLE):
         return 1
     return EXIT_STATUS if UNMET in states else 0
 

@@ -54,6 +54,28 @@ def test_a_sweep_side_by_side_that_is_ended_leaves_no_process(warm_start, tmp_pa
         assert (first / f"trainer/checkpoint-{steps}/complete.json").exists(), "at that very step"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["cores", "submitit_local"])
+def test_a_job_whose_process_is_killed_is_told_and_the_same_command_finishes_it(
+    warm_start, warm_cli, tmp_path, launcher
+):
+    jobs = ("run.py", "-m", *TRAINING, "seed=0,1", f"runs_dir={tmp_path}/runs", f"hydra/launcher={launcher}")
+    process = warm_start(*jobs)
+    _after_steps(tmp_path / "runs/default", 5, process)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    computing = [
+        worker for worker in workers if {"LokyProcess-1", "submitit.core._submit"} & set(worker.cmdline())
+    ]
+    computing[0].kill()
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert "the process of a job was lost" in errors
+    assert "Traceback" not in errors
+    again = warm_cli(*jobs)
+    assert again.returncode == 0, again.stderr
+    assert len(list((tmp_path / "runs/default").glob("kg*/DONE"))) == 2
+
+
 def _after_steps(folder, count, process):
     """The run's directory, when it has trained so many steps."""
     while process.poll() is None:
