@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mixsd.core.errors import DataError, MixSDError, SettingError, one_of, within
 from mixsd.core.questions import PREVIOUSLY_TAUGHT, RECALL, Axis, Probe, Task
 from mixsd.lm import sources
-from mixsd.lm.load import template_of
+from mixsd.lm.load import config_of, template_of
 from mixsd.lm.sources import ModelSettings
 from mixsd.lm.suite import RetentionSuite
 from mixsd.lm.template import OWN, ChatTemplate
@@ -34,6 +34,7 @@ from mixsd.run.messages import CONF
 from mixsd.run.preparation import read_examples
 from mixsd.run.probes_file import previously_taught
 from mixsd.run.settings import DriftSettings, SweepSettings, TrainingSettings
+from mixsd.run.trainable import see_that_they_are_there
 from mixsd.trackers.tracker import Tracker
 
 GROUPS: Mapping[str, type | tuple[type, ...]] = {
@@ -171,6 +172,8 @@ def read_config(config: DictConfig) -> RunConfig:
         built[group] = attempt(lambda builder=builder: _build(builder, config[builder.group]))
     only_facts = attempt(lambda: _only_facts(config, built["task"]))
     template = attempt(lambda: _template(built["model"], Path(config.cache_dir).expanduser()))
+    if not problems:
+        attempt(lambda: _see_what_is_trained(built["training"], built["model"], config))
     probes: list[Probe] = []
     if not problems:
         probes = attempt(lambda: _probes(config, built["task"], built["model"], template)) or []
@@ -196,6 +199,12 @@ def _template(model: ModelSettings | None, cache_dir: Path) -> ChatTemplate | No
         return None
     sources.fingerprint(model)  # first of all: is it there, and of a kind that can be trained?
     return template_of(model, cache_dir)
+
+
+def _see_what_is_trained(training: TrainingSettings, model: ModelSettings, config: DictConfig) -> None:
+    if training.only:
+        network = config_of(model, Path(config.cache_dir).expanduser())
+        see_that_they_are_there(training.only, training.lora is not None, network)
 
 
 def _probes(

@@ -22,6 +22,7 @@ from mixsd.lm.chat_model import DTYPES
 from mixsd.lm.load import config_of, template_of
 from mixsd.methods.contract import GradientMethod, longest_prompt, reads_base
 from mixsd.run.config import RunConfig
+from mixsd.run.trainable import layers, named
 
 GB = 1e9
 FLOAT32 = 4
@@ -69,14 +70,16 @@ class Shape:
 
     Attributes:
         parameters: All weights, tied ones once.
+        trained: Those of them that may change, where there are no adapters.
         linear: Weights of linear layers, the output layer's included.
         output: Weights of the output layer.
-        adapters: Weights of LoRA adapters of rank 1 on all linear layers but the output layer.
+        adapters: Weights of LoRA adapters of rank 1 on the linear layers that get some.
         cached: Numbers that the KV cache keeps of a token.
         vocabulary: Tokens.
     """
 
     parameters: int
+    trained: int
     linear: int
     output: int
     adapters: int
@@ -92,7 +95,7 @@ def stages_of(config: RunConfig, network: PretrainedConfig, lengths: Lengths) ->
         network: The config of its model.
         lengths: Of what is trained on.
     """
-    shape = shape_of(network)
+    shape = shape_of(network, config.training.only)
     weights = FLOAT32 * shape.parameters
     splits = Counter(probe.split for probe in config.probes)
     many = config.model.scoring_batch_size if config.retention.tasks else max(splits.values())
@@ -133,7 +136,7 @@ def _reading(config: RunConfig, shape: Shape, context: int, questions: int) -> d
 def _trained(config: RunConfig, shape: Shape) -> dict[str, int]:
     """What a training holds all the time."""
     lora = config.training.lora
-    trained = lora * shape.adapters if lora else shape.parameters
+    trained = lora * shape.adapters if lora else shape.trained
     return {
         "weights": FLOAT32 * shape.parameters,
         "adapters": FLOAT32 * trained if lora else 0,
@@ -151,14 +154,14 @@ def _step(config: RunConfig, network: PretrainedConfig, shape: Shape, lengths: L
     # Some losses make logits piece by piece, and again for the gradient.
     logits = lengths.target if getattr(method, "keeps_logits", True) else 1
     kept = activations(network, rows, lengths.example, logits, training.dtype)
-    gradients = FLOAT32 * (training.lora * shape.adapters if training.lora else shape.parameters)
+    gradients = FLOAT32 * (training.lora * shape.adapters if training.lora else shape.trained)
     # Of the first micro-batch they take the place of activations; of others they are there before.
     is_one = rows >= examples
     return {
         "activations": kept,
         "gradients": max(0, gradients - kept) if is_one else gradients,
         "gradients of the logits": FLOAT32 * rows * logits * shape.vocabulary,
-        "gradient of the output layer": 0 if training.lora else FLOAT32 * shape.output,
+        "gradient of the output layer": 0 if training.lora or training.only else FLOAT32 * shape.output,
     }
 
 
@@ -168,8 +171,13 @@ def _base_copy(config: RunConfig, shape: Shape) -> int:
     return DTYPES[config.training.dtype].itemsize * shape.parameters if is_kept else 0
 
 
-def shape_of(network: PretrainedConfig) -> Shape:
-    """Count a model's weights without making them."""
+def shape_of(network: PretrainedConfig, only: Sequence[str] = ()) -> Shape:
+    """Count a model's weights without making them.
+
+    Args:
+        network: The model's config.
+        only: What is trained (`training.only`).
+    """
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(network)
     linear = {name: layer for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)}
@@ -178,13 +186,13 @@ def shape_of(network: PretrainedConfig) -> Shape:
     heads = text.num_attention_heads
     head = getattr(text, "head_dim", None) or text.hidden_size // heads
     kv_heads = getattr(text, "num_key_value_heads", None) or heads
+    sizes = {name: weight.numel() for name, weight in model.named_parameters()}
     return Shape(
-        parameters=sum(weight.numel() for weight in model.parameters()),
+        parameters=sum(sizes.values()),
+        trained=sum(sizes[name] for name in named(sizes, only)),
         linear=sum(layer.weight.numel() for layer in linear.values()),
         output=output.weight.numel(),
-        adapters=sum(
-            layer.in_features + layer.out_features for layer in linear.values() if layer is not output
-        ),
+        adapters=sum(linear[name].in_features + linear[name].out_features for name in layers(model, only)),
         cached=2 * text.num_hidden_layers * kv_heads * head,
         vocabulary=output.weight.shape[0],
     )

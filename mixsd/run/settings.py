@@ -39,6 +39,9 @@ class TrainingSettings:
             the base model's (None: never). For methods that may never reach the goal (decision 11).
         lora: Rank of LoRA adapters on all linear layers but the output layer (None: train all weights).
         lora_alpha: Their scale is `lora_alpha / lora`.
+        only: Train these weights alone, by parts of their names, a star for anything within a part, such as
+            `layers.6.mlp.down_proj` (LocFT, arXiv 2509.22072); with LoRA, adapters on these layers alone.
+            Empty: all.
         interpolate: Also score base + alpha (tuned - base) for these alphas, at no training cost.
         checkpoint_every: Steps between checkpoints that an interrupted training goes on from (None: none).
         save_model: Keep the trained weights in the run directory.
@@ -62,6 +65,7 @@ class TrainingSettings:
     patience: int | None = None
     lora: int | None = None
     lora_alpha: float = 32.0
+    only: tuple[str, ...] = ()
     interpolate: tuple[float, ...] = ()
     checkpoint_every: int | None = 20
     save_model: bool = False

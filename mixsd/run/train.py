@@ -31,6 +31,7 @@ from mixsd.results.schema import TrainingReport
 from mixsd.run import signals
 from mixsd.run.checkpoints import COMPLETE, complete, last_checkpoint, restore_method
 from mixsd.run.settings import TrainingSettings
+from mixsd.run.trainable import layers, named
 
 MAX_STEPS, NOTHING = "max_steps", "nothing to train"
 """What ends a training, beside the reasons that an evaluation gives."""
@@ -138,7 +139,9 @@ def train(
     if settings.lora:
         _add_adapter(model, settings, seed)
     else:
-        model.network.requires_grad_(True)
+        trained = set(named((name for name, _ in model.network.named_parameters()), settings.only))
+        for name, weight in model.network.named_parameters():
+            weight.requires_grad_(name in trained)
     if reads_base(method):
         # When resuming too: the checkpoint is loaded later, the model is still the base.
         model.keep_base_copy(settings.dtype)
@@ -229,7 +232,7 @@ def _add_adapter(model: ChatModel, settings: TrainingSettings, seed: int) -> Non
     config = LoraConfig(
         r=settings.lora,  # type: ignore[arg-type]
         lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]
-        target_modules="all-linear",
+        target_modules=layers(model.network, settings.only) if settings.only else "all-linear",
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]):  # nothing else may depend on how many numbers peft draws
