@@ -139,8 +139,13 @@ def draw_examples_anew(task: Task) -> None:
     task.set_fewshot_seed(FEWSHOT_SEED)
 
 
-def contexts(task: Task, documents: Sequence[int]) -> list[Any]:
-    """What a task asks of its first documents, few-shot examples included, before any chat template.
+def contexts(task: Task, documents: Sequence[int], whole: bool = False) -> list[Any]:
+    """What a task asks of its documents, few-shot examples included, before any chat template.
+
+    Args:
+        task: A loaded task.
+        documents: Their indices.
+        whole: Of all of them, not of the first ones alone, by which a task is known.
 
     Raises:
         DataError: It cannot ask them.
@@ -148,7 +153,7 @@ def contexts(task: Task, documents: Sequence[int]) -> list[Any]:
     draw_examples_anew(task)
     docs, shown = task.eval_docs, int(task.get_config("num_fewshot"))
     try:
-        return [task.fewshot_context(docs[i], shown) for i in documents[:RENDERED]]
+        return [task.fewshot_context(docs[i], shown) for i in (documents if whole else documents[:RENDERED])]
     except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"retention.tasks: {task.get_config('task')} cannot ask its documents ({type(error).__name__}: "

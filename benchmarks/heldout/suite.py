@@ -128,6 +128,11 @@ class LmEvalSuite:
             else None,
         }
 
+    def turns(self, name: str) -> list[str]:
+        """What a task asks in each of its test documents, before any chat template."""
+        task = self._load([name])[name]
+        return [str(text) for text in contexts(task, self._test_documents(name), whole=True)]
+
     def size(self, tasks: Sequence[str]) -> int:
         """Answers that scoring these tasks takes; a greedy one stands for all samples of a document."""
         one_each = self._decoding.temperature == 0

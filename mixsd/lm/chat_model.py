@@ -1,7 +1,7 @@
 """A model as methods see it: prompts in, token losses and states out."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,6 +60,10 @@ class ChatModel:
         if self.has_adapter:
             return self._frozen(_merged_copy(self.network, DTYPES[dtype]))
         return self if self.network.dtype == DTYPES[dtype] else self.copy(dtype)
+
+    def putting(self, put: Callable[[str], str]) -> "ChatModel":
+        """The same model, whose prompts put the last user turn in another way."""
+        return ChatModel(self.network, self.template.putting(put))
 
     def copy(self, dtype: str) -> "ChatModel":
         """A frozen copy that computes in `dtype`, with its LoRA adapters where it has some."""

@@ -78,7 +78,8 @@ def _skeleton(model: ChatModel) -> bytes:
     # Those of a meter belong to this process.
     for module in empty.modules():
         module._forward_pre_hooks.clear()
-    return pickle.dumps((empty, model.template))
+    # Prompts are put, and made token ids, by the leader alone.
+    return pickle.dumps((empty, model.template.putting(str)))
 
 
 def received(skeleton: bytes, buffers: deque[bytes], device: str) -> ChatModel:

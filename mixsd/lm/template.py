@@ -5,9 +5,10 @@ closes, know no system turn, or close a reply by another token than the tokenize
 moves scores without a word, so each is found out here by rendering a made conversation.
 """
 
+import copy
 import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -80,6 +81,7 @@ class ChatTemplate:
     ) -> None:
         self.tokenizer, self.options, self.name, self.form = tokenizer, dict(options or {}), name, form
         self._in_parts: set[str] = set()
+        self._put: Callable[[str], str] = str
         self._day = day_of(date)
         if one_of("model.template", form, FORMS) == PLAIN:
             tokenizer.chat_template = _begins(tokenizer) + _PLAIN_FORM
@@ -136,8 +138,17 @@ class ChatTemplate:
         # stands before it.
         return self._encoded(self.text(turns, reply_follows=reply_follows))
 
+    def putting(self, put: Callable[[str], str]) -> "ChatTemplate":
+        """The same template that puts the last user turn before a reply in another way."""
+        other = copy.copy(self)
+        other._put = put
+        return other
+
     def text(self, turns: Sequence[Turn], *, reply_follows: bool) -> str:
         """The same as text."""
+        if reply_follows:
+            *earlier, last = turns
+            turns = [*earlier, {**last, "content": self._put(last["content"])}]
         closing = self.closes_thought if reply_follows else ""
         return self._rendered(turns, reply_follows) + closing
 

@@ -148,6 +148,7 @@ class Edited:
         model: The model that has the knowledge.
         changed: Whether its weights differ from those of the base model; an editor may change those in place.
         ask: How a probe is asked of it.
+        put: How the last user turn of any other prompt is put to it, a held-out task's for one.
         dropped: Fact id -> reason, for facts that were not taught.
         report: Flat numbers for `results.json` under `targets`.
         generated_tokens: Tokens that were decoded for it.
@@ -156,6 +157,7 @@ class Edited:
     model: ChatModel
     changed: bool
     ask: Callable[[Probe], Question] = as_it_is
+    put: Callable[[str], str] = str
     dropped: dict[str, str] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
     generated_tokens: int = 0

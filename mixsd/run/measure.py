@@ -87,18 +87,21 @@ class Scorer:
 
     def base(self, load: Callable[[], ChatModel]) -> Scores:
         """Scores of the base model, from the cache where it has them; else `load` gives the model."""
-        return self._score("base", load, as_it_is, self._cached, self._is_busy)
+        return self._score("base", load, as_it_is, str, self._cached, self._is_busy)
 
-    def tuned(self, load: Callable[[], ChatModel], how: Ask, done: RecordFile, who: str) -> Scores:
+    def tuned(
+        self, load: Callable[[], ChatModel], how: Ask, put: Callable[[str], str], done: RecordFile, who: str
+    ) -> Scores:
         """Scores of a tuned model; what `done` holds is not measured again.
 
         Args:
             load: Gives the model, where something is missing.
             how: The question of a probe, as the method asks it.
+            put: A user turn of a held-out task, as the method puts it.
             done: Scores so far.
             who: The name on progress bars.
         """
-        return self._score(who, load, how, lambda kind, key: nullcontext(done))
+        return self._score(who, load, how, put, lambda kind, key: nullcontext(done))
 
     def is_complete(self, done: RecordFile) -> bool:
         """Whether a file of scores holds all that is asked for."""
@@ -166,6 +169,7 @@ class Scorer:
         who: str,
         load: Callable[[], ChatModel],
         how: Ask,
+        put: Callable[[str], str],
         open_file: Callable[[str, Mapping[str, Any]], AbstractContextManager[RecordFile]],
         is_busy: Callable[[str, Mapping[str, Any]], bool] = lambda *_: False,
     ) -> Scores:
@@ -184,7 +188,7 @@ class Scorer:
 
         def scores(task: str) -> dict[str, Any]:
             with self._bench.progress(f"{who}: {task}", suite.size([task])) as advance:
-                found = suite.evaluate(reader(), [task], batch_size, advance)[task]
+                found = suite.evaluate(reader().putting(put), [task], batch_size, advance)[task]
             return {"task": task, "scores": asdict(found)}
 
         def piece(kind: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -249,7 +249,7 @@ class _Run:
         return config.training.save_model or not (measured and drifted)
 
     def _scores(self, name: str, load: Callable[[], ChatModel]) -> Scores:
-        return self.scorer.tuned(load, self.tuning.ask, self._scores_file(name), name)
+        return self.scorer.tuned(load, self.tuning.ask, self.tuning.put, self._scores_file(name), name)
 
     def _scores_file(self, name: str) -> Records:
         """The scores so far of a tuned or interpolated model."""

@@ -82,6 +82,10 @@ class Tuning:
         """The question of a probe, as the method asks it."""
         return self._edited.ask(probe) if isinstance(self.config.method, Editor) else as_it_is(probe)
 
+    def put(self, prompt: str) -> str:
+        """A user turn of a held-out task, as the method puts it."""
+        return self._edited.put(prompt) if isinstance(self.config.method, Editor) else prompt
+
     @property
     def changed(self) -> bool:
         """Whether the tuned weights differ from those of the base model."""
