@@ -10,6 +10,7 @@ from mixsd.core.questions import Fact
 from mixsd.lm.batches import Batch
 from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import Preparation, TokenLoss, Workbench
+from mixsd.methods.token_weights import NONE, inert, weighted_nll, weights_named
 from mixsd.mixing.target_cache import Writer, WritingSettings
 from mixsd.mixing.target_files import check_targets, read_targets
 from mixsd.mixing.targets import mixed_request
@@ -26,6 +27,7 @@ class MixSD(WritingSettings):
         name: The method's name in run ids.
         mixing_rate: P(naive), the paper's lambda.
         targets: Train on the targets of this file instead (see `target_files`); None: decode them.
+        weights: How target tokens are weighed, see `mixsd.methods.token_weights`.
         contrast: Also decode the expert's own replies, to report their likelihood beside that of the
             targets (the paper's analysis a). Nothing is trained on them.
 
@@ -37,10 +39,12 @@ class MixSD(WritingSettings):
     name: str
     mixing_rate: float = 0.3
     targets: File | None = None
+    weights: str = NONE
     contrast: bool = True
 
     def __post_init__(self) -> None:
         self.writer_of(self.mixing_rate, mixed_request)  # to build one checks the settings
+        weights_named(self.weights)
         # A broken file is told before any model is loaded.
         if self.targets:
             check_targets(self.targets)
@@ -58,7 +62,7 @@ class MixSD(WritingSettings):
     @property
     def inert(self) -> frozenset[str]:
         """Settings that cannot move a weight as they stand."""
-        return super().inert | {"contrast"}
+        return super().inert | {"contrast"} | inert(self.weights)
 
     def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """Decode and verify a target for every fact, or take them from the cache or a file."""
@@ -70,5 +74,5 @@ class MixSD(WritingSettings):
         return made
 
     def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
-        """-log p(y_t | x, y_<t) per target token, (N,), the same as SFT's."""
-        return TokenLoss(model.target_losses(batch))
+        """-log p(y_t | x, y_<t) per target token, weighed, (N,), the same as SFT's."""
+        return weighted_nll(self.weights, model, batch)
