@@ -5,15 +5,25 @@ the gold text, and scores the student's own tokens. The gradient flows through t
 of the tokens, not through their choice.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from math import floor
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from baselines.token_selection import (
+    RANDOM,
+    SCORES,
+    SOFT_OR,
+    entropies_and_distances,
+    masked,
+    token_scores,
+)
 from mixsd.core.draws import uniform
 from mixsd.core.errors import SettingError, at_least, one_of, within
 from mixsd.core.questions import Fact
@@ -26,6 +36,7 @@ from mixsd.methods.losses import DIVERGENCES, FORWARD_KL, chunked_divergence
 from mixsd.mixing.expert_prompt import wording
 
 FROZEN, LIVE, AVERAGE = "frozen", "live", "ema"
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=\S)|\n+")
 
 
 class OPSD:
@@ -46,6 +57,11 @@ class OPSD:
         teacher: `frozen`, the base model; `live`, the student itself as it is at that step; or `ema`, an
             exponential moving average of the student's weights over the steps, the base model's at first.
         ema_decay: The share of the average that a step keeps. Only used with `ema`.
+        keep: Train on this share of each answer's tokens alone, those with the largest scores; 1 is all.
+        score: What a token's score is, see `token_selection`. Only used with `keep` below 1.
+        exposure: How much of the gold text the teacher is shown: this share of its sentences, from the first,
+            and always the last, which holds the answer (a fixed alpha of ATESD, arXiv 2605.11458). A text of
+            one sentence is shown whole.
         expert_wording: How the teacher's prompt shows the gold text.
         seed: Draws the answers.
 
@@ -65,6 +81,9 @@ class OPSD:
         rollout_batch_size: int = 128,
         teacher: str = FROZEN,
         ema_decay: float = 0.99,
+        keep: float = 1.0,
+        score: str = SOFT_OR,
+        exposure: float = 1.0,
         expert_wording: str = "answer",
         seed: int = 0,
     ) -> None:
@@ -82,6 +101,14 @@ class OPSD:
         self.rollout_batch_size = at_least("method.rollout_batch_size", rollout_batch_size, 1)
         self.teacher = one_of("method.teacher", teacher, (FROZEN, LIVE, AVERAGE))
         self.ema_decay = within("method.ema_decay", ema_decay, 0, 1)
+        if not 0 < keep <= 1:
+            raise SettingError(f"method.keep={keep} is out of range; allowed: above 0, to 1")
+        self.keep = keep
+        self.score = one_of("method.score", score, SCORES)
+        self.exposure = within("method.exposure", exposure, 0, 1)
+        # They are no part of a run's hash where they change nothing.
+        unused = {"keep": keep == 1, "score": keep == 1, "exposure": exposure == 1}
+        self.inert = frozenset(name for name, is_unused in unused.items() if is_unused)
         self.expert, self.seed = wording(expert_wording), seed
         self.identity: dict[str, Any] = {"wording": asdict(self.expert)}
         # The other teachers need no copy of the base model in memory.
@@ -94,19 +121,21 @@ class OPSD:
 
     def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """The student's and the teacher's prompt of every fact; the targets come during training."""
-        return Preparation(
-            [
-                Example(
-                    fact.id,
-                    model.prompt_ids(fact.prompt),
-                    target_ids=(),
-                    provenance="",
-                    text="",
-                    teacher_ids=model.prompt_ids(self.expert.render(fact)),
-                )
-                for fact in facts
-            ]
-        )
+        shown = [exposed(fact.gold_text, self.exposure) for fact in facts]
+        examples = [
+            Example(
+                fact.id,
+                model.prompt_ids(fact.prompt),
+                target_ids=(),
+                provenance="",
+                text="",
+                teacher_ids=model.prompt_ids(self.expert.show(fact.prompt, text)),
+            )
+            for fact, text in zip(facts, shown, strict=True)
+        ]
+        # Where no text has a sentence to hide, the setting does nothing, and the number says so.
+        hidden = sum(text != fact.gold_text for fact, text in zip(facts, shown, strict=True))
+        return Preparation(examples, report={"shown_in_part": hidden} if self.exposure < 1 else {})
 
     def step_examples(self, step: Step, model: ChatModel) -> list[Example]:
         """The student's answers to the scheduled prompts, drawn by (step, prompt, answer, position)."""
@@ -118,18 +147,45 @@ class OPSD:
             for place, example in enumerate(step.scheduled)
             for number in range(self.rollouts)
         ]
+        # A bf16 copy a step: under autocast the weights would be cast again for every token.
+        student = model.in_dtype(self.rollout_dtype)
         replies = reply_to(
-            # A bf16 copy a step: under autocast the weights would be cast again for every token.
-            model.in_dtype(self.rollout_dtype),
+            student,
             [Request([example.prompt_ids], draw=draw) for example, draw in asked],
             max_new_tokens=self.max_new_tokens,
             batch_size=self.rollout_batch_size,
             sampling=self.sampling,
         )
-        return [
+        written = [
             replace(example, target_ids=tuple(reply.ids), provenance=STUDENT * len(reply.ids))
             for (example, _), reply in zip(asked, replies, strict=True)
         ]
+        if self.keep == 1:
+            return written
+        scores = self._scores(written, student, model, [draw for _, draw in asked])
+        return [
+            replace(example, masked=masked(values, self.keep))
+            for example, values in zip(written, scores, strict=True)
+        ]
+
+    def _scores(
+        self,
+        written: Sequence[Example],
+        student: ChatModel,
+        model: ChatModel,
+        draws: Sequence[Callable[..., float]],
+    ) -> list[Tensor]:
+        """A score for every token of a step's answers, one tensor per answer."""
+        if self.score == RANDOM:
+            # By the keys of the answer's own draws, but never the same numbers.
+            return [
+                torch.tensor([draw("kept", place) for place in range(len(example.target_ids))])
+                for example, draw in zip(written, draws, strict=True)
+            ]
+        taught = [replace(example, prompt_ids=example.teacher_ids) for example in written]
+        with self._teacher(model) as teacher:
+            entropies, distances = entropies_and_distances(written, student, teacher, taught)
+        return token_scores(self.score, entropies, distances)
 
     def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
         """The divergence at every token that the student wrote, (N,)."""
@@ -180,6 +236,18 @@ class OPSD:
         else:
             with torch.no_grad():
                 yield self._average or model
+
+
+def exposed(gold_text: str, share: float) -> str:
+    """The first sentences of a gold text, and its last; the text itself where nothing is to be hidden.
+
+    Args:
+        gold_text: It ends with the answer.
+        share: Of the sentences before the last.
+    """
+    *before, last = _SENTENCE.split(gold_text.strip())
+    shown = floor(share * len(before))
+    return gold_text if shown == len(before) else " ".join([*before[:shown], last])
 
 
 @torch.no_grad()
