@@ -81,6 +81,12 @@ def template_of(settings: ModelSettings, cache_dir: Path) -> ChatTemplate:
     return ChatTemplate(tokenizer, **settings.rendering, name=settings.name)
 
 
+def without_weights(config: PretrainedConfig) -> Any:
+    """The network that a config describes, its tensors without contents."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
+
+
 def config_of(settings: ModelSettings, cache_dir: Path) -> PretrainedConfig:
     """A model's config alone, without its weights; a GGUF file is converted first.
 

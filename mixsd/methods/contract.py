@@ -191,6 +191,18 @@ def inert_settings(method: object) -> frozenset[str]:
     return frozenset(getattr(method, "inert", ()))
 
 
+def problems_of(method: object, facts: Sequence[Fact], network: Any) -> str:
+    """What keeps a method from teaching these facts to this model, in one line; '' where it says nothing.
+
+    Args:
+        method: It may have `problems(facts, network)`.
+        facts: The task's.
+        network: The model without its weights.
+    """
+    found = getattr(method, "problems", None)
+    return found(facts, network) if found else ""
+
+
 def longest_prompt(method: object, fact: Fact) -> str:
     """The longest user turn that a method reads about a fact, to see beforehand that it fits the context."""
     longest = getattr(method, "longest_prompt", None)

@@ -19,11 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 from mixsd.core.errors import DataError, MixSDError, SettingError, one_of, within
 from mixsd.core.questions import PREVIOUSLY_TAUGHT, RECALL, Axis, Probe, Task
 from mixsd.lm import sources
-from mixsd.lm.load import config_of, template_of
+from mixsd.lm.load import config_of, template_of, without_weights
 from mixsd.lm.sources import ModelSettings
 from mixsd.lm.suite import RetentionSuite
 from mixsd.lm.template import OWN, ChatTemplate
-from mixsd.methods.contract import Editor, GradientMethod, Method
+from mixsd.methods.contract import Editor, GradientMethod, Method, problems_of
 from mixsd.mixing.expert_prompt import WORDINGS
 from mixsd.mixing.targets import CHECKS
 from mixsd.results.gate import GateSettings, unmeasurable
@@ -173,7 +173,7 @@ def read_config(config: DictConfig) -> RunConfig:
     only_facts = attempt(lambda: _only_facts(config, built["task"]))
     template = attempt(lambda: _template(built["model"], Path(config.cache_dir).expanduser()))
     if not problems:
-        attempt(lambda: _see_what_is_trained(built["training"], built["model"], config))
+        attempt(lambda: _see_that_it_fits_the_model(config, built))
     probes: list[Probe] = []
     if not problems:
         probes = attempt(lambda: _probes(config, built["task"], built["model"], template)) or []
@@ -201,10 +201,20 @@ def _template(model: ModelSettings | None, cache_dir: Path) -> ChatTemplate | No
     return template_of(model, cache_dir)
 
 
-def _see_what_is_trained(training: TrainingSettings, model: ModelSettings, config: DictConfig) -> None:
+def _see_that_it_fits_the_model(config: DictConfig, built: Mapping[str, Any]) -> None:
+    """Look at what training and method want of the model, where they want something of it.
+
+    Raises:
+        SettingError: The model or the task does not have it.
+    """
+    training, method, task = built["training"], built["method"], built["task"]
+    if not training.only and not hasattr(method, "problems"):
+        return
+    network = without_weights(config_of(built["model"], Path(config.cache_dir).expanduser()))
     if training.only:
-        network = config_of(model, Path(config.cache_dir).expanduser())
         see_that_they_are_there(training.only, training.lora is not None, network)
+    if said := problems_of(method, task.facts, network):
+        raise SettingError(said)
 
 
 def _probes(

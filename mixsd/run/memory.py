@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from mixsd.core.questions import RECALL
 from mixsd.lm.chat_model import DTYPES
-from mixsd.lm.load import config_of, template_of
+from mixsd.lm.load import config_of, template_of, without_weights
 from mixsd.methods.contract import GradientMethod, longest_prompt, reads_base
 from mixsd.run.config import RunConfig
 from mixsd.run.trainable import layers, named
@@ -178,8 +178,7 @@ def shape_of(network: PretrainedConfig, only: Sequence[str] = ()) -> Shape:
         network: The model's config.
         only: What is trained (`training.only`).
     """
-    with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(network)
+    model = without_weights(network)
     linear = {name: layer for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)}
     output = model.get_output_embeddings()
     text = network.get_text_config()

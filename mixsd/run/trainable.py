@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from mixsd.core.errors import SettingError, did_you_mean
 
@@ -40,19 +39,17 @@ def layers(network: Any, only: Sequence[str]) -> list[str]:
     return named(linear, only)
 
 
-def see_that_they_are_there(only: Sequence[str], lora: bool, config: PretrainedConfig) -> None:
-    """Look each pattern up in a model that is not loaded yet.
+def see_that_they_are_there(only: Sequence[str], lora: bool, network: Any) -> None:
+    """Look each pattern up in a model.
 
     Args:
         only: The patterns.
         lora: Whether adapters are trained.
-        config: The model's.
+        network: The model; no weight is read.
 
     Raises:
         SettingError: A pattern allows nothing.
     """
-    with torch.device("meta"):
-        network: Any = AutoModelForCausalLM.from_config(config)
     known = layers(network, ()) if lora else [name for name, _ in network.named_parameters()]
     for pattern in only:
         if not named(known, [pattern]):

@@ -50,6 +50,16 @@ OVERRIDES = {
     "stm": ["method.threshold=270"],
     "self_replay": ["method.max_new_tokens=6", "method.replays=2"],
     "opsd": ["method.rollouts=3"],
+    **{
+        name: [
+            f"method.layers={layers}",
+            "method.lookup=prompt_end",
+            "method.steps=3",
+            "method.moment_tokens=400",
+            f"method.corpus={ROOT}/baselines/general_prompts.txt",
+        ]
+        for name, layers in (("memit", [0, 1]), ("emmet", [0, 1]), ("rome", [1]), ("alphaedit", [0]))
+    },
 }
 """What a method needs beyond its config file to have something to train on with a random model."""
 
