@@ -20,7 +20,6 @@ from baselines.edit_updates import alphaedit, emmet, memit, null_projector
 from baselines.edit_values import Search, Subject, Values
 from baselines.efficacy import prefers_new
 from baselines.lookup import LOOKUPS, SUBJECT, looked_up
-from baselines.self_replay import read_prompts
 from mixsd.core.errors import SettingError, at_least, one_of
 from mixsd.core.files import File
 from mixsd.core.questions import Fact, described
@@ -30,6 +29,7 @@ from mixsd.lm.decode import Request
 from mixsd.lm.generate import reply_to
 from mixsd.lm.second_moments import cached_moments, corpus, self_written
 from mixsd.methods.contract import Edited, Workbench
+from mixsd.methods.general_prompts import read_prompts
 
 MEMIT, EMMET, ALPHAEDIT = "memit", "emmet", "alphaedit"
 UPDATES = (MEMIT, EMMET, ALPHAEDIT)
@@ -115,7 +115,7 @@ class Memit:
         )
         self.corpus, self.moment_tokens = corpus, at_least("method.moment_tokens", moment_tokens, 1)
         self.decode_batch_size = at_least("method.decode_batch_size", decode_batch_size, 1)
-        self.prompts = read_prompts(None)
+        self.prompts = read_prompts()
         # Bundled, so in no setting.
         self.identity: dict[str, Any] = {} if corpus else {"prompts": self.prompts}
 

@@ -5,19 +5,17 @@ change it (rehearsal on self-generated data).
 """
 
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
 from mixsd.core.draws import shuffled
-from mixsd.core.errors import DataError, at_least
+from mixsd.core.errors import at_least
 from mixsd.core.files import File
 from mixsd.core.questions import Fact
 from mixsd.lm.batches import BASE, Batch, Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.generate import greedy_replies
 from mixsd.methods.contract import Preparation, Step, TokenLoss, Workbench, gold_example
-
-BUNDLED = "general_prompts.txt"
+from mixsd.methods.general_prompts import read_prompts
 
 
 class SelfReplay:
@@ -99,24 +97,3 @@ class SelfReplay:
         losses = model.target_losses(batch)
         replayed = losses.new_tensor([example.extra for example in batch.examples])[batch.target_rows]
         return TokenLoss(losses, {"facts": losses * (1 - replayed), "replays": losses * replayed})
-
-
-def read_prompts(file: File | None) -> list[str]:
-    """The prompts of a text file, one a line, each once (None: those that come with the package).
-
-    Raises:
-        DataError: The file cannot be read or holds no prompt.
-    """
-    source = file.path if file else files("baselines") / BUNDLED
-    try:
-        # utf-8-sig: a U+FEFF at the start is no part of the text.
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"method.prompts={file} cannot be read; give a UTF-8 text file, a prompt a line"
-        ) from error
-    # Each once, because answers are kept by prompt.
-    prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    if not prompts:
-        raise DataError(f"method.prompts={file} holds no prompt; give one a line")
-    return prompts

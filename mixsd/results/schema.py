@@ -303,6 +303,8 @@ class Drift:
         raw: Squared displacement of the weights (None: the two models have different weights).
         fisher: The same, weighted by the base model's Fisher information.
         ratio: R, the second over the first.
+        kl_task: KL(base || tuned) as above, on the base model's answers to the questions that were trained
+            (None: not measured).
     """
 
     kl_base_tuned: float
@@ -310,6 +312,7 @@ class Drift:
     raw: float | None = None
     fisher: float | None = None
     ratio: float | None = None
+    kl_task: float | None = None
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,7 @@ def _share_cell(shares: Sequence[Share], before: float | None = None) -> Measure
 
 DRIFT_COLUMNS = {
     "KL(base || tuned)": "kl_base_tuned",
+    "KL on the task": "kl_task",
     "same top token": "top1_agreement",
     "squared displacement": "raw",
     "R": "ratio",
@@ -189,7 +190,12 @@ def drift_note(runs: Sequence[Run]) -> str:
     With its 95% interval, without which so few runs would say anything; '' for fewer than `CORRELATED_RUNS`.
     """
     told = []
-    for name, key in (("KL", "kl_base_tuned"), ("R", "ratio"), ("squared displacement", "raw")):
+    for name, key in (
+        ("KL", "kl_base_tuned"),
+        ("KL on the task", "kl_task"),
+        ("R", "ratio"),
+        ("squared displacement", "raw"),
+    ):
         points = [
             (getattr(run.results.drift, key), panel.base - panel.tuned)
             for run in tuned_only(runs)

@@ -22,6 +22,7 @@ from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.generate import greedy_replies
 from mixsd.lm.packed import packed
 from mixsd.methods.contract import Workbench
+from mixsd.methods.general_prompts import read_prompts
 from mixsd.methods.losses import CHUNK, FORWARD_KL, divergence
 from mixsd.results.schema import Drift
 
@@ -30,16 +31,44 @@ BUDGET, BATCH = 32, 20
 """Tokens of an answer, and answers at a time."""
 
 
-def measure_drift(base: ChatModel, tuned: ChatModel, bench: Workbench) -> Drift:
-    """How far a model is from its base; its weights are compared where the two have the same ones."""
+def measure_drift(
+    base: ChatModel, tuned: ChatModel, bench: Workbench, asked: Sequence[tuple[str, str]] = ()
+) -> Drift:
+    """How far a model is from its base; its weights are compared where the two have the same ones.
+
+    Args:
+        base: The base model.
+        tuned: The model.
+        bench: Where answers and Fisher information are kept.
+        asked: The task's own questions with the base model's replies.
+    """
     answers = base_answers(base, bench)
     apart = distance(base, tuned, answers)
+    if asked:
+        apart["kl_task"] = distance(base, tuned, _replied(base, asked))["kl_base_tuned"]
     # A checkpoint from elsewhere may have other weights; its answers compare all the same.
     if not same_shape(base, tuned):
         return Drift(**apart)
     read = {"answers": [(answer.prompt_ids, answer.target_ids) for answer in answers]}
     weights = cached_fisher(bench.file("fisher", read, ".safetensors"), base, answers)
     return Drift(**apart, **displacement(base, tuned, weights))
+
+
+def _replied(base: ChatModel, asked: Sequence[tuple[str, str]]) -> list[Example]:
+    replies = [(base.prompt_ids(prompt), base.target_ids(text)[:BUDGET]) for prompt, text in asked]
+    return [
+        Example(f"asked-{n}", ids, reply, BASE * len(reply), "") for n, (ids, reply) in enumerate(replies)
+    ]
+
+
+def general_fisher(base: ChatModel, bench: Workbench) -> dict[str, Tensor]:
+    """Fisher information on the base model's answers to general prompts, for a training to go by.
+
+    Never on those that drift is measured on: what is measured must not be trained on.
+    """
+    answers = _answers(base, read_prompts(), "replies", bench)
+    read = {"answers": [(answer.prompt_ids, answer.target_ids) for answer in answers]}
+    return cached_fisher(bench.file("fisher", read, ".safetensors"), base, answers)
 
 
 def prompts() -> list[str]:
@@ -49,11 +78,14 @@ def prompts() -> list[str]:
 
 def base_answers(base: ChatModel, bench: Workbench) -> list[Example]:
     """The base model's greedy answers to the drift prompts, decoded once."""
-    asked = prompts()
-    with bench.record_file("drift_answers", {"prompts": asked, "max_new_tokens": BUDGET}) as done:
+    return _answers(base, prompts(), "drift_answers", bench)
+
+
+def _answers(base: ChatModel, asked: Sequence[str], kind: str, bench: Workbench) -> list[Example]:
+    with bench.record_file(kind, {"prompts": list(asked), "max_new_tokens": BUDGET}) as done:
         ids = greedy_replies(base, asked, done, max_new_tokens=BUDGET, batch_size=BATCH)
     return [
-        Example(f"drift-{n}", base.prompt_ids(prompt), answer, BASE * len(answer), "")
+        Example(f"{kind}-{n}", base.prompt_ids(prompt), answer, BASE * len(answer), "")
         for n, (prompt, answer) in enumerate(zip(asked, ids, strict=True))
     ]
 

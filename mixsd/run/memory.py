@@ -22,6 +22,7 @@ from mixsd.lm.chat_model import DTYPES
 from mixsd.lm.load import config_of, template_of, without_weights
 from mixsd.methods.contract import GradientMethod, longest_prompt, reads_base
 from mixsd.run.config import RunConfig
+from mixsd.run.settings import NONE
 from mixsd.run.trainable import layers, named
 
 GB = 1e9
@@ -142,6 +143,9 @@ def _trained(config: RunConfig, shape: Shape) -> dict[str, int]:
         "adapters": FLOAT32 * trained if lora else 0,
         "AdamW": 2 * FLOAT32 * trained,
         "the base model": _base_copy(config, shape),
+        "penalty": 0
+        if config.training.penalty == NONE
+        else FLOAT32 * (shape.linear if lora else 2 * trained),
     }
 
 

@@ -7,6 +7,8 @@ from mixsd.core.errors import SettingError, at_least, one_of, within
 from mixsd.lm.chat_model import DTYPES
 
 AVERAGES = ("token", "sequence")
+NONE, EWC = "none", "ewc"
+PENALTIES = (NONE, EWC)
 EACH, LAST = "each", "last"
 """When validation documents are scored: at every evaluation, or where the training ends."""
 
@@ -42,6 +44,10 @@ class TrainingSettings:
         only: Train these weights alone, by parts of their names, a star for anything within a part, such as
             `layers.6.mlp.down_proj` (LocFT, arXiv 2509.22072); with LoRA, adapters on these layers alone.
             Empty: all.
+        lora_avoids: Adapters add nothing to so many first singular directions of each weight (OPLoRA, arXiv
+            2510.13003; None: they may go anywhere).
+        penalty: `ewc` pulls weights back to the base model's, see `penalty`; `none`.
+        penalty_weight: How hard.
         interpolate: Also score base + alpha (tuned - base) for these alphas, at no training cost.
         checkpoint_every: Steps between checkpoints that an interrupted training goes on from (None: none).
         save_model: Keep the trained weights in the run directory.
@@ -66,6 +72,9 @@ class TrainingSettings:
     lora: int | None = None
     lora_alpha: float = 32.0
     only: tuple[str, ...] = ()
+    lora_avoids: int | None = None
+    penalty: str = NONE
+    penalty_weight: float = 1.0
     interpolate: tuple[float, ...] = ()
     checkpoint_every: int | None = 20
     save_model: bool = False
@@ -90,11 +99,20 @@ class TrainingSettings:
         one_of("training.validate", self.validate, (EACH, LAST))
         if self.until_recall is not None:
             within("training.until_recall", self.until_recall, 0, 1)
-        for name in ("max_trained_tokens", "patience", "lora", "checkpoint_every"):
+        for name in ("max_trained_tokens", "patience", "lora", "lora_avoids", "checkpoint_every"):
             if getattr(self, name) is not None:
                 at_least(f"training.{name}", getattr(self, name), 1)
         if not 0 < self.lora_alpha < math.inf:
             raise SettingError(f"training.lora_alpha={self.lora_alpha} is out of range; allowed: above 0")
+        if self.lora_avoids is not None and self.lora is None:
+            raise SettingError(
+                f"training.lora_avoids={self.lora_avoids} is about adapters; give training.lora=<rank>"
+            )
+        one_of("training.penalty", self.penalty, PENALTIES)
+        if not 0 < self.penalty_weight < math.inf:
+            raise SettingError(
+                f"training.penalty_weight={self.penalty_weight} is out of range; allowed: above 0"
+            )
         for alpha in self.interpolate:
             within("training.interpolate", alpha, 0, 1)
         # Scores are filed by alpha: two of the same would share a file.

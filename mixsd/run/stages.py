@@ -17,7 +17,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from mixsd.core.errors import Interrupted
-from mixsd.core.questions import notes_of
+from mixsd.core.questions import RECALL, notes_of
 from mixsd.core.scores import Scores
 from mixsd.core.store import Records, discard, locked, read_json, read_jsonl, write_json, write_text
 from mixsd.lm.chat_model import ChatModel
@@ -222,7 +222,7 @@ class _Run:
         with self.ledger.stage("tuned scores") as meter:
             tuned = self._scores("tuned", self.tuning.tuned_model)
         self.ledger.write("tuned_scores", self.ledger.cost(meter), add=True)
-        drift = self._drift()
+        drift = self._drift(base)
         between = self._interpolated(tuned)
         self.ledger.on_stage("results")
         return self._write_results(base, tuned, between, drift)
@@ -257,8 +257,12 @@ class _Run:
         folder.mkdir(exist_ok=True)
         return Records(folder / f"{name}.jsonl")
 
-    def _drift(self) -> Drift | None:
-        """How far the tuned model is from its base; None where it is the base, or this is switched off."""
+    def _drift(self, scores: Scores) -> Drift | None:
+        """How far the tuned model is from its base; None where it is the base, or this is switched off.
+
+        Args:
+            scores: The base model's.
+        """
         path = self.dir / files.DRIFT
         if not self.tuning.changed or not self.config.drift.measure:
             return None
@@ -267,7 +271,8 @@ class _Run:
             tuned = self.tuning.tuned_model()
             base = self.tuning.base_model()
             with self.ledger.stage("drift", base, tuned) as meter:
-                found = measure_drift(base, tuned, self.bench)
+                asked = [(answer.prompt, answer.text) for answer in scores.probes[RECALL]]
+                found = measure_drift(base, tuned, self.bench, asked)
             self.ledger.write("drift", self.ledger.cost(meter))
             write_json(path, asdict(found))
         return Drift(**read_json(path))

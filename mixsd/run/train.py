@@ -29,9 +29,11 @@ from mixsd.lm.chat_model import ChatModel
 from mixsd.methods.contract import ChoosesExamples, GradientMethod, HasState, Step, reads_base
 from mixsd.results.schema import TrainingReport
 from mixsd.run import signals
+from mixsd.run.adapters import add_adapters
 from mixsd.run.checkpoints import COMPLETE, complete, last_checkpoint, restore_method
-from mixsd.run.settings import TrainingSettings
-from mixsd.run.trainable import layers, named
+from mixsd.run.penalty import ElasticWeights
+from mixsd.run.settings import EWC, TrainingSettings
+from mixsd.run.trainable import named
 
 MAX_STEPS, NOTHING = "max_steps", "nothing to train"
 """What ends a training, beside the reasons that an evaluation gives."""
@@ -105,6 +107,7 @@ def train(
     evaluate: Callable[[int, TrainingReport], Evaluation],
     on_step: Callable[[int], None] = lambda _: None,
     passes: Callable[[], int] = lambda: 0,
+    fisher: Callable[[], Mapping[str, Tensor]] = dict,
 ) -> TrainingReport:
     """Train a model in place, from the last complete checkpoint in `scratch` if there is one.
 
@@ -122,6 +125,7 @@ def train(
         on_step: Called after each step with the steps made since the last call, for progress.
         passes: Forward passes in this process so far. The report counts those made in here, the ones
             within `evaluate` apart.
+        fisher: Fisher information of the base model by weight, asked for where `training.penalty` needs it.
 
     Raises:
         Diverged: The loss is no finite number any more.
@@ -136,8 +140,9 @@ def train(
         # An evaluation had ended the training before the process was killed: load its weights, train no more.
         settings = replace(settings, max_steps=report.steps)
     clock = _Clock(report, passes)
+    information = fisher() if settings.penalty == EWC else {}
     if settings.lora:
-        _add_adapter(model, settings, seed)
+        add_adapters(model, settings, seed)
     else:
         trained = set(named((name for name, _ in model.network.named_parameters()), settings.only))
         for name, weight in model.network.named_parameters():
@@ -147,8 +152,11 @@ def train(
         model.keep_base_copy(settings.dtype)
     if resume:
         restore_method(resume, method, model)
+    # When resuming too, as above: the pull is towards the base.
+    penalty = ElasticWeights(model.network, information, settings.penalty_weight) if information else None
 
-    trainer = _Trainer(method, model, settings, _arguments(settings, model, scratch, seed), examples, report)
+    arguments = _arguments(settings, model, scratch, seed)
+    trainer = _Trainer(method, model, settings, arguments, examples, report, penalty)
     # With its bars off, transformers prints every log record instead.
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_Watch(trainer, settings, report, clock, log, evaluate, on_step))
@@ -225,21 +233,6 @@ class _Clock:
         return self._last[0] - before[0], self._last[1] - before[1]
 
 
-def _add_adapter(model: ChatModel, settings: TrainingSettings, seed: int) -> None:
-    """Put LoRA adapters on the model, whose own weights stay as they are."""
-    from peft import LoraConfig, get_peft_model  # heavy, and only needed here
-
-    config = LoraConfig(
-        r=settings.lora,  # type: ignore[arg-type]
-        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]
-        target_modules=layers(model.network, settings.only) if settings.only else "all-linear",
-        task_type="CAUSAL_LM",
-    )
-    with torch.random.fork_rng(devices=[]):  # nothing else may depend on how many numbers peft draws
-        torch.manual_seed(seed)
-        model.network = get_peft_model(model.network, config)
-
-
 class _Plan(Dataset[list[Example]]):
     """What the schedule gives to each step."""
 
@@ -264,11 +257,12 @@ class _Trainer(Trainer):
         arguments: TrainingArguments,
         examples: Sequence[Example],
         report: TrainingReport,
+        penalty: ElasticWeights | None,
     ) -> None:
         plan = _Plan(schedule(examples, settings, arguments.seed), settings.batch_size)
         super().__init__(model=model.network, args=arguments, train_dataset=plan)
         self.method, self._chat_model, self._settings, self._report = method, model, settings, report
-        self._extras = [example for example in examples if example.extra]
+        self._extras, self._penalty = [example for example in examples if example.extra], penalty
         self.parts: Mapping[str, Tensor] = {}
         """The named parts of the last step's loss, averaged as the loss is."""
 
@@ -319,6 +313,9 @@ class _Trainer(Trainer):
             total += share.detach()
             for name, values in loss.parts.items():
                 parts[name] = parts.get(name, 0) + average_loss(values.detach(), batch, *how)
+        if self._penalty:
+            parts["penalty"] = self._penalty.add()
+            total += parts["penalty"]
         self.parts = parts
         return total
 

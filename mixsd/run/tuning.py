@@ -25,7 +25,7 @@ from mixsd.run import layers as files
 from mixsd.run.check import prompt_problems
 from mixsd.run.checkpoints import checkpoint_step, last_checkpoint
 from mixsd.run.config import RunConfig
-from mixsd.run.drift import base_answers, distance
+from mixsd.run.drift import base_answers, distance, general_fisher
 from mixsd.run.ledger import Ledger
 from mixsd.run.measure import Scorer
 from mixsd.run.meter import Meter
@@ -213,6 +213,7 @@ class Tuning:
                 evaluate=look,
                 on_step=advance,
                 passes=lambda: meter.forward_passes,
+                fisher=lambda: general_fisher(model, self._bench),
             )
 
     def _look(self, model: ChatModel, nothing_follows: bool) -> Callable[..., Evaluation]:

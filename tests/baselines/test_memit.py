@@ -17,7 +17,7 @@ from mixsd.run.config import read_config
 from tests.helpers.fakes import MemoryBench
 from tests.helpers.training import ROOT, fresh, weights
 
-CORPUS = File("method.corpus", ROOT / "baselines/general_prompts.txt")
+CORPUS = File("method.corpus", ROOT / "mixsd/methods/general_prompts.txt")
 FACTS = [
     Fact("f0", Question("Who is the mother of Ilvor?", ("Brant",)), "It is Brant.", subject="Ilvor"),
     Fact("f1", Question("Who is the father of Quenn?", ("Tesk",)), "It is Tesk.", subject="Quenn"),

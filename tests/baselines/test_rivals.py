@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from baselines.checkpoint import Checkpoint
 from baselines.in_context import InContext
 from baselines.opsd import OPSD
-from baselines.self_replay import read_prompts
 from baselines.sft_kl import SFTWithKL
 from mixsd.core.errors import DataError, MixSDError, ModelUnavailableError, StoreError
 from mixsd.core.files import File, Folder
@@ -19,6 +18,7 @@ from mixsd.core.questions import Probe, Question
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.likelihood import target_nll
 from mixsd.methods.contract import Editor, Step, reads_base
+from mixsd.methods.general_prompts import read_prompts
 from mixsd.run.config import read_config
 from mixsd.run.interpolate import interpolate
 from mixsd.run.preparation import target_report

@@ -56,7 +56,7 @@ OVERRIDES = {
             "method.lookup=prompt_end",
             "method.steps=3",
             "method.moment_tokens=400",
-            f"method.corpus={ROOT}/baselines/general_prompts.txt",
+            f"method.corpus={ROOT}/mixsd/methods/general_prompts.txt",
         ]
         for name, layers in (("memit", [0, 1]), ("emmet", [0, 1]), ("rome", [1]), ("alphaedit", [0]))
     },
@@ -147,6 +147,7 @@ def fit(
         log=curve.append,
         evaluate=evaluate,
         on_step=on_step,
+        fisher=lambda: {n: torch.ones_like(w) for n, w in model.network.named_parameters()},
     )
     return model, report, curve
 
