@@ -202,14 +202,27 @@ class Memit:
         return [f"{' '.join(text.split())}. " for text in texts]
 
     def _fingerprint(self, layers: Sequence[int], facts: Sequence[Fact]) -> dict[str, Any]:
-        """What values hang on; with `batch` also on how the subjects before were written."""
-        names = ("update", "covariance_weight", "ridge", "null_threshold", "batch", "merge", "lookup")
-        return {
-            **{name: getattr(self, name) for name in (*names, "openings", "moment_tokens", "identity")},
-            "search": vars(self.search),
+        """What values hang on: the last layer, and with `batch` how the subjects before were written."""
+        names = (
+            "update",
+            "covariance_weight",
+            "ridge",
+            "null_threshold",
+            "batch",
+            "moment_tokens",
+            "identity",
+        )
+        written = {
+            **{name: getattr(self, name) for name in names},
             "corpus": self.corpus.digest if self.corpus else "",
             "layers": list(layers),
+        }
+        return {
+            "search": vars(self.search),
+            **{name: getattr(self, name) for name in ("merge", "lookup", "openings")},
+            "layer": layers[-1],
             "facts": content_hash(described(facts)),
+            "written": written if self.batch else None,
         }
 
 

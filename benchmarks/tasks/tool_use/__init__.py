@@ -1,0 +1,1 @@
+"""Tool use: invented functions that a model learns to choose and to call."""
