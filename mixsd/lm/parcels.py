@@ -39,16 +39,25 @@ class Parcel:
     tensors: Sequence[Tensor]
 
 
+def weights_digest(model: ChatModel) -> str:
+    """A hash of the contents of all weights."""
+    return hashlib.blake2b(b"".join(_contents(_tensors(model.network))), digest_size=8).hexdigest()
+
+
 def parcel_of(model: ChatModel) -> Parcel:
     """A model as helpers get it; the same number as before where nothing of it has changed."""
     network = model.network
     tensors = _tensors(network)
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        contents = tuple(pool.map(_digest, tensors))
+    contents = _contents(tensors)
     if not _last or (_last[0][0](), _last[0][1], _last[0][2]) != (network, model.template, contents):
         _last[:] = [(weakref.ref(network), model.template, contents, next(_numbers), _skeleton(model))]
     *_, number, skeleton = _last[0]
     return Parcel(number, skeleton, tensors)
+
+
+def _contents(tensors: Sequence[Tensor]) -> tuple[bytes, ...]:
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return tuple(pool.map(_digest, tensors))
 
 
 def _digest(tensor: Tensor) -> bytes:

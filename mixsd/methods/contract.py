@@ -135,6 +135,22 @@ class HasState(Protocol):
         ...
 
 
+@runtime_checkable
+class EditsToo(Protocol):
+    """A gradient method that also changes weights in place, before the first step or after the last.
+
+    Whatever is measured against the base model is measured against it as it was before either.
+    """
+
+    def start(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> None:
+        """Change the base model before the first step; when a training is resumed, again in the same way."""
+        ...
+
+    def finish(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> None:
+        """Change the trained model after the last step."""
+        ...
+
+
 def as_it_is(probe: Probe) -> Question:
     """The question of a probe, asked as the task asks it."""
     return probe.question

@@ -23,7 +23,7 @@ from mixsd.lm.load import config_of, template_of, without_weights
 from mixsd.lm.sources import ModelSettings
 from mixsd.lm.suite import RetentionSuite
 from mixsd.lm.template import OWN, ChatTemplate
-from mixsd.methods.contract import Editor, GradientMethod, Method, problems_of
+from mixsd.methods.contract import Editor, EditsToo, GradientMethod, Method, problems_of
 from mixsd.mixing.expert_prompt import WORDINGS
 from mixsd.mixing.targets import CHECKS
 from mixsd.results.gate import GateSettings, unmeasurable
@@ -207,7 +207,13 @@ def _see_that_it_fits_the_model(config: DictConfig, built: Mapping[str, Any]) ->
     Raises:
         SettingError: The model or the task does not have it.
     """
-    training, method, task = built["training"], built["method"], built["task"]
+    training, task = built["training"], built["task"]
+    method: Any = built["method"]
+    if training.lora and isinstance(method, EditsToo) and getattr(method, "reads_base", False):
+        raise SettingError(
+            f"training.lora={training.lora}: the base model that this method reads would be the edited one; "
+            "leave training.lora out, or train by a method that does not read it"
+        )
     if not training.only and not hasattr(method, "problems"):
         return
     network = without_weights(config_of(built["model"], Path(config.cache_dir).expanduser()))

@@ -108,6 +108,7 @@ def train(
     on_step: Callable[[int], None] = lambda _: None,
     passes: Callable[[], int] = lambda: 0,
     fisher: Callable[[], Mapping[str, Tensor]] = dict,
+    start: Callable[[], None] = lambda: None,
 ) -> TrainingReport:
     """Train a model in place, from the last complete checkpoint in `scratch` if there is one.
 
@@ -126,6 +127,7 @@ def train(
         passes: Forward passes in this process so far. The report counts those made in here, the ones
             within `evaluate` apart.
         fisher: Fisher information of the base model by weight, asked for where `training.penalty` needs it.
+        start: Changes the base model's weights before the first step, when resuming too.
 
     Raises:
         Diverged: The loss is no finite number any more.
@@ -141,18 +143,20 @@ def train(
         settings = replace(settings, max_steps=report.steps)
     clock = _Clock(report, passes)
     information = fisher() if settings.penalty == EWC else {}
+    # When resuming too: the checkpoint is loaded later, the model is still the base. With an adapter, that is
+    # at hand without a copy.
+    if reads_base(method) and not settings.lora:
+        model.keep_base_copy(settings.dtype)
+    start()
     if settings.lora:
         add_adapters(model, settings, seed)
     else:
         trained = set(named((name for name, _ in model.network.named_parameters()), settings.only))
         for name, weight in model.network.named_parameters():
             weight.requires_grad_(name in trained)
-    if reads_base(method):
-        # When resuming too: the checkpoint is loaded later, the model is still the base.
-        model.keep_base_copy(settings.dtype)
     if resume:
         restore_method(resume, method, model)
-    # When resuming too, as above: the pull is towards the base.
+    # The pull is towards where the training starts, when resuming too.
     penalty = ElasticWeights(model.network, information, settings.penalty_weight) if information else None
 
     arguments = _arguments(settings, model, scratch, seed)

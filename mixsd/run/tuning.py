@@ -18,7 +18,7 @@ from mixsd.core.store import append_jsonl, atomic_folder, discard, read_json, wr
 from mixsd.lm import load as models
 from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import ChatModel
-from mixsd.methods.contract import Edited, Editor, GradientMethod, Preparation, as_it_is
+from mixsd.methods.contract import Edited, Editor, EditsToo, GradientMethod, Preparation, as_it_is
 from mixsd.results.build import unknown_to_base
 from mixsd.results.schema import Cost, TrainingReport
 from mixsd.run import layers as files
@@ -154,6 +154,9 @@ class Tuning:
         model = self.base_model()
         with self._ledger.stage("training", model) as meter:
             report = self._trained(method, model, examples, base, meter)
+            if report.stopped_by == NOTHING:
+                self._also(EditsToo.start, model)
+            self._also(EditsToo.finish, model)
         if report.stopped_by == NOTHING:
             dropped = Counter(read_json(self.dir / files.PREPARATION)["dropped"].values())
             why = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common())
@@ -214,7 +217,14 @@ class Tuning:
                 on_step=advance,
                 passes=lambda: meter.forward_passes,
                 fisher=lambda: general_fisher(model, self._bench),
+                start=lambda: self._also(EditsToo.start, model),
             )
+
+    def _also(self, step: Callable[..., None], model: ChatModel) -> None:
+        """What a method changes beside its training, before or after it."""
+        method: Any = self.config.method
+        if isinstance(method, EditsToo):
+            getattr(method, step.__name__)(self._taught_facts, model, self._bench)
 
     def _look(self, model: ChatModel, nothing_follows: bool) -> Callable[..., Evaluation]:
         """What an evaluation does: recall, validation score and drift become a point of the trajectory."""

@@ -17,7 +17,7 @@ from mixsd.lm.batches import Example
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.load import load
 from mixsd.lm.sources import ModelSettings
-from mixsd.methods.contract import GradientMethod, Method, gold_example
+from mixsd.methods.contract import EditsToo, GradientMethod, Method, gold_example
 from mixsd.results.schema import TrainingReport
 from mixsd.run.preparation import read_examples, write_examples
 from mixsd.run.settings import TrainingSettings
@@ -50,6 +50,14 @@ OVERRIDES = {
     "stm": ["method.threshold=270"],
     "self_replay": ["method.max_new_tokens=6", "method.replays=2"],
     "opsd": ["method.rollouts=3"],
+    "composed": [
+        "method.train.on_failure=keep_last",
+        *(
+            f"method.edit.{setting}"
+            for setting in ("layers=[0]", "lookup=prompt_end", "steps=3", "moment_tokens=400")
+        ),
+        f"method.edit.corpus={ROOT}/mixsd/methods/general_prompts.txt",
+    ],
     **{
         name: [
             f"method.layers={layers}",
@@ -148,6 +156,9 @@ def fit(
         evaluate=evaluate,
         on_step=on_step,
         fisher=lambda: {n: torch.ones_like(w) for n, w in model.network.named_parameters()},
+        start=lambda: (
+            method.start(TASK.facts, model, MemoryBench()) if isinstance(method, EditsToo) else None
+        ),
     )
     return model, report, curve
 
