@@ -76,7 +76,7 @@ class Memit:
         name: str,
         update: str = MEMIT,
         layers: list[int] | None = None,
-        covariance_weight: float = 15000.0,
+        covariance_weight: float = 1000.0,
         ridge: float = 0.0,
         null_threshold: float = 0.02,
         batch: int | None = None,
