@@ -36,6 +36,11 @@ MADE_BY = (
 """What of `environment.json` is shown."""
 UNTOLD = ("seed", "save_model", "checkpoint_every", "interpolate")
 """Settings that cannot tell two labels apart: they move no number that is compared."""
+ADDED: Mapping[str, Any] = {
+    "training.only": [], "training.penalty": "none", "training.penalty_weight": 1.0, "method.weights": "none",
+    "method.keep": 1.0, "method.score": "soft_or", "method.exposure": 1.0,
+}  # fmt: skip
+"""Settings that came later, with the value that changes nothing: what a run of before is taken to have."""
 
 
 @dataclass(frozen=True)
@@ -285,13 +290,17 @@ def _named(settings: Mapping[Path, Mapping[str, Any]], runs: Sequence[Run]) -> d
     for method in sorted({run.method for run in runs}):
         same = [settings[run.path] for run in runs if run.method == method]
         keys = sorted({key for values in same for key in values})
-        varying = [key for key in keys if len({str(values.get(key)) for values in same}) > 1]
+        varying = [key for key in keys if len({_value(values, key) for values in same}) > 1]
         for run in runs:
             if run.method == method:
                 values = settings[run.path]
-                parts = [_part(key.rpartition(".")[2], str(values.get(key))) for key in varying]
+                parts = [_part(key.rpartition(".")[2], _value(values, key)) for key in varying]
                 named[run.path] = " ".join([method, *parts])
     return named
+
+
+def _value(settings: Mapping[str, Any], key: str) -> str:
+    return str(settings.get(key, ADDED.get(key)))
 
 
 def _part(key: str, value: str) -> str:

@@ -45,6 +45,15 @@ def test_a_label_holds_what_runs_of_a_method_differ_in_and_not_the_seed(tmp_path
     ]
 
 
+def test_a_run_of_before_a_setting_was_there_has_the_value_that_changes_nothing(tmp_path):
+    make_run(tmp_path, "sft", 0, run_id="before")
+    make_run(tmp_path, "sft", 1, method_config={"weights": "none"}, run_id="after")
+    assert labels_of(tmp_path) == {"before": "sft", "after": "sft"}
+    make_run(tmp_path, "sft", 1, method_config={"weights": "dft"}, run_id="other")
+    found = labels_of(tmp_path)
+    assert found == {"before": "sft weights=none", "after": "sft weights=none", "other": "sft weights=dft"}
+
+
 def test_controls_on_the_facts_of_different_runs_are_different_controls(tmp_path):
     for seed in (0, 1):
         for rates in RATES:
