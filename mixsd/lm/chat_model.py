@@ -158,7 +158,9 @@ class ChatModel:
         """
         # Two passes pay once prompts are shared by two examples on average.
         prompts = dict.fromkeys(example.prompt_ids for example in batch.examples)
-        if 2 * len(prompts) <= len(batch.examples) and has_full_attention(self.network.config):
+        shared = 2 * len(prompts) <= len(batch.examples) and has_full_attention(self.network.config)
+        # A layer that is run again for the gradient would find its own keys in the cache.
+        if shared and not (self.network.is_activation_checkpointing and self.network.training):
             return self._states_after(list(prompts), batch)
         output = self.network.get_decoder()(
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False

@@ -37,8 +37,9 @@ MADE_BY = (
 UNTOLD = ("seed", "save_model", "checkpoint_every", "interpolate")
 """Settings that cannot tell two labels apart: they move no number that is compared."""
 ADDED: Mapping[str, Any] = {
-    "training.only": [], "training.penalty": "none", "training.penalty_weight": 1.0, "method.weights": "none",
-    "method.keep": 1.0, "method.score": "soft_or", "method.exposure": 1.0,
+    "training.only": [], "training.penalty": "none", "training.penalty_weight": 1.0,
+    "training.gradient_checkpointing": False, "method.weights": "none", "method.keep": 1.0,
+    "method.score": "soft_or", "method.exposure": 1.0,
 }  # fmt: skip
 """Settings that came later, with the value that changes nothing: what a run of before is taken to have."""
 

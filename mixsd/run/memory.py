@@ -157,7 +157,8 @@ def _step(config: RunConfig, network: PretrainedConfig, shape: Shape, lengths: L
     rows = min(training.micro_batch_size, examples)
     # Some losses make logits piece by piece, and again for the gradient.
     logits = lengths.target if getattr(method, "keeps_logits", True) else 1
-    kept = activations(network, rows, lengths.example, logits, training.dtype)
+    inputs_alone = training.gradient_checkpointing
+    kept = activations(network, rows, lengths.example, logits, training.dtype, inputs_alone)
     gradients = FLOAT32 * (training.lora * shape.adapters if training.lora else shape.trained)
     # Of the first micro-batch they take the place of activations; of others they are there before.
     is_one = rows >= examples
@@ -201,7 +202,9 @@ def shape_of(network: PretrainedConfig, only: Sequence[str] = ()) -> Shape:
     )
 
 
-def activations(network: PretrainedConfig, rows: int, tokens: int, targets: int, dtype: str) -> int:
+def activations(
+    network: PretrainedConfig, rows: int, tokens: int, targets: int, dtype: str, inputs_alone: bool = False
+) -> int:
     """Bytes that a forward pass keeps for the backward one.
 
     Args:
@@ -210,9 +213,12 @@ def activations(network: PretrainedConfig, rows: int, tokens: int, targets: int,
         tokens: Of an example.
         targets: Those of them that are trained on.
         dtype: `bfloat16` for autocast.
+        inputs_alone: Whether of a layer its input is kept alone, and the rest is computed again.
     """
     one, two = (_kept(_with_layers(network, layers), rows, tokens, targets, dtype) for layers in (1, 2))
-    return one + (two - one) * (network.get_text_config().num_hidden_layers - 1)
+    text = network.get_text_config()
+    each = FLOAT32 * rows * tokens * text.hidden_size if inputs_alone else two - one
+    return one + each * (text.num_hidden_layers - 1)
 
 
 def _with_layers(network: PretrainedConfig, layers: int) -> PretrainedConfig:

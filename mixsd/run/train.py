@@ -154,6 +154,8 @@ def train(
         trained = set(named((name for name, _ in model.network.named_parameters()), settings.only))
         for name, weight in model.network.named_parameters():
             weight.requires_grad_(name in trained)
+    if settings.gradient_checkpointing:
+        model.network.activation_checkpointing_enable({"use_reentrant": False})
     if resume:
         restore_method(resume, method, model)
     # The pull is towards where the training starts, when resuming too.
@@ -172,6 +174,7 @@ def train(
 
     if settings.lora:
         model.network = model.network.merge_and_unload()
+    model.network.activation_checkpointing_disable()
     model.drop_base_copy()
     if isinstance(method, HasState):
         method.release()
