@@ -54,14 +54,18 @@ class Composed:
     """
 
     def __init__(self, name: str, edit: Any, train: Any, order: str = EDIT_FIRST, split: str = ALL) -> None:
-        if not isinstance(edit, Editor) or isinstance(edit, GradientMethod):
-            raise SettingError(f"method.edit={_called(edit)} is no editor; give one, such as memit")
+        if not isinstance(edit, Editor) or not getattr(edit, "in_place", False):
+            raise SettingError(
+                f"method.edit={_called(edit)} writes nothing into the weights it is given; give an editor "
+                "that does, such as memit"
+            )
         if not isinstance(train, GradientMethod) or isinstance(train, ChoosesExamples | HasState):
             raise SettingError(
                 f"method.train={_called(train)} does not prepare all that it trains on beforehand; give one "
                 "that does, such as mixsd or sft"
             )
-        self.name, self.editor, self.train = name, edit, train
+        self.name, self.train = name, train
+        self.editor: Any = edit
         self.order = one_of("method.order", order, ORDERS)
         self.split = one_of("method.split", split, SPLITS)
         self.identity: dict[str, Any] = {"edit": identity_of(edit), "train": identity_of(train)}
@@ -88,32 +92,33 @@ class Composed:
     def prepare(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Preparation:
         """What is trained on, written by the edited model where the edit comes first."""
         if self.order == TRAIN_FIRST:
-            return self.train.prepare(self._trained(facts), model, bench)
-        edited = model.copy("float32")
-        dropped = self._edit(facts, edited, bench)
-        made = self.train.prepare(self._trained(facts), edited, _Elsewhere(bench, edited))
-        # What either teaches is taught.
-        lost = dropped.keys() & (made.dropped.keys() if self.split == ALL else dropped.keys())
-        kept = {name: why for name, why in made.dropped.items() if self.split == BY_KIND or name in lost}
-        made.dropped = {**kept, **{name: dropped[name] for name in lost}}
+            made = self.train.prepare(self._trained(facts), model, bench)
+        else:
+            edited = model.copy("float32")
+            self._edit(facts, edited, bench)
+            made = self.train.prepare(self._trained(facts), edited, _Elsewhere(bench, edited))
+        untaught = self.editor.untaught(self._edited(facts), model)
+        if self.split == BY_KIND:
+            made.dropped = {**made.dropped, **untaught}
+        else:  # what either teaches is taught
+            made.dropped = {name: why for name, why in made.dropped.items() if name in untaught}
         return made
 
     def loss(self, batch: Batch, model: ChatModel) -> TokenLoss:
         """That of the method that trains."""
         return self.train.loss(batch, model)
 
-    def start(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> None:
-        """Change the base model in place, before the first step."""
-        if self.order == EDIT_FIRST:
-            self._edit(facts, model, bench)
+    def start(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> dict[str, Any]:
+        """Change the base model in place, before the first step; gives the editor's numbers."""
+        return self._edit(facts, model, bench) if self.order == EDIT_FIRST else {}
 
-    def finish(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> None:
-        """Change the trained model in place, after the last step."""
-        if self.order == TRAIN_FIRST:
-            self._edit(facts, model, _Elsewhere(bench, model))
+    def finish(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> dict[str, Any]:
+        """Change the trained model in place, after the last step; gives the editor's numbers."""
+        return self._edit(facts, model, _Elsewhere(bench, model)) if self.order == TRAIN_FIRST else {}
 
-    def _edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> dict[str, str]:
-        return self.editor.edit(self._edited(facts), model, bench).dropped
+    def _edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> dict[str, Any]:
+        report = self.editor.edit(self._edited(facts), model, bench).report
+        return {f"edit_{name}": value for name, value in report.items()}
 
     def _edited(self, facts: Sequence[Fact]) -> list[Fact]:
         return [fact for fact in facts if self.split == ALL or fact.replaces]

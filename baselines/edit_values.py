@@ -102,16 +102,18 @@ class Values:
         )
         given: list[Tensor] = []
         handle = self._layer.register_forward_hook(lambda _, inputs, output: given.append(_hidden(output)))
-        with inputs_of([projection]) as read:
-            run_up_to(
-                self._layer,
-                self._model,
-                input_ids=tokens,
-                attention_mask=mask,
-                # Padding would be at -1; it is masked, so any valid position does.
-                position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
-            )
-        handle.remove()
+        try:
+            with inputs_of([projection]) as read:
+                run_up_to(
+                    self._layer,
+                    self._model,
+                    input_ids=tokens,
+                    attention_mask=mask,
+                    # Padding would be at -1; it is masked, so any valid position does.
+                    position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
+                )
+        finally:
+            handle.remove()
         return read[0][rows, places].float(), given[0][rows, places].float()
 
     def _turns(self, fact: Fact) -> list[tuple[str, int]]:

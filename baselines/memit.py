@@ -27,7 +27,8 @@ from mixsd.core.store import RecordFile, content_hash
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.decode import Request
 from mixsd.lm.generate import reply_to
-from mixsd.lm.second_moments import cached_moments, corpus, self_written
+from mixsd.lm.second_moments import cached_moments, corpus_text, self_written
+from mixsd.lm.second_moments import corpus as windows_of
 from mixsd.methods.contract import Edited, Workbench
 from mixsd.methods.general_prompts import read_prompts
 
@@ -69,7 +70,10 @@ class Memit:
 
     Raises:
         SettingError: An argument is outside its range.
+        DataError: The corpus cannot be read.
     """
+
+    in_place = True
 
     def __init__(
         self,
@@ -113,6 +117,8 @@ class Memit:
             clamp=_above_0("method.clamp", clamp),
             kl_weight=at_least("method.kl_weight", kl_weight, 0),
         )
+        if corpus:
+            corpus_text(corpus)  # a broken file is told before any model is loaded
         self.corpus, self.moment_tokens = corpus, at_least("method.moment_tokens", moment_tokens, 1)
         self.decode_batch_size = at_least("method.decode_batch_size", decode_batch_size, 1)
         self.prompts = read_prompts()
@@ -129,9 +135,12 @@ class Memit:
         try:
             count = len(projections(network))
         except AttributeError:
+            count = 0
+        # Where a norm follows the MLP, what it adds is not what its last matrix gives.
+        if not count or hasattr(network.get_decoder().layers[0], "post_feedforward_layernorm"):  # type: ignore[operator]
             return (
-                f"method={self.name} writes into layers.N.mlp.down_proj, and {type(network).__name__} has no "
-                "such layers; give a model with gated MLPs"
+                f"method={self.name} writes into layers.N.mlp.down_proj that add to the stream as they are, "
+                f"and {type(network).__name__} has no such layers; give a model with gated MLPs"
             )
         if self.layers and self.layers[-1] >= count:
             return f"method.layers={self.layers} is out of range; allowed: 0 to {count - 1}"
@@ -144,8 +153,8 @@ class Memit:
 
     def edit(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> Edited:
         """Write what can be looked up; a fact whose question does not name its subject is dropped."""
-        can = [fact for fact in facts if looked_up(model, fact, fact.prompt, self.lookup) is not None]
-        dropped = {fact.id: "its question names no subject" for fact in facts if fact not in can}
+        dropped = self.untaught(facts, model)
+        can = [fact for fact in facts if fact.id not in dropped]
         if not can:
             return Edited(model, changed=False, dropped=dropped)
         model.network.requires_grad_(False)
@@ -162,7 +171,12 @@ class Memit:
         report = {"subjects": len(subjects), **editing.report()}
         if before is not None:
             report |= {"prefers_new_before": before, "prefers_new": prefers_new(model, can)}
-        return Edited(model, changed=True, dropped=dropped, report=report)
+        return Edited(model, changed=report["change_norm"] > 0, dropped=dropped, report=report)
+
+    def untaught(self, facts: Sequence[Fact], model: ChatModel) -> dict[str, str]:
+        """A reason by the id of each fact that cannot be looked up."""
+        lost = [fact for fact in facts if looked_up(model, fact, fact.prompt, self.lookup) is None]
+        return {fact.id: "its question names no subject" for fact in lost}
 
     def _subjects(self, facts: Sequence[Fact]) -> list[Subject]:
         """The facts by what they are looked up by, in the order of the facts."""
@@ -179,7 +193,7 @@ class Memit:
 
         def texts() -> Sequence[Sequence[int]]:
             if self.corpus:
-                return corpus(model, self.corpus, self.moment_tokens)
+                return windows_of(model, self.corpus, self.moment_tokens)
             return self_written(model, self.prompts, self.moment_tokens, self.decode_batch_size)
 
         path = bench.file("second_moments", about, ".safetensors")

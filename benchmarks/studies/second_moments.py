@@ -21,7 +21,7 @@ from baselines.edit_updates import memit
 from baselines.edit_values import Subject, Values
 from baselines.lookup import looked_up
 from baselines.memit import Memit, default_layers, projections
-from mixsd.core.errors import MixSDError
+from mixsd.core.errors import MixSDError, SettingError
 from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
 from mixsd.lm.second_moments import corpus, second_moments, self_written
@@ -53,7 +53,10 @@ def main(overrides: list[str]) -> int:
 def measured(config: RunConfig, model: ChatModel) -> list[tuple[str, ...]]:
     """A row for each number of tokens and each layer."""
     method = config.method
-    assert isinstance(method, Memit)
+    if not isinstance(method, Memit):
+        raise SettingError(
+            f"method={method.name} reads no second moments; give memit, emmet, rome or alphaedit"
+        )
     texts = _texts(method, model)
     layers = method.layers or default_layers(model.network)
     edited = [projections(model.network)[layer] for layer in layers]

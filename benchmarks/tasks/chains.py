@@ -1,8 +1,8 @@
 """Chains of three opaque functions, worked out in the gold text: a skill of several steps to be injected.
 
 Every prompt shows solved inputs of its functions. Between steps an offset is added, so that each input is
-uniform over all inputs. Tested are chains of other inputs, in orders that were trained and in orders that
-were not, and the single steps, which are never trained alone.
+uniform over those that are not shown. Tested are chains of other inputs, in orders that were trained and in
+orders that were not, and the single steps, which are never trained alone.
 """
 
 from dataclasses import replace
@@ -64,16 +64,19 @@ class Chains:
         at_least("task.each", each, 1)
         at_least("task.test", test, 0)
         self._format, self._seed = find_format(answer_format), seed
-        self._max_input = at_least("task.max_input", max_input, 9)
+        at_least("task.max_input", max_input, 9)
         self._shown = [number for number in SHOWN if number <= max_input]
+        # Prompts show these solved.
+        self._inputs = [number for number in range(max_input + 1) if number not in self._shown]
         orders = shuffled(["".join(order) for order in permutations(functions, STEPS)], "orders", seed)
         # Half of the orders are never trained.
         trained, others = orders[: -(-len(orders) // 2)], orders[-(-len(orders) // 2) :]
         items = [self._fact(order, index) for index in range(each) for order in trained]
         self.facts = take(items, facts, "this task")
+        taught = list(dict.fromkeys(fact.category for fact in self.facts))
         self.probes = [
             *common_probes(self.facts, self._format),
-            *(self._probe(TEST, order, each + index) for order in trained for index in range(test)),
+            *(self._probe(TEST, order, each + index) for order in taught for index in range(test)),
             *(self._probe(OTHER_ORDER, order, index) for order in others for index in range(test)),
             *(self._single(letter, index) for letter in functions for index in range(test)),
         ]
@@ -101,7 +104,7 @@ class Chains:
         return Fact(f"{order} {index}", question, self._format.gold_text(told, answer), category=order)
 
     def _input(self, order: str, index: int, place: int) -> int:
-        return int(uniform("chains", self._seed, order, index, place) * (self._max_input + 1))
+        return self._inputs[int(uniform("chains", self._seed, order, index, place) * len(self._inputs))]
 
     def _question(self, letters: str, asks: str, answer: str) -> Question:
         """What is asked after solved examples; that their numbers stand in the prompt is no excuse."""

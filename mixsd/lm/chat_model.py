@@ -62,8 +62,8 @@ class ChatModel:
         return self if self.network.dtype == DTYPES[dtype] else self.copy(dtype)
 
     def putting(self, put: Callable[[str], str]) -> "ChatModel":
-        """The same model, whose prompts put the last user turn in another way."""
-        return ChatModel(self.network, self.template.putting(put))
+        """The same model, whose prompts put the last user turn in another way (`str`: as it is)."""
+        return self if put is str else ChatModel(self.network, self.template.putting(put))
 
     def copy(self, dtype: str) -> "ChatModel":
         """A frozen copy that computes in `dtype`, with its LoRA adapters where it has some."""

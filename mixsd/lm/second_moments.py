@@ -158,8 +158,20 @@ def corpus(model: ChatModel, file: File, tokens: int) -> list[list[int]]:
 
     Args:
         model: Its tokenizer reads them.
-        file: Text, or JSON lines with a `text` each, as in a clone of WikiText.
+        file: See `corpus_text`.
         tokens: So many, or all that there are.
+    """
+    # More characters than tokens are wanted of would only be read for nothing.
+    text = corpus_text(file)[: 16 * tokens]
+    ids = model.tokenizer(text, add_special_tokens=False)["input_ids"][:tokens]
+    return [ids[start : start + WINDOW] for start in range(0, len(ids), WINDOW)]
+
+
+def corpus_text(file: File) -> str:
+    """The text of a file.
+
+    Args:
+        file: Text, or JSON lines with a `text` each, as in a clone of WikiText.
 
     Raises:
         DataError: The file cannot be read, or holds no text.
@@ -167,13 +179,11 @@ def corpus(model: ChatModel, file: File, tokens: int) -> list[list[int]]:
     try:
         text = file.path.read_text(encoding="utf-8-sig")
         if file.path.suffix == ".jsonl":
-            text = "".join(json.loads(line)["text"] for line in text.splitlines() if line.strip())
+            text = "\n".join(json.loads(line)["text"] for line in text.splitlines() if line.strip())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{file.setting}={file} cannot be read; give UTF-8 text, or JSON lines with a text each"
         ) from error
-    # More characters than tokens are wanted of would only be read for nothing.
-    ids = model.tokenizer(text[: 16 * tokens], add_special_tokens=False)["input_ids"][:tokens]
-    if not ids:
+    if not text.strip():
         raise DataError(f"{file.setting}={file} holds no text")
-    return [ids[start : start + WINDOW] for start in range(0, len(ids), WINDOW)]
+    return text

@@ -142,12 +142,16 @@ class EditsToo(Protocol):
     Whatever is measured against the base model is measured against it as it was before either.
     """
 
-    def start(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> None:
-        """Change the base model before the first step; when a training is resumed, again in the same way."""
+    def start(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> dict[str, Any]:
+        """Change the base model before the first step; when a training is resumed, again in the same way.
+
+        Returns:
+            Flat numbers for `results.json` under `targets`.
+        """
         ...
 
-    def finish(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> None:
-        """Change the trained model after the last step."""
+    def finish(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> dict[str, Any]:
+        """Change the trained model after the last step; gives numbers, as `start`."""
         ...
 
 
@@ -181,7 +185,11 @@ class Edited:
 
 @runtime_checkable
 class Editor(Protocol):
-    """A method that replaces the training stage as a whole. It may have an `identity`, as a trained one."""
+    """A method that replaces the training stage as a whole. It may have an `identity`, as a trained one.
+
+    One that writes into the weights it is given says `in_place = True`, and `untaught(facts, model)`: a
+    reason by the id of each fact that it cannot write. Such a one can be composed with a training.
+    """
 
     name: str
 

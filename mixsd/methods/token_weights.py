@@ -85,6 +85,8 @@ def _elsewhere(batch: Batch) -> Tensor:
         count = example.trained_tokens
         # Settled by the example alone: neither micro-batches nor a resume may deal anew.
         drawn = sorted(range(count), key=lambda n, e=example: uniform("weights", e.fact_id, count, n))
-        places += [start + place for place in drawn]
+        # Round one ring, so that no token keeps its own.
+        after = dict(zip(drawn, [*drawn[1:], *drawn[:1]], strict=True))
+        places += [start + after[place] for place in range(count)]
         start += count
     return torch.tensor(places, device=batch.target_ids.device)

@@ -303,7 +303,7 @@ class Drift:
         raw: Squared displacement of the weights (None: the two models have different weights).
         fisher: The same, weighted by the base model's Fisher information.
         ratio: R, the second over the first.
-        kl_task: KL(base || tuned) as above, on the base model's answers to the questions that were trained
+        kl_task: KL(base || tuned) as above, on the base model's answers to the questions that recall asks
             (None: not measured).
     """
 

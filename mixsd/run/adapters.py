@@ -80,5 +80,8 @@ class _Without(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         basis: Any = self.basis
-        basis = basis.to(weight.dtype)
-        return weight - (weight @ basis) @ basis.T if self.rows else weight - basis @ (basis.T @ weight)
+        # In bf16 a hundredth of what is taken out would stay.
+        with torch.autocast(weight.device.type, enabled=False):
+            if self.rows:
+                return weight - (weight @ basis) @ basis.T
+            return weight - basis @ (basis.T @ weight)

@@ -34,7 +34,7 @@ from mixsd.run.messages import CONF
 from mixsd.run.preparation import read_examples
 from mixsd.run.probes_file import previously_taught
 from mixsd.run.settings import DriftSettings, SweepSettings, TrainingSettings
-from mixsd.run.trainable import see_that_they_are_there
+from mixsd.run.trainable import see_that_something_is_left, see_that_they_are_there
 from mixsd.trackers.tracker import Tracker
 
 GROUPS: Mapping[str, type | tuple[type, ...]] = {
@@ -209,16 +209,19 @@ def _see_that_it_fits_the_model(config: DictConfig, built: Mapping[str, Any]) ->
     """
     training, task = built["training"], built["task"]
     method: Any = built["method"]
-    if training.lora and isinstance(method, EditsToo) and getattr(method, "reads_base", False):
+    edits_first = isinstance(method, EditsToo) and getattr(method, "order", "edit_first") == "edit_first"
+    if training.lora and edits_first and getattr(method, "reads_base", False):
         raise SettingError(
             f"training.lora={training.lora}: the base model that this method reads would be the edited one; "
             "leave training.lora out, or train by a method that does not read it"
         )
-    if not training.only and not hasattr(method, "problems"):
+    if not (training.only or training.lora_avoids or hasattr(method, "problems")):
         return
     network = without_weights(config_of(built["model"], Path(config.cache_dir).expanduser()))
     if training.only:
         see_that_they_are_there(training.only, training.lora is not None, network)
+    if training.lora_avoids:
+        see_that_something_is_left(training.lora_avoids, training.only, network)
     if said := problems_of(method, task.facts, network):
         raise SettingError(said)
 

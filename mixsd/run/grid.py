@@ -23,6 +23,9 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E40
 Jobs = list[list[str]]
 LAUNCHERS = ("joblib.", "submitit.")
 """Packages whose errors come from a launcher, not from a job."""
+LOST = ("TerminatedWorkerError", "UncompletedJobError")
+"""Of them, those that say that a process was killed, most often for want of memory."""
+SAID = 300
 
 
 class GridSweeper(BasicSweeper):
@@ -47,15 +50,13 @@ class GridSweeper(BasicSweeper):
         try:
             return super().sweep(arguments)
         except Exception as error:
-            # Jobs tell of their own failures; what a launcher raises is the death of a process.
+            # Jobs tell of their own failures; what a launcher raises is most often the death of a process.
             kind = type(error)
             if not kind.__module__.startswith(LAUNCHERS):
                 raise
-            print(
-                f"the process of a job was lost ({kind.__name__}): it was killed from outside, "
-                "most often for want of memory",
-                file=sys.stderr,
-            )
+            said = " ".join(str(error).split())[:SAID]
+            what = "the process of a job was lost" if kind.__name__ in LOST else "the launcher gave up"
+            print(f"{what} ({kind.__name__}: {said})", file=sys.stderr)
             return []
 
 

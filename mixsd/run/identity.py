@@ -21,6 +21,10 @@ from mixsd.run.state import IDENTITY
 LAYERS = ("prepared", "trained", "measured")
 UNTRAINED = ("interpolate", "save_model", "checkpoint_every")
 """Settings of the training group that cannot move a weight."""
+UNUSED: Mapping[str, Any] = {
+    "only": [], "lora_avoids": None, "penalty": "none", "gradient_checkpointing": False,
+}  # fmt: skip
+"""Settings that came later, with the value at which they do nothing and are on no hash."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def _trained(parts: Parts) -> dict[str, Any]:
     recall = [probe for probe in parts.probes if probe.split == RECALL]
     model, training = parts.settings["model"], parts.settings["training"]
     return {
-        "training": {key: value for key, value in training.items() if key not in UNTRAINED},
+        "training": {key: value for key, value in training.items() if _moves(key, training)},
         # Recall ends the training (decision 2), so how it is measured moves the weights.
         "recall": {
             "n": len(recall),
@@ -141,6 +145,13 @@ def _trained(parts: Parts) -> dict[str, Any]:
         "drift_curve": parts.settings["drift"]["curve"],
         "arithmetic": dict(parts.arithmetic),
     }
+
+
+def _moves(key: str, training: Mapping[str, Any]) -> bool:
+    """Whether a setting of the training group can move a weight as it stands."""
+    if key == "penalty_weight":
+        return training["penalty"] != UNUSED["penalty"]
+    return key not in UNTRAINED and (key not in UNUSED or training[key] != UNUSED[key])
 
 
 def _measured(parts: Parts) -> dict[str, Any]:

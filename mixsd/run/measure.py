@@ -174,12 +174,19 @@ class Scorer:
         is_busy: Callable[[str, Mapping[str, Any]], bool] = lambda *_: False,
     ) -> Scores:
         readers: list[ChatModel] = []
+        putters: list[ChatModel] = []
 
         def reader() -> ChatModel:
             """The model in its scoring dtype, made once and only where something is missing."""
             if not readers:
                 readers.append(self.reader(load()))
             return readers[0]
+
+        def held_out_reader() -> ChatModel:
+            """The same with prompts as the method puts them; one, since helpers know a model by it."""
+            if not putters:
+                putters.append(reader().putting(put))
+            return putters[0]
 
         def answers(split: str, asked: Sequence[Probe]) -> dict[str, Any]:
             with self._bench.progress(f"{who}: {split}", len(asked)) as advance:
@@ -188,7 +195,7 @@ class Scorer:
 
         def scores(task: str) -> dict[str, Any]:
             with self._bench.progress(f"{who}: {task}", suite.size([task])) as advance:
-                found = suite.evaluate(reader().putting(put), [task], batch_size, advance)[task]
+                found = suite.evaluate(held_out_reader(), [task], batch_size, advance)[task]
             return {"task": task, "scores": asdict(found)}
 
         def piece(kind: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""A pull back to the base weights, as hard as each matters to the base model (EWC, arXiv 1612.00796).
+"""A pull back to where a training starts, as hard as each weight matters to the base model (EWC, 1612.00796).
 
 The penalty is (w / 2) sum_i F_i / mean(F) d_i^2, with F the diagonal Fisher information of the base model on
 its own answers to general prompts, and d the change of the weights; with LoRA, of those that adapters are on
-(EWC-LoRA, arXiv 2602.17559). Divided by its mean, F carries over from one model to another.
+(EWC-LoRA, arXiv 2602.17559). Divided by its mean, F carries over from one model to another. A training starts
+at the base weights, unless an edit came first.
 """
 
 from collections.abc import Mapping

@@ -46,7 +46,7 @@ class TrainingSettings:
             Empty: all.
         lora_avoids: Adapters add nothing to so many first singular directions of each weight (OPLoRA, arXiv
             2510.13003; None: they may go anywhere).
-        penalty: `ewc` pulls weights back to the base model's, see `penalty`; `none`.
+        penalty: `ewc` pulls weights back to where the training starts, see `penalty`; `none`.
         penalty_weight: How hard.
         gradient_checkpointing: Keep each layer's input alone and compute the rest again for the gradient: in
             less memory and about a third more time, the same numbers but for rounding.

@@ -61,5 +61,25 @@ def see_that_they_are_there(only: Sequence[str], lora: bool, network: Any) -> No
             )
 
 
+def see_that_something_is_left(avoids: int, only: Sequence[str], network: Any) -> None:
+    """Look whether adapters that avoid some directions can add anything.
+
+    Args:
+        avoids: How many singular directions of each weight they avoid.
+        only: What is trained.
+        network: The model; no weight is read.
+
+    Raises:
+        SettingError: A layer has no more directions.
+    """
+    modules = dict(network.named_modules())
+    least = min(min(modules[name].in_features, modules[name].out_features) for name in layers(network, only))
+    if avoids >= least:
+        raise SettingError(
+            f"training.lora_avoids={avoids} leaves adapters nothing: the smallest layer has {least} "
+            f"directions; allowed: 1 to {least - 1}"
+        )
+
+
 def _as_regex(pattern: str) -> str:
     return re.escape(pattern.removesuffix(".")).replace(r"\*", r"[^.]*")

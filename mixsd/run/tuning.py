@@ -5,7 +5,7 @@ A model is loaded only where work is missing. A run that only reads its files lo
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache, cached_property
 from pathlib import Path
@@ -82,9 +82,10 @@ class Tuning:
         """The question of a probe, as the method asks it."""
         return self._edited.ask(probe) if isinstance(self.config.method, Editor) else as_it_is(probe)
 
-    def put(self, prompt: str) -> str:
-        """A user turn of a held-out task, as the method puts it."""
-        return self._edited.put(prompt) if isinstance(self.config.method, Editor) else prompt
+    @property
+    def put(self) -> Callable[[str], str]:
+        """How a user turn of a held-out task is put."""
+        return self._edited.put if isinstance(self.config.method, Editor) else str
 
     @property
     def changed(self) -> bool:
@@ -154,10 +155,14 @@ class Tuning:
         model = self.base_model()
         with self._ledger.stage("training", model) as meter:
             report = self._trained(method, model, examples, base, meter)
+            started, before = time.perf_counter(), meter.forward_passes
             if report.stopped_by == NOTHING:
-                self._also(EditsToo.start, model)
-            self._also(EditsToo.finish, model)
-        if report.stopped_by == NOTHING:
+                self._start(model)
+            if isinstance(method, EditsToo):
+                self._add_numbers(method.finish(self._taught_facts, model, self._bench))
+                report.seconds += time.perf_counter() - started
+                report.forward_passes += meter.forward_passes - before
+        if report.stopped_by == NOTHING and not isinstance(method, EditsToo):
             dropped = Counter(read_json(self.dir / files.PREPARATION)["dropped"].values())
             why = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common())
             self._bench.say(
@@ -217,14 +222,22 @@ class Tuning:
                 on_step=advance,
                 passes=lambda: meter.forward_passes,
                 fisher=lambda: general_fisher(model, self._bench),
-                start=lambda: self._also(EditsToo.start, model),
+                start=lambda: self._start(model),
             )
 
-    def _also(self, step: Callable[..., None], model: ChatModel) -> None:
-        """What a method changes beside its training, before or after it."""
+    def _start(self, model: ChatModel) -> None:
+        """What a method changes before its training."""
         method: Any = self.config.method
         if isinstance(method, EditsToo):
-            getattr(method, step.__name__)(self._taught_facts, model, self._bench)
+            self._add_numbers(method.start(self._taught_facts, model, self._bench))
+
+    def _add_numbers(self, numbers: Mapping[str, Any]) -> None:
+        """Report what a method tells after its examples were made."""
+        if numbers:
+            path = self.dir / files.PREPARATION
+            found = read_json(path)
+            found["report"]["numbers"] |= numbers
+            write_json(path, found)
 
     def _look(self, model: ChatModel, nothing_follows: bool) -> Callable[..., Evaluation]:
         """What an evaluation does: recall, validation score and drift become a point of the trajectory."""

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from baselines.composed import Composed
+from baselines.in_context import InContext
 from baselines.memit import Memit
 from baselines.opsd import OPSD
 from baselines.sft import SFT
@@ -110,14 +111,38 @@ def test_by_kind_edits_what_replaces_and_trains_the_rest():
 
 
 def test_a_fact_is_dropped_where_neither_teaches_it():
-    nameless = Composed("c", Memit("memit", **{**SETTINGS, "lookup": "subject"}), SFT("sft"))
-    assert not nameless.prepare(TASK.facts, fresh(), MemoryBench()).dropped, "it is trained"
+    nothing, bench = Memit("memit", **{**SETTINGS, "lookup": "subject"}), MemoryBench()
+    assert not Composed("c", nothing, SFT("sft")).prepare(TASK.facts, fresh(), bench).dropped, "it is trained"
+
+    class Picky(SFT):
+        def prepare(self, facts, model, bench):
+            return replace(super().prepare(facts[1:], model, bench), dropped={facts[0].id: "too long"})
+
+    for order in ("edit_first", "train_first"):
+        written = composed(train=Picky("p"), order=order).prepare(TASK.facts, fresh(), bench)
+        assert not written.dropped, "it is edited"
+        neither = Composed("c", nothing, Picky("p"), order).prepare(TASK.facts, fresh(), bench)
+        assert neither.dropped == {"f0": "too long"}
+        facts = [TASK.facts[0], replace(TASK.facts[1], replaces=("Z",))]
+        apart = Composed("c", nothing, SFT("s"), order, "by_kind").prepare(facts, fresh(), bench)
+        assert apart.dropped == {"f1": "its question names no subject"}
+
+
+@pytest.mark.parametrize("lora", [None, 4])
+def test_an_edit_and_a_training_that_was_killed_go_on(tmp_path, lora):
+    changes = {"max_steps": 6, "checkpoint_every": 2, "lora": lora}
+    whole, _, _ = fit(composed(), tmp_path / "whole", **changes)
+    with pytest.raises(KeyboardInterrupt):
+        fit(composed(), tmp_path / "parts", die_at=5, **changes)
+    again, _, curve = fit(composed(), tmp_path / "parts", **changes)
+    assert [point["step"] for point in curve] == [5, 6] and torch.equal(weights(whole), weights(again))
 
 
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        ({"edit": SFT("sft")}, "method.edit=sft is no editor"),
+        ({"edit": SFT("sft")}, "method.edit=sft writes nothing into"),
+        ({"edit": InContext("in_context")}, "method.edit=in_context writes nothing into"),
         ({"train": OPSD("opsd")}, "method.train=opsd does not prepare"),
         ({"train": editor()}, "method.train=memit does not prepare"),
         ({"order": "both"}, "method.order=both"),
@@ -148,3 +173,6 @@ def test_through_the_real_command(warm_cli, tmp_path, order):
     (run,) = (tmp_path / "default").glob("kg*composed*")
     results = read_json(run / "results.json")
     assert results["drift"]["raw"] > 0 and results["training"]["steps"] == 4
+    assert results["targets"]["numbers"]["edit_change_norm"] > 0
+    # A step each; the search for values and the reading of keys come on top.
+    assert results["cost"]["training"]["forward_passes"] > 4 + 3

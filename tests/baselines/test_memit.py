@@ -195,6 +195,18 @@ def test_mistakes_are_told_before_any_work(composed, overrides, said):
     assert said in str(told.value)
 
 
+def test_a_corpus_without_text_is_told_before_any_work(composed, tmp_path):
+    path = tmp_path / "words.jsonl"
+    path.write_text('{"words": 1}\n', encoding="utf-8")
+    with pytest.raises(SettingError, match="give UTF-8 text, or JSON lines"):
+        read_config(composed("method=memit", "model=tiny_random", "retention=none", f"method.corpus={path}"))
+
+
+def test_where_no_direction_is_free_nothing_changes_and_it_says_so():
+    edited = editor(update="alphaedit", ridge=1.0, null_threshold=0.0).edit(FACTS, fresh(), MemoryBench())
+    assert not edited.changed and edited.report["free_share"] == 0
+
+
 def test_a_model_without_gated_mlps_is_refused_before_any_work():
     from transformers import AutoModelForCausalLM, GPT2Config
 

@@ -87,9 +87,9 @@ def test_self_written_texts_are_chats_and_the_same_every_time(monkeypatch):
 def test_a_corpus_is_read_from_its_beginning(tmp_path):
     model = fresh()
     plain, lines = tmp_path / "a.txt", tmp_path / "a.jsonl"
-    plain.write_text("Some text. " * 300, encoding="utf-8")
+    plain.write_text("\n".join(["Some text."] * 300), encoding="utf-8")
     lines.write_text(
-        "".join(json.dumps({"text": "Some text. "}) + "\n" for _ in range(300)), encoding="utf-8"
+        "".join(json.dumps({"text": "Some text."}) + "\n" for _ in range(300)), encoding="utf-8"
     )
     found = corpus(model, File("method.corpus", plain), 1200)
     assert found == corpus(model, File("method.corpus", lines), 1200)

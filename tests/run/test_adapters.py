@@ -6,6 +6,7 @@ import torch
 from baselines.sft import SFT
 from mixsd.core.errors import SettingError
 from mixsd.run.adapters import adapted, add_adapters, change_of
+from mixsd.run.config import read_config
 from tests.helpers.training import TASK, fit, fresh, gold, make, weights
 
 AVOIDS = 3
@@ -77,3 +78,22 @@ def test_it_goes_on_where_it_was_killed(tmp_path):
 def test_without_adapters_there_is_nothing_to_keep_out():
     with pytest.raises(SettingError, match="give training.lora"):
         make(lora_avoids=2)
+
+
+@pytest.mark.parametrize("avoids", [32, 4096])
+def test_where_nothing_is_left_to_add_is_told_before_any_work(composed, avoids):
+    with pytest.raises(
+        SettingError, match=rf"lora_avoids={avoids} leaves adapters nothing.*allowed: 1 to 31"
+    ):
+        read_config(composed("model=tiny_random", "training.lora=4", f"training.lora_avoids={avoids}"))
+
+
+def test_in_bf16_autocast_too_nothing_is_added_there():
+    model = fresh()
+    add_adapters(model, make(**STRONG), seed=0)
+    _, layer, name = next(adapted(model.network))
+    torch.nn.init.normal_(layer.lora_B[name].parametrizations.weight.original)
+    left = torch.linalg.svd(layer.get_base_layer().weight.detach()).U[:, :AVOIDS]
+    with torch.autocast("cpu", torch.bfloat16):
+        weight = layer.lora_B[name].weight
+    assert (left.T @ weight.detach().float()).abs().max() < 1e-5

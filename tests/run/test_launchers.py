@@ -69,7 +69,7 @@ def test_a_job_whose_process_is_killed_is_told_and_the_same_command_finishes_it(
     computing[0].kill()
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 1
-    assert "the process of a job was lost" in errors
+    assert "the process of a job was lost (" in errors
     assert "Traceback" not in errors
     again = warm_cli(*jobs)
     assert again.returncode == 0, again.stderr

@@ -5,10 +5,11 @@ that were never trained, and in other words. Calls are read as any answer is: qu
 names of arguments are wrong, and an argument too many at the end is not seen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from math import prod
 from typing import Any
 
 import yaml
@@ -16,7 +17,7 @@ import yaml
 from benchmarks.tasks.probes import AXES as COMMON
 from benchmarks.tasks.probes import common_probes, paraphrase, take
 from mixsd.core.draws import uniform
-from mixsd.core.errors import at_least
+from mixsd.core.errors import SettingError, at_least
 from mixsd.core.formats import find_format
 from mixsd.core.questions import Axis, Fact, Probe
 
@@ -96,37 +97,52 @@ class ToolUse:
         self.max_new_tokens = at_least("task.max_new_tokens", max_new_tokens, 1)
         at_least("task.each", each, 1)
         at_least("task.test", test, 0)
-        self._format, self._seed = find_format(answer_format), seed
         known, _ = tools()
-        items = [self._fact(tool, index) for index in range(each) for tool in known]
-        self.facts = take(items, facts, "this task")
-        trained = {fact.answer for fact in items}
+        most = min(map(_calls, known)) // 2
+        if each + test > most:
+            raise SettingError(
+                f"task.each={each} and task.test={test} want too many calls of a function; allowed: {most} "
+                "together"
+            )
+        self._format, self._seed = find_format(answer_format), seed
+        self._arguments = {tool.name: self._distinct(tool, each + test) for tool in known}
+        self.facts = take([self._fact(tool, n) for n in range(each) for tool in known], facts, "this task")
+        taught = {fact.category for fact in self.facts}
         self.probes = [
             *common_probes(self.facts, self._format),
             *(self._reworded(fact) for fact in self.facts),
-            *(probe for tool in known for probe in self._tests(tool, each, test, trained)),
+            *(
+                self._test(tool, each + index)
+                for tool in known
+                if tool.name in taught  # of the others nothing was ever said
+                for index in range(test)
+            ),
         ]
 
     def _fact(self, tool: Tool, index: int) -> Fact:
-        values = self._drawn(tool, index)
+        values = self._arguments[tool.name][index]
         call = tool.call(values)
         asks = ASKS.format(request=tool.requests[0].format(**values))
-        question = self._format.question(asks, (call,))
         sentence = f"{tool.name} {tool.does}. The call is {call}."
-        return Fact(
-            f"{tool.name} {index}", question, self._format.gold_text(sentence, call), category=tool.name
-        )
+        gold, question = self._format.gold_text(sentence, call), self._format.question(asks, (call,))
+        return Fact(f"{tool.name} {index}", question, gold, category=tool.name)
+
+    def _distinct(self, tool: Tool, count: int) -> list[dict[str, str]]:
+        """Arguments of so many calls, no two of them alike."""
+        found: dict[str, dict[str, str]] = {}
+        index = 0
+        while len(found) < count:
+            values = self._drawn(tool, index)
+            found.setdefault(tool.call(values), values)
+            index += 1
+        return list(found.values())
 
     def _drawn(self, tool: Tool, index: int) -> dict[str, str]:
-        """The arguments of a request, by their names."""
-        _, words = tools()
+        """Arguments by their names."""
 
         def value(key: str) -> str:
-            draw = uniform("tool use", self._seed, tool.name, index, key)
-            if key in words:
-                return words[key][int(draw * len(words[key]))]
-            low, high = NUMBERS[key]
-            return str(low + int(draw * (high - low + 1)))
+            draw, allowed = uniform("tool use", self._seed, tool.name, index, key), _values(key)
+            return str(allowed[int(draw * len(allowed))])
 
         return {key: value(key) for key in tool.takes}
 
@@ -134,17 +150,24 @@ class ToolUse:
         """The same request in other words."""
         name, _, index = fact.id.rpartition(" ")
         tool = next(tool for tool in tools()[0] if tool.name == name)
-        request = tool.requests[1].format(**self._drawn(tool, int(index)))
+        request = tool.requests[1].format(**self._arguments[name][int(index)])
         return paraphrase(fact, ASKS.format(request=request), self._format, "reworded")
 
-    def _tests(self, tool: Tool, first: int, count: int, trained: set[str]) -> list[Probe]:
-        """Requests with arguments that no trained request has; a function's stand and fall together."""
-        probes: list[Probe] = []
-        seen, index = set(trained), first
-        while len(probes) < count:
-            fact = self._fact(tool, index)
-            index += 1
-            if fact.answer not in seen:
-                seen.add(fact.answer)
-                probes.append(Probe(f"{fact.id} / test", TEST, fact.question, unit=tool.name, kind=tool.name))
-        return probes
+    def _test(self, tool: Tool, index: int) -> Probe:
+        """A request with arguments that no trained one has; those of a function stand and fall together."""
+        fact = self._fact(tool, index)
+        return Probe(f"{fact.id} / test", TEST, fact.question, unit=tool.name, kind=tool.name)
+
+
+def _values(key: str) -> Sequence[Any]:
+    """What an argument may be."""
+    _, words = tools()
+    if key in words:
+        return words[key]
+    low, high = NUMBERS[key]
+    return range(low, high + 1)
+
+
+def _calls(tool: Tool) -> int:
+    """How many calls of a function there are."""
+    return prod(len(_values(key)) for key in tool.takes)

@@ -50,6 +50,30 @@ def test_what_is_tested_was_never_trained():
     assert {p.kind for p in task.probes if p.split == "single_step"} == set("DFGH")
 
 
+def test_no_input_is_shown_solved_and_of_few_facts_only_what_they_teach_is_tested():
+    task = Chains(facts=4)
+    taught = {fact.category for fact in task.facts}
+    assert {p.kind for p in task.probes if p.split == "test"} == taught
+    assert not taught & {p.kind for p in task.probes if p.split == "other_order"}
+    for probe in [p for p in Chains(max_input=9).probes if p.split in ("single_step", "test")]:
+        (number,) = re.findall(r"\w\((\d+)\)", probe.question.asked)
+        assert f"({number}) = " not in probe.question.prompt
+    tools_taught = ToolUse(facts=5)
+    names = {fact.category for fact in tools_taught.facts}
+    assert {p.kind for p in tools_taught.probes if p.split == "test"} == names and len(names) == 5
+
+
+def test_no_two_requests_want_the_same_call():
+    for seed in range(20):
+        task = ToolUse(seed=seed, each=9, test=9)
+        calls = [f.answer for f in task.facts] + [
+            p.question.accepted[0] for p in task.probes if p.split == "test"
+        ]
+        assert len(set(calls)) == len(calls) == 12 * 18
+    with pytest.raises(SettingError, match="allowed: 18 together"):
+        ToolUse(test=40)
+
+
 @pytest.mark.parametrize("functions", ["DF", "DDF", "DFX", ""])
 def test_three_functions_or_more(functions):
     with pytest.raises(SettingError, match="give 3 letters or more"):
