@@ -165,8 +165,8 @@ def _share_cell(shares: Sequence[Share], before: float | None = None) -> Measure
 
 DRIFT_COLUMNS = {
     "KL(base || tuned)": "kl_base_tuned",
-    "KL on the task": "kl_task",
     "same top token": "top1_agreement",
+    "KL on the task": "kl_task",
     "squared displacement": "raw",
     "R": "ratio",
 }

@@ -109,7 +109,7 @@ def unlisted(build, tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(str(folder))
         monkeypatch.delitem(sys.modules, "own_method", raising=False)
         importlib.invalidate_caches()
-        return lambda: build("sft", f"method._target_=own_method.{name}")
+        return lambda: build("sft", "~method.weights", f"method._target_=own_method.{name}")
 
     yield of
     sys.modules.pop("own_method", None)

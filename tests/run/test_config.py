@@ -130,7 +130,7 @@ def test_all_mistakes_are_told_at_once(composed):
     ("overrides", "lacks"),
     [
         (["method._target_=mixsd.core.draws.uniform"], "method"),
-        (["method=sft", "method._target_=tests.run.test_config.Nothing"], "edit"),
+        (["method=sft", "~method.weights", "method._target_=tests.run.test_config.Nothing"], "edit"),
         (["retention._target_=tests.run.test_config.Nothing"], "retention"),
         (["tracking=none", "tracking._target_=tests.run.test_config.Nothing"], "start"),
     ],
@@ -162,7 +162,7 @@ class Wrapping:
 
 
 WRAPPING = (
-    "method=sft", "method._target_=tests.run.test_config.Wrapping",
+    "method=sft", "~method.weights", "method._target_=tests.run.test_config.Wrapping",
     "+method.inner={_target_: baselines.stm.SelectiveTokenMasking, name: stm, threshold: 3.0}",
 )  # fmt: skip
 
