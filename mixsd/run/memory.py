@@ -330,6 +330,6 @@ def verdict(stages: Sequence[Stage], available: int) -> str:
     if peak.bytes <= available:
         return f"fits by this estimate: {said}"
     return (
-        f"{TOO_MUCH}: {said}; smaller: training.lora=16, training.micro_batch_size, "
-        "model.scoring_batch_size, drift=none"
+        f"{TOO_MUCH}: {said}; smaller: training.gradient_checkpointing=true, training.lora=16, "
+        "training.micro_batch_size, model.scoring_batch_size, drift=none"
     )

@@ -88,9 +88,7 @@ def test_a_corpus_is_read_from_its_beginning(tmp_path):
     model = fresh()
     plain, lines = tmp_path / "a.txt", tmp_path / "a.jsonl"
     plain.write_text("\n".join(["Some text."] * 300), encoding="utf-8")
-    lines.write_text(
-        "".join(json.dumps({"text": "Some text."}) + "\n" for _ in range(300)), encoding="utf-8"
-    )
+    lines.write_text("".join(json.dumps({"text": "Some text."}) + "\n" for _ in range(300)), encoding="utf-8")
     found = corpus(model, File("method.corpus", plain), 1200)
     assert found == corpus(model, File("method.corpus", lines), 1200)
     assert [len(window) for window in found] == [512, 512, 176]
