@@ -32,8 +32,8 @@ from mixsd.lm.second_moments import corpus as windows_of
 from mixsd.methods.contract import Edited, Workbench
 from mixsd.methods.general_prompts import read_prompts
 
-MEMIT, EMMET, ALPHAEDIT = "memit", "emmet", "alphaedit"
-UPDATES = (MEMIT, EMMET, ALPHAEDIT)
+MEMIT, EMMET, ROME, ALPHAEDIT = "memit", "emmet", "rome", "alphaedit"
+UPDATES = (MEMIT, EMMET, ROME, ALPHAEDIT)
 OPENINGS = ("The", "Therefore", "Because", "I", "You")
 CONTEXT_TOKENS = 10
 SHALLOWEST, DEEPEST = 0.13, 0.28
@@ -47,8 +47,9 @@ class Memit:
 
     Args:
         name: The method's name in run ids.
-        update: How weights are changed, see `edit_updates`: `memit`, `emmet` or `alphaedit`.
-        layers: The layers, in ascending order (None: from 13% to 28% of the depth).
+        update: How weights are changed, see `edit_updates`: `memit`, `emmet`, `alphaedit`, or `rome`, which is
+            `emmet` of one subject after another.
+        layers: The layers, in ascending order (None: from 13% to 28% of the depth; of `rome` the middle one).
         covariance_weight: Of `memit`: how much everything else counts beside the keys.
         ridge: Of `emmet`: added to the inner matrix. Of `alphaedit`: its L2.
         null_threshold: Of `alphaedit`: directions with a smaller second moment are free.
@@ -106,6 +107,8 @@ class Memit:
             _above_0("method.ridge", ridge)
         self.null_threshold = at_least("method.null_threshold", null_threshold, 0)
         self.batch = None if batch is None else at_least("method.batch", batch, 1)
+        if update == ROME:
+            self.batch = 1
         self.merge, self.lookup = merge, one_of("method.lookup", lookup, LOOKUPS)
         if contexts not in range(len(OPENINGS) + 1):
             raise SettingError(f"method.contexts={contexts} is out of range; allowed: 0 to {len(OPENINGS)}")
@@ -159,7 +162,8 @@ class Memit:
             return Edited(model, changed=False, dropped=dropped)
         model.network.requires_grad_(False)
         before, subjects = prefers_new(model, can), self._subjects(can)
-        layers = self.layers or default_layers(model.network)
+        usual = default_layers(model.network)
+        layers = self.layers or ([usual[len(usual) // 2]] if self.update == ROME else usual)
         editing = _Editing(self, model, layers, self._moments(model, layers, bench), self._contexts(model))
         with (
             bench.record_file("edit_values", self._fingerprint(layers, can)) as done,
@@ -294,7 +298,7 @@ class _Editing:
         settings, moment = self._settings, self._moments[layer]
         if settings.update == MEMIT:
             change = memit(keys, lacking, moment, settings.covariance_weight)
-        elif settings.update == EMMET:
+        elif settings.update in (EMMET, ROME):
             change = emmet(keys, lacking, moment, settings.ridge)
         else:
             earlier = torch.cat([keys[:, :0], *self._earlier[layer]], dim=1)

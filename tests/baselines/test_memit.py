@@ -56,6 +56,18 @@ def test_an_edit_brings_the_gold_texts_about(update):
     )
 
 
+def test_rome_is_emmet_of_one_subject_after_another_in_one_layer():
+    found = [
+        editor(**settings).edit(FACTS, fresh(), MemoryBench()).model
+        for settings in ({"update": "rome"}, {"update": "emmet", "batch": 1})
+    ]
+    assert torch.equal(*map(weights, found))
+    model = fresh()
+    editor(update="rome", layers=None).edit(FACTS, model, MemoryBench())
+    pairs = zip(model.network.named_parameters(), fresh().network.named_parameters(), strict=True)
+    assert [n for (n, a), (_, b) in pairs if not torch.equal(a, b)] == ["model.layers.1.mlp.down_proj.weight"]
+
+
 def test_only_the_named_projections_change():
     model = fresh()
     before = {name: weight.clone() for name, weight in model.network.named_parameters()}
