@@ -47,8 +47,8 @@ class Memit:
 
     Args:
         name: The method's name in run ids.
-        update: How weights are changed, see `edit_updates`: `memit`, `emmet`, `alphaedit`, or `rome`, which is
-            `emmet` of one subject after another.
+        update: How weights are changed, see `edit_updates`: `memit`, `emmet`, `alphaedit`, or `rome`, which
+            is `emmet` of one subject after another.
         layers: The layers, in ascending order (None: from 13% to 28% of the depth; of `rome` the middle one).
         covariance_weight: Of `memit`: how much everything else counts beside the keys.
         ridge: Of `emmet`: added to the inner matrix. Of `alphaedit`: its L2.
