@@ -106,6 +106,7 @@ def test_a_sweep_that_cannot_be_checked_is_not_started(warm_cli, tmp_path):
     (tmp_path / "sloppy_method.py").write_text(SLOPPY)
     jobs = [
         "method=sft",
+        "~method.weights",
         "~method.name",
         "+method.name=x",
         "method._target_=baselines.sft.SFT,sloppy_method.sloppy",
