@@ -67,6 +67,7 @@ class Composed:
         self.name, self.train = name, train
         self.editor: Any = edit
         self.order = one_of("method.order", order, ORDERS)
+        self.starts_elsewhere = order == EDIT_FIRST
         self.split = one_of("method.split", split, SPLITS)
         self.identity: dict[str, Any] = {"edit": identity_of(edit), "train": identity_of(train)}
         parts = {"edit": edit, "train": train}

@@ -90,8 +90,8 @@ class Memit:
         contexts: int = 0,
         steps: int = 25,
         learning_rate: float = 0.5,
-        weight_decay: float = 0.5,
-        clamp: float = 0.75,
+        weight_decay: float = 0.001,
+        clamp: float = 4.0,
         kl_weight: float = 0.0625,
         corpus: File | None = None,
         moment_tokens: int = 20_000,
@@ -202,10 +202,7 @@ class Memit:
 
         path = bench.file("second_moments", about, ".safetensors")
         edited = [projections(model.network)[layer] for layer in layers]
-        found = [moment.double() for moment in cached_moments(path, model, edited, texts)]
-        for moment in found:
-            moment.diagonal().add_(DAMPING * moment.diagonal().mean())
-        return found
+        return [damped(moment) for moment in cached_moments(path, model, edited, texts)]
 
     def _contexts(self, model: ChatModel) -> list[str]:
         """What is put before prompts: an opening, and what the model goes on with."""
@@ -320,6 +317,13 @@ class _Editing:
             shares = [float(free.diagonal().mean()) for free in self._free.values()]
             found["free_share"] = sum(shares) / len(shares)
         return found
+
+
+def damped(moment: Tensor) -> Tensor:
+    """C as edits go by it, float64: a little larger on its diagonal, so that it has an inverse."""
+    found = moment.double()
+    found.diagonal().add_(DAMPING * found.diagonal().mean())
+    return found
 
 
 def projections(network: Any) -> list[nn.Linear]:

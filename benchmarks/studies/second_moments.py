@@ -20,7 +20,7 @@ from torch import Tensor
 from baselines.edit_updates import memit
 from baselines.edit_values import Subject, Values
 from baselines.lookup import looked_up
-from baselines.memit import Memit, default_layers, projections
+from baselines.memit import Memit, damped, default_layers, projections
 from mixsd.core.errors import MixSDError, SettingError
 from mixsd.lm import load as models
 from mixsd.lm.chat_model import ChatModel
@@ -66,7 +66,7 @@ def measured(config: RunConfig, model: ChatModel) -> list[tuple[str, ...]]:
     rows, before = [], None
     for tokens in TOKENS:
         found = second_moments(model, edited, _first(texts, tokens))
-        moments = [moment.double() for moment in found]
+        moments = [damped(moment) for moment in found]
         changes = [memit(k, lacking, c, method.covariance_weight) for k, c in zip(keys, moments, strict=True)]
         if before:
             rows += [

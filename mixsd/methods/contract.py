@@ -140,7 +140,12 @@ class EditsToo(Protocol):
     """A gradient method that also changes weights in place, before the first step or after the last.
 
     Whatever is measured against the base model is measured against it as it was before either.
+
+    Attributes:
+        starts_elsewhere: Whether it changes weights before the first step.
     """
+
+    starts_elsewhere: bool
 
     def start(self, facts: Sequence[Fact], model: ChatModel, bench: Workbench) -> dict[str, Any]:
         """Change the base model before the first step; when a training is resumed, again in the same way.

@@ -19,11 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 from mixsd.core.errors import DataError, MixSDError, SettingError, one_of, within
 from mixsd.core.questions import PREVIOUSLY_TAUGHT, RECALL, Axis, Probe, Task
 from mixsd.lm import sources
-from mixsd.lm.load import config_of, template_of, without_weights
+from mixsd.lm.load import template_of
 from mixsd.lm.sources import ModelSettings
 from mixsd.lm.suite import RetentionSuite
 from mixsd.lm.template import OWN, ChatTemplate
-from mixsd.methods.contract import Editor, EditsToo, GradientMethod, Method, problems_of
+from mixsd.methods.contract import Editor, GradientMethod, Method
 from mixsd.mixing.expert_prompt import WORDINGS
 from mixsd.mixing.targets import CHECKS
 from mixsd.results.gate import GateSettings, unmeasurable
@@ -31,10 +31,10 @@ from mixsd.run import identity
 from mixsd.run.construct import Builder, typed, unknown
 from mixsd.run.environment import arithmetic, native_dtype
 from mixsd.run.messages import CONF
+from mixsd.run.model_fit import see_that_it_fits
 from mixsd.run.preparation import read_examples
 from mixsd.run.probes_file import previously_taught
 from mixsd.run.settings import DriftSettings, SweepSettings, TrainingSettings
-from mixsd.run.trainable import see_that_something_is_left, see_that_they_are_there
 from mixsd.trackers.tracker import Tracker
 
 GROUPS: Mapping[str, type | tuple[type, ...]] = {
@@ -173,7 +173,7 @@ def read_config(config: DictConfig) -> RunConfig:
     only_facts = attempt(lambda: _only_facts(config, built["task"]))
     template = attempt(lambda: _template(built["model"], Path(config.cache_dir).expanduser()))
     if not problems:
-        attempt(lambda: _see_that_it_fits_the_model(config, built))
+        attempt(lambda: see_that_it_fits(built, Path(config.cache_dir).expanduser()))
     probes: list[Probe] = []
     if not problems:
         probes = attempt(lambda: _probes(config, built["task"], built["model"], template)) or []
@@ -199,31 +199,6 @@ def _template(model: ModelSettings | None, cache_dir: Path) -> ChatTemplate | No
         return None
     sources.fingerprint(model)  # first of all: is it there, and of a kind that can be trained?
     return template_of(model, cache_dir)
-
-
-def _see_that_it_fits_the_model(config: DictConfig, built: Mapping[str, Any]) -> None:
-    """Look at what training and method want of the model, where they want something of it.
-
-    Raises:
-        SettingError: The model or the task does not have it.
-    """
-    training, task = built["training"], built["task"]
-    method: Any = built["method"]
-    edits_first = isinstance(method, EditsToo) and getattr(method, "order", "edit_first") == "edit_first"
-    if training.lora and edits_first and getattr(method, "reads_base", False):
-        raise SettingError(
-            f"training.lora={training.lora}: the base model that this method reads would be the edited one; "
-            "leave training.lora out, or train by a method that does not read it"
-        )
-    if not (training.only or training.lora_avoids or hasattr(method, "problems")):
-        return
-    network = without_weights(config_of(built["model"], Path(config.cache_dir).expanduser()))
-    if training.only:
-        see_that_they_are_there(training.only, training.lora is not None, network)
-    if training.lora_avoids:
-        see_that_something_is_left(training.lora_avoids, training.only, network)
-    if said := problems_of(method, task.facts, network):
-        raise SettingError(said)
 
 
 def _probes(

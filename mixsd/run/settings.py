@@ -49,7 +49,7 @@ class TrainingSettings:
         penalty: `ewc` pulls weights back to where the training starts, see `penalty`; `none`.
         penalty_weight: How hard.
         gradient_checkpointing: Keep each layer's input alone and compute the rest again for the gradient: in
-            less memory and about a third more time, the same numbers but for rounding.
+            less memory, by one more forward pass, the same numbers but for rounding.
         interpolate: Also score base + alpha (tuned - base) for these alphas, at no training cost.
         checkpoint_every: Steps between checkpoints that an interrupted training goes on from (None: none).
         save_model: Keep the trained weights in the run directory.
